@@ -1,0 +1,1 @@
+"""Adapters to those who rent out machines. Read `base.py`; `registry.py` opens an account."""
