@@ -56,7 +56,11 @@ class OutcomeUnknown(ProviderError):
 
 
 class MachineState(StrEnum):
-    """What a provider says of a machine. A word we do not know is UNKNOWN: in transition, never dead."""
+    """What a provider says of a machine. A word we do not know is UNKNOWN: in transition, never dead.
+
+    STOPPING is also said of a machine whose delete is under way: it is listed (and paid for) until it is gone. A machine
+    the vendor keeps showing as deleted is gone for us: NotFound, and not listed.
+    """
 
     PENDING = "pending"
     RUNNING = "running"
@@ -142,6 +146,14 @@ class Offer:
         """Whether fixed public ports (Moonlight's) can be reached on a machine of this offer."""
         return self.has_dedicated_ip or self.maps_ports_one_to_one
 
+    def price(
+        self, *, gpus: int, vcpus: int, ram_gb: int, disk_gb: int, dedicated_ip: bool = False
+    ) -> Decimal:
+        """What a machine of this size costs while it runs, USD per hour, exact."""
+        size = gpus * self.usd_per_gpu + vcpus * self.usd_per_vcpu
+        size += ram_gb * self.usd_per_gb_ram + disk_gb * self.usd_per_gb_disk
+        return self.usd_per_hour + size + (self.usd_per_dedicated_ip if dedicated_ip else 0)
+
 
 @dataclass(frozen=True, slots=True)
 class MachineSpec:
@@ -163,6 +175,23 @@ class MachineSpec:
     tcp_ports: tuple[int, ...] = ()
     udp_ports: tuple[int, ...] = ()
     cloud_init: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def uses_dedicated_ip(self) -> bool:
+        """Whether the order takes an address of its own: when it needs fixed ports and the host maps none one to one."""
+        wants_ports = bool(self.tcp_ports or self.udp_ports)
+        return wants_ports and self.offer.has_dedicated_ip and not self.offer.maps_ports_one_to_one
+
+    @property
+    def usd_per_hour(self) -> Decimal:
+        """The price of exactly this order."""
+        return self.offer.price(
+            gpus=self.gpus,
+            vcpus=self.vcpus,
+            ram_gb=self.ram_gb,
+            disk_gb=self.disk_gb,
+            dedicated_ip=self.uses_dedicated_ip,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,108 @@
+"""System checks of the environment: each says what is wrong, in words, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from django.conf import settings
+from django.core.checks import CheckMessage, Critical, Error, Warning, register, run_checks
+from django.core.exceptions import ImproperlyConfigured
+
+from gamer.env import PROCESSES
+
+
+@register()
+def keys(**_: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = [
+        Critical(
+            f"{name} is not set.",
+            hint="With DATABASE_URL we are in production, where every process must be given the same keys.",
+            id="gamer.E001",
+        )
+        for name in settings.ENV.missing
+    ]
+    for number, key in enumerate(settings.GAMER_KEYS, start=1):
+        try:
+            Fernet(key)
+        except ValueError:
+            found.append(
+                Critical(
+                    f"Key {number} of GAMER_KEYS is not a Fernet key.",
+                    hint="Make one: python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'",
+                    id="gamer.E002",
+                )
+            )
+    return found
+
+
+@register()
+def numbers(**_: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for name, value, low in (
+        ("STOPPED_KEEP_HOURS", settings.ENV.stopped_keep_hours, 0),
+        ("PORT", settings.ENV.port, 1),
+    ):
+        if not value.isdigit() or int(value) < low:
+            found.append(Error(f"{name} is {value!r}; it must be a whole number of at least {low}.", id="gamer.E003"))
+    try:
+        if float(settings.ENV.signup_credit_usd) < 0:
+            raise ValueError
+    except ValueError:
+        found.append(
+            Error(f"SIGNUP_CREDIT_USD is {settings.ENV.signup_credit_usd!r}; it must be an amount like 5.", id="gamer.E003")
+        )
+    return found
+
+
+@register()
+def addresses(**_: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    named = [("PUBLIC_URL", settings.PUBLIC_URL), ("TENSORDOCK_API_URL", settings.ENV.tensordock_api_url)]
+    named += [("CORS_ALLOWED_ORIGINS", origin) for origin in settings.CORS_ALLOWED_ORIGINS]
+    for name, value in named:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            found.append(Error(f"{name} is {value!r}; it must start with https:// and name a host.", id="gamer.E004"))
+    if settings.ENV.process not in PROCESSES:
+        found.append(
+            Error(f"GAMER_PROCESS is {settings.ENV.process!r}; it must be one of {', '.join(PROCESSES)}.", id="gamer.E005")
+        )
+    return found
+
+
+@register()
+def credentials(**_: Any) -> list[CheckMessage]:
+    env = settings.ENV
+    found: list[CheckMessage] = []
+    if env.gcp_billing_account and not env.gcp_project_id:
+        found.append(Warning("GCP_BILLING_ACCOUNT is set without GCP_PROJECT_ID; it has no effect.", id="gamer.W001"))
+    if env.cloudypad_home and not env.cloudypad_bin:
+        found.append(Warning("CLOUDYPAD_HOME is set without CLOUDYPAD_BIN; it has no effect.", id="gamer.W002"))
+    if env.gcs_bucket_name and "/" in env.gcs_bucket_name:
+        found.append(Error("GCS_BUCKET_NAME is a bucket's bare name, without gs:// or a path.", id="gamer.E006"))
+    if env.is_production and env.demo_api_key:
+        found.append(Warning("DEMO_API_KEY has no effect in production.", id="gamer.W003"))
+    return found
+
+
+@register(deploy=True)
+def public_url(**_: Any) -> list[CheckMessage]:
+    if settings.PUBLIC_URL.startswith("https://"):
+        return []
+    return [
+        Error(
+            "PUBLIC_URL is not an https:// address.",
+            hint="Cookies, redirects and the machines' way back to us depend on it.",
+            id="gamer.E007",
+        )
+    ]
+
+
+def demand() -> None:
+    """What a server runs before its first request, because servers do not run the checks. Raises ImproperlyConfigured."""
+    critical: Sequence[CheckMessage] = [message for message in run_checks() if message.level >= 40]
+    if critical:
+        raise ImproperlyConfigured("\n".join(f"{message.msg} {message.hint or ''}".strip() for message in critical))

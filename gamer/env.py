@@ -1,0 +1,125 @@
+"""The environment, read once. Every variable of contract.md is named here; `checks.py` says what is wrong with them.
+
+Without DATABASE_URL we are in development: the embedded Postgres, and keys kept in `.gamer/keys.json`, made on the
+first start. With it we are in production, where every key must be given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import environ
+from cryptography.fernet import Fernet
+
+ROOT = Path(__file__).resolve().parent.parent
+STATE_DIR = Path(os.environ.get("GAMER_STATE_DIR", ROOT / ".gamer"))
+PROCESSES = ("api", "streams", "worker", "reconciler", "command")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What the operator told us. `is_production` is having an own database."""
+
+    is_production: bool
+    database: dict[str, Any]
+    secret_key: str
+    gamer_keys: list[str]
+    process: str
+    public_url: str
+    allowed_hosts: list[str]
+    cors_allowed_origins: list[str]
+    email: dict[str, Any]
+    tensordock_api_token: str
+    tensordock_api_url: str
+    gcp_project_id: str
+    gcp_billing_account: str
+    gcs_bucket_name: str
+    cloudypad_bin: str
+    cloudypad_home: str
+    stopped_keep_hours: str
+    signup_credit_usd: str
+    admin_password: str
+    demo_api_key: str
+    port: str
+    missing: list[str] = field(default_factory=list)
+
+
+def kept_keys() -> dict[str, str]:
+    """Development keys, made on first use and readable by the owner only."""
+    path = STATE_DIR / "keys.json"
+    try:
+        return dict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        pass
+    STATE_DIR.mkdir(parents=True, exist_ok=True)
+    keys = {
+        "SECRET_KEY": secrets.token_urlsafe(50),
+        "GAMER_KEYS": Fernet.generate_key().decode(),
+        "ADMIN_PASSWORD": secrets.token_urlsafe(12),
+        "DEMO_API_KEY": f"gk_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}",
+    }
+    draft = path.with_name(f"keys.{os.getpid()}.tmp")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(keys, file)
+    try:
+        os.link(draft, path)  # atomic, and loses to whoever came first
+    except FileExistsError:
+        return dict(json.loads(path.read_text()))
+    finally:
+        draft.unlink()
+    return keys
+
+
+def read() -> Environment:
+    """Reads the process environment; raises nothing: what is missing is listed for the system checks."""
+    env = environ.Env()
+    is_production = "DATABASE_URL" in os.environ
+    keys: dict[str, str] = {} if is_production else kept_keys()
+    missing = [
+        name for name in ("SECRET_KEY", "GAMER_KEYS") if is_production and not env.str(name, "")
+    ]
+
+    def key(name: str, stand_in: str) -> str:
+        # A stand-in of this process alone: nothing it signs or seals is understood elsewhere, and the checks stop us first.
+        return str(env.str(name, "")) or keys.get(name, stand_in)
+
+    database = env.db("DATABASE_URL") if is_production else embedded_database()
+    public_url = str(env.str("PUBLIC_URL", "")).rstrip("/")
+    host = public_url.split("://")[-1].split("/")[0].split(":")[0]
+    return Environment(
+        is_production=is_production,
+        database=database,
+        secret_key=key("SECRET_KEY", secrets.token_urlsafe(50)),
+        gamer_keys=[part for part in key("GAMER_KEYS", Fernet.generate_key().decode()).split(",") if part],
+        process=str(env.str("GAMER_PROCESS", "command")),
+        public_url=public_url,
+        allowed_hosts=env.list("ALLOWED_HOSTS", default=[host] if host else [])
+        or ([] if is_production else ["*"]),
+        cors_allowed_origins=env.list("CORS_ALLOWED_ORIGINS", default=[]),
+        email=env.email_url("EMAIL_URL", default="consolemail://"),
+        tensordock_api_token=str(env.str("TENSORDOCK_API_TOKEN", "")),
+        tensordock_api_url=str(env.str("TENSORDOCK_API_URL", "https://dashboard.tensordock.com/api/v2")),
+        gcp_project_id=str(env.str("GCP_PROJECT_ID", "")),
+        gcp_billing_account=str(env.str("GCP_BILLING_ACCOUNT", "")),
+        gcs_bucket_name=str(env.str("GCS_BUCKET_NAME", "")),
+        cloudypad_bin=str(env.str("CLOUDYPAD_BIN", "")),
+        cloudypad_home=str(env.str("CLOUDYPAD_HOME", "")),
+        stopped_keep_hours=str(env.str("STOPPED_KEEP_HOURS", "48")),
+        signup_credit_usd=str(env.str("SIGNUP_CREDIT_USD", "5")),
+        admin_password=key("ADMIN_PASSWORD", ""),
+        demo_api_key=key("DEMO_API_KEY", ""),
+        port=str(env.str("PORT", "8000")),
+        missing=missing,
+    )
+
+
+def embedded_database() -> dict[str, Any]:
+    """Django's settings for the embedded cluster: a socket of its own, no TCP."""
+    from gamer.dev.embedded import Cluster
+
+    return {"ENGINE": "django.db.backends.postgresql", "NAME": "gamer", "USER": "gamer", "HOST": str(Cluster.of(ROOT).socket_dir)}

@@ -1,0 +1,207 @@
+"""Django's settings, from the environment (`env.py`). One file for development, tests and production."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from gamer import env as _env
+
+ENV = _env.read()
+BASE_DIR = _env.ROOT
+STATE_DIR = _env.STATE_DIR
+
+SECRET_KEY = ENV.secret_key
+GAMER_KEYS = ENV.gamer_keys
+DEBUG = False
+ALLOWED_HOSTS = ENV.allowed_hosts or ["localhost", "127.0.0.1", "[::1]"]
+PUBLIC_URL = ENV.public_url
+_is_https = PUBLIC_URL.startswith("https://")
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "rest_framework_simplejwt.token_blacklist",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "corsheaders",
+    "django_q",
+    "gamer.queue",
+    "gamer.web",
+    "events",
+    "locations",
+    "accounts",
+    "emulators",
+    "vms",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "gamer.web.middleware.BodyLimitMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+APPEND_SLASH = False  # every path answers with and without
+
+ROOT_URLCONF = "gamer.urls"
+WSGI_APPLICATION = "gamer.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+
+def _connection() -> dict[str, Any]:
+    """One database, four ways to hold connections (facts: a pool survives no fork; ASGI needs one)."""
+    kept: dict[str, Any] = {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
+    if ENV.process == "streams":
+        pool = {"min_size": 1, "max_size": 12, "timeout": 10}
+        kept = {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": pool}}
+    elif ENV.process == "command":
+        kept = {}
+    return {**ENV.database, **kept, "ATOMIC_REQUESTS": False}
+
+
+DATABASES = {"default": _connection()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "static"
+# Development serves from the packages; production collects first and gets hashed names.
+WHITENOISE_USE_FINDERS = not ENV.is_production
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if ENV.is_production and STATIC_ROOT.exists()
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = _is_https
+SECURE_HSTS_SECONDS = 31_536_000 if _is_https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _is_https
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _is_https else None
+SECURE_REDIRECT_EXEMPT = [r"^health/?$"]
+X_FRAME_OPTIONS = "DENY"
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
+CORS_ALLOWED_ORIGINS = ENV.cors_allowed_origins
+CORS_EXPOSE_HEADERS = ["Link", "X-Total-Count", "Location", "Retry-After"]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes of a request's body
+
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.api.authentication.ApiKeyAuthentication",
+        "accounts.api.authentication.JwtAuthentication",
+        "accounts.api.authentication.AdminSessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["gamer.web.parsers.StrictJSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "gamer.web.pagination.LimitSkipPagination",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_THROTTLE_CLASSES": ["gamer.web.throttles.WriteThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"write": "120/min", "login": "10/min"},
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "gamer.web.errors.exception_handler",
+    "COERCE_DECIMAL_TO_STRING": False,
+    "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=5),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=30),
+    "ROTATE_REFRESH_TOKENS": True,
+    "BLACKLIST_AFTER_ROTATION": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Gamer Provisioner API",
+    "DESCRIPTION": "Launches console games on the nearest affordable machine.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# Measured in facts/queue-and-postgres.md 2.8; retry > timeout * (1 + (queue_limit + bulk) / workers).
+Q_CLUSTER: dict[str, Any] = {
+    "name": "gamer",
+    "orm": "default",
+    "broker_class": "gamer.queue.broker.PgBroker",
+    "workers": 4,
+    "bulk": 4,
+    "queue_limit": 4,
+    "timeout": 150,
+    "retry": 480,
+    "max_attempts": 5,
+    "ack_failures": False,
+    "save_limit": -1,
+    "recycle": 500,
+    "max_rss": 300_000,
+    "catch_up": False,
+}
+
+EMAIL_CONFIG = ENV.email
+vars().update({name: value for name, value in EMAIL_CONFIG.items() if name.startswith("EMAIL_")})
+DEFAULT_FROM_EMAIL = "Gamer <gamer@localhost>"
+
+GAZETTEER_DIR = STATE_DIR / "gazetteer"
+STOPPED_KEEP_HOURS = int(ENV.stopped_keep_hours) if ENV.stopped_keep_hours.isdigit() else 48
+VERSION = "1.0.0"
+
+UNFOLD = {"SITE_TITLE": "Gamer", "SITE_HEADER": "Gamer", "SHOW_HISTORY": False, "SHOW_VIEW_ON_SITE": False}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"django.db.backends": {"level": "WARNING"}, "paramiko": {"level": "WARNING"}},
+}

@@ -1,0 +1,19 @@
+#!/usr/bin/env python3
+"""Django's command line. Without DATABASE_URL it uses the embedded Postgres and starts it when it is not up."""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gamer.settings")
+    from django.core.management import execute_from_command_line
+
+    from gamer.dev import embedded
+
+    with embedded.for_command(sys.argv):
+        execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""What every test run stands on: a Postgres of its own, keys of its own, no credentials, no way off this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from cryptography.fernet import Fernet
+
+PROVIDER_CREDENTIALS = (
+    "TENSORDOCK_API_TOKEN",
+    "TENSORDOCK_API_URL",
+    "GCP_PROJECT_ID",
+    "GCP_BILLING_ACCOUNT",
+    "GCS_BUCKET_NAME",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "PAPERSPACE_API_KEY",
+)
+
+
+def refuse_the_world(event: str, args: tuple[Any, ...]) -> None:
+    """Audit hook: a socket may reach unix paths and loopback, nothing else."""
+    if event != "socket.connect":
+        return
+    address = args[1]
+    if not isinstance(address, tuple):
+        return
+    host = str(address[0])
+    if not (host.startswith("127.") or host in ("::1", "localhost", "0.0.0.0", "::")):
+        raise ConnectionRefusedError(f"tests reach loopback only, not {host}")
+
+
+def prepare_environment() -> None:
+    for name in PROVIDER_CREDENTIALS:
+        os.environ.pop(name, None)
+    os.environ.update(
+        SECRET_KEY="tests-only-" + "k" * 50,
+        GAMER_KEYS=Fernet.generate_key().decode() if "GAMER_TEST_KEYS" not in os.environ else os.environ["GAMER_TEST_KEYS"],
+    )
+    os.environ["GAMER_TEST_KEYS"] = os.environ["GAMER_KEYS"]
+    os.environ.setdefault("PUBLIC_URL", "")
+    os.environ.setdefault("ALLOWED_HOSTS", "testserver,localhost,127.0.0.1")
+
+
+class OwnPostgres:
+    """One throw-away cluster per run, shared by all workers of the run."""
+
+    def __init__(self) -> None:
+        from gamer.dev.embedded import Cluster
+
+        base = "/var/tmp" if os.geteuid() else "/var/lib"
+        self.home = Path(tempfile.mkdtemp(prefix="gamer-test-", dir=base))
+        cluster = Cluster(self.home)
+        flags = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=200"]
+        self.server = cluster.start(extra=flags)
+        self.url = cluster.url("postgres")
+
+    def pytest_unconfigure(self) -> None:
+        from gamer.dev.embedded import stop
+
+        stop(self.server)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def pytest_configure(config: Any) -> None:
+    if _own_postgres is not None:
+        config.pluginmanager.register(_own_postgres, "own-postgres")
+
+
+prepare_environment()
+_own_postgres: OwnPostgres | None = None
+if "GAMER_TEST_DATABASE_URL" not in os.environ and "--help" not in sys.argv:
+    _own_postgres = OwnPostgres()
+    os.environ["GAMER_TEST_DATABASE_URL"] = _own_postgres.url
+os.environ["DATABASE_URL"] = os.environ["GAMER_TEST_DATABASE_URL"]
+sys.addaudithook(refuse_the_world)
