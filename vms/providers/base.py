@@ -240,7 +240,7 @@ class Provider(ABC):
     needs_setup: ClassVar[bool] = True
 
     @abstractmethod
-    def offers(self, need: Need) -> list[Offer]:
+    def offers(self, need: Need) -> Sequence[Offer]:
         """What can be bought that could meet `need`; `Need()` asks for the whole stock.
 
         Called in the background every minute or so. Safe to repeat. The caller checks floors, ports and price again: an adapter may return
