@@ -46,13 +46,18 @@ def numbers(**_: Any) -> list[CheckMessage]:
         ("PORT", settings.ENV.port, 1),
     ):
         if not value.isdigit() or int(value) < low:
-            found.append(Error(f"{name} is {value!r}; it must be a whole number of at least {low}.", id="gamer.E003"))
+            found.append(
+                Error(f"{name} is {value!r}; it must be a whole number of at least {low}.", id="gamer.E003")
+            )
     try:
         if float(settings.ENV.signup_credit_usd) < 0:
             raise ValueError
     except ValueError:
         found.append(
-            Error(f"SIGNUP_CREDIT_USD is {settings.ENV.signup_credit_usd!r}; it must be an amount like 5.", id="gamer.E003")
+            Error(
+                f"SIGNUP_CREDIT_USD is {settings.ENV.signup_credit_usd!r}; it must be an amount like 5.",
+                id="gamer.E003",
+            )
         )
     return found
 
@@ -65,10 +70,15 @@ def addresses(**_: Any) -> list[CheckMessage]:
     for name, value in named:
         parts = urlsplit(value)
         if value and (parts.scheme not in ("http", "https") or not parts.hostname):
-            found.append(Error(f"{name} is {value!r}; it must start with https:// and name a host.", id="gamer.E004"))
+            found.append(
+                Error(f"{name} is {value!r}; it must start with https:// and name a host.", id="gamer.E004")
+            )
     if settings.ENV.process not in PROCESSES:
         found.append(
-            Error(f"GAMER_PROCESS is {settings.ENV.process!r}; it must be one of {', '.join(PROCESSES)}.", id="gamer.E005")
+            Error(
+                f"GAMER_PROCESS is {settings.ENV.process!r}; it must be one of {', '.join(PROCESSES)}.",
+                id="gamer.E005",
+            )
         )
     return found
 
@@ -78,11 +88,17 @@ def credentials(**_: Any) -> list[CheckMessage]:
     env = settings.ENV
     found: list[CheckMessage] = []
     if env.gcp_billing_account and not env.gcp_project_id:
-        found.append(Warning("GCP_BILLING_ACCOUNT is set without GCP_PROJECT_ID; it has no effect.", id="gamer.W001"))
+        found.append(
+            Warning("GCP_BILLING_ACCOUNT is set without GCP_PROJECT_ID; it has no effect.", id="gamer.W001")
+        )
     if env.cloudypad_home and not env.cloudypad_bin:
-        found.append(Warning("CLOUDYPAD_HOME is set without CLOUDYPAD_BIN; it has no effect.", id="gamer.W002"))
+        found.append(
+            Warning("CLOUDYPAD_HOME is set without CLOUDYPAD_BIN; it has no effect.", id="gamer.W002")
+        )
     if env.gcs_bucket_name and "/" in env.gcs_bucket_name:
-        found.append(Error("GCS_BUCKET_NAME is a bucket's bare name, without gs:// or a path.", id="gamer.E006"))
+        found.append(
+            Error("GCS_BUCKET_NAME is a bucket's bare name, without gs:// or a path.", id="gamer.E006")
+        )
     if env.is_production and env.demo_api_key:
         found.append(Warning("DEMO_API_KEY has no effect in production.", id="gamer.W003"))
     return found
@@ -105,4 +121,6 @@ def demand() -> None:
     """What a server runs before its first request, because servers do not run the checks. Raises ImproperlyConfigured."""
     critical: Sequence[CheckMessage] = [message for message in run_checks() if message.level >= 40]
     if critical:
-        raise ImproperlyConfigured("\n".join(f"{message.msg} {message.hint or ''}".strip() for message in critical))
+        raise ImproperlyConfigured(
+            "\n".join(f"{message.msg} {message.hint or ''}".strip() for message in critical)
+        )

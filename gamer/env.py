@@ -80,9 +80,7 @@ def read() -> Environment:
     env = environ.Env()
     is_production = "DATABASE_URL" in os.environ
     keys: dict[str, str] = {} if is_production else kept_keys()
-    missing = [
-        name for name in ("SECRET_KEY", "GAMER_KEYS") if is_production and not env.str(name, "")
-    ]
+    missing = [name for name in ("SECRET_KEY", "GAMER_KEYS") if is_production and not env.str(name, "")]
 
     def key(name: str, stand_in: str) -> str:
         # A stand-in of this process alone: nothing it signs or seals is understood elsewhere, and the checks stop us first.
@@ -122,4 +120,9 @@ def embedded_database() -> dict[str, Any]:
     """Django's settings for the embedded cluster: a socket of its own, no TCP."""
     from gamer.dev.embedded import Cluster
 
-    return {"ENGINE": "django.db.backends.postgresql", "NAME": "gamer", "USER": "gamer", "HOST": str(Cluster.of(ROOT).socket_dir)}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "gamer",
+        "USER": "gamer",
+        "HOST": str(Cluster.of(ROOT).socket_dir),
+    }

@@ -39,7 +39,9 @@ def prepare_environment() -> None:
         os.environ.pop(name, None)
     os.environ.update(
         SECRET_KEY="tests-only-" + "k" * 50,
-        GAMER_KEYS=Fernet.generate_key().decode() if "GAMER_TEST_KEYS" not in os.environ else os.environ["GAMER_TEST_KEYS"],
+        GAMER_KEYS=Fernet.generate_key().decode()
+        if "GAMER_TEST_KEYS" not in os.environ
+        else os.environ["GAMER_TEST_KEYS"],
     )
     os.environ["GAMER_TEST_KEYS"] = os.environ["GAMER_KEYS"]
     os.environ.setdefault("PUBLIC_URL", "")
@@ -55,7 +57,16 @@ class OwnPostgres:
         base = "/var/tmp" if os.geteuid() else "/var/lib"
         self.home = Path(tempfile.mkdtemp(prefix="gamer-test-", dir=base))
         cluster = Cluster(self.home)
-        flags = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=200"]
+        flags = [
+            "-c",
+            "fsync=off",
+            "-c",
+            "synchronous_commit=off",
+            "-c",
+            "full_page_writes=off",
+            "-c",
+            "max_connections=200",
+        ]
         self.server = cluster.start(extra=flags)
         self.url = cluster.url("postgres")
 

@@ -42,7 +42,9 @@ class Binaries:
 def _major(bin_dir: Path) -> int:
     """The major version of the `postgres` in a directory; 0 when there is none that runs."""
     try:
-        text = subprocess.run([bin_dir / "postgres", "--version"], capture_output=True, text=True, timeout=10).stdout
+        text = subprocess.run(
+            [bin_dir / "postgres", "--version"], capture_output=True, text=True, timeout=10
+        ).stdout
     except (OSError, subprocess.TimeoutExpired):
         return 0
     match = re.search(r"(\d+)(?:\.\d+|\w+)", text)
@@ -108,7 +110,11 @@ class Cluster:
             return cls(Path("/var/lib/gamer") / digest)
         home = checkout / ".gamer" / "postgres"
         fits = len(str(home)) < 80
-        return cls(home if fits else Path(os.environ.get("XDG_RUNTIME_DIR", f"/var/tmp/gamer-{os.getuid()}")) / digest)  # noqa: S108
+        return cls(
+            home
+            if fits
+            else Path(os.environ.get("XDG_RUNTIME_DIR", f"/var/tmp/gamer-{os.getuid()}")) / digest
+        )
 
     @property
     def socket_dir(self) -> Path:
@@ -121,7 +127,9 @@ class Cluster:
 
     def is_up(self) -> bool:
         try:
-            psycopg.connect(host=str(self.socket_dir), user="gamer", dbname="postgres", connect_timeout=5).close()
+            psycopg.connect(
+                host=str(self.socket_dir), user="gamer", dbname="postgres", connect_timeout=5
+            ).close()
         except psycopg.OperationalError:
             return False
         return True
@@ -130,9 +138,16 @@ class Cluster:
         """The binaries, copied next to the cluster when the server's user may not reach them (a venv in a closed home)."""
         if user is None:
             return binaries.bin_dir
-        probe = subprocess.run(
-            [binaries.bin_dir / "postgres", "--version"], user=user.pw_uid, group=user.pw_gid, capture_output=True
-        ) if _may_enter(binaries.bin_dir, user) else None
+        probe = (
+            subprocess.run(
+                [binaries.bin_dir / "postgres", "--version"],
+                user=user.pw_uid,
+                group=user.pw_gid,
+                capture_output=True,
+            )
+            if _may_enter(binaries.bin_dir, user)
+            else None
+        )
         if probe is not None and probe.returncode == 0:
             return binaries.bin_dir
         install = binaries.bin_dir.parent
@@ -161,16 +176,27 @@ class Cluster:
         if not (data / "PG_VERSION").exists():
             self._initialise(bin_dir, data, user, who, environment)
         with (self.home / "postgres.log").open("ab") as log:
-            server = subprocess.Popen(  # noqa: PLW1509
+            server = subprocess.Popen(
                 [bin_dir / "postgres", "-D", data, "-k", self.socket_dir, "-h", "", *extra],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=data, env=environment,
-                start_new_session=True, preexec_fn=_die_with_parent, **who,  # type: ignore[call-overload]
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=data,
+                env=environment,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+                **who,  # type: ignore[call-overload]
             )
         self._wait(server)
         return server
 
     def _initialise(
-        self, bin_dir: Path, data: Path, user: pwd.struct_passwd | None, who: dict[str, object], environment: dict[str, str]
+        self,
+        bin_dir: Path,
+        data: Path,
+        user: pwd.struct_passwd | None,
+        who: dict[str, object],
+        environment: dict[str, str],
     ) -> None:
         draft = data.with_name(data.name + ".new")
         shutil.rmtree(draft, ignore_errors=True)
@@ -178,8 +204,22 @@ class Cluster:
         if user is not None:
             os.chown(draft, user.pw_uid, user.pw_gid)
         made = subprocess.run(  # type: ignore[call-overload]
-            [bin_dir / "initdb", "-D", draft, "-U", "gamer", "--auth=trust", "--locale=C.UTF-8", "--encoding=UTF8", "--no-sync"],
-            capture_output=True, text=True, cwd="/", env=environment, **who,
+            [
+                bin_dir / "initdb",
+                "-D",
+                draft,
+                "-U",
+                "gamer",
+                "--auth=trust",
+                "--locale=C.UTF-8",
+                "--encoding=UTF8",
+                "--no-sync",
+            ],
+            capture_output=True,
+            text=True,
+            cwd="/",
+            env=environment,
+            **who,
         )
         if made.returncode != 0:
             raise RuntimeError(f"initdb failed: {made.stderr.strip()[-500:]}")
@@ -196,14 +236,19 @@ class Cluster:
 
     def ensure_database(self, name: str = "gamer") -> None:
         """Creates the database when it is missing."""
-        with psycopg.connect(host=str(self.socket_dir), user="gamer", dbname="postgres", autocommit=True) as connection:
+        with psycopg.connect(
+            host=str(self.socket_dir), user="gamer", dbname="postgres", autocommit=True
+        ) as connection:
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
                 connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
 
 
 def _may_enter(path: Path, user: pwd.struct_passwd) -> bool:
     """Whether every folder above lets this user through."""
-    return all(parent.stat().st_mode & 0o001 or parent.stat().st_uid == user.pw_uid for parent in [path, *path.parents])
+    return all(
+        parent.stat().st_mode & 0o001 or parent.stat().st_uid == user.pw_uid
+        for parent in [path, *path.parents]
+    )
 
 
 def stop(server: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class EmulatorsConfig(AppConfig):
+    name = "emulators"
+    verbose_name = "Consoles and games"

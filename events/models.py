@@ -1,0 +1,40 @@
+"""The event table: one row per thing that happened, never changed afterwards."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    def about(self, resource: str, resource_id: object) -> EventQuerySet:
+        return self.filter(resource=resource, resource_id=str(resource_id))
+
+    def after(self, event_id: int) -> EventQuerySet:
+        return self.filter(id__gt=event_id)
+
+
+class Event(models.Model):
+    """Something that happened. The audience is plain ids, because this room knows nobody else's rows."""
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField()
+    actor = models.CharField(max_length=100, help_text="Who did it: user:…, key:…, policy:… or command:…")
+    action = models.CharField(max_length=40)
+    resource = models.CharField(max_length=20)
+    resource_id = models.CharField(max_length=64)
+    details = models.JSONField(default=dict)
+    owner_id = models.BigIntegerField(null=True)
+    project_id = models.BigIntegerField(null=True)
+    department_id = models.BigIntegerField(null=True)
+
+    objects = EventQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("id",)
+        indexes = [
+            models.Index(fields=["resource", "resource_id", "id"], name="event_subject"),
+            models.Index(fields=["owner_id", "id"], name="event_owner"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor} {self.action} {self.resource} {self.resource_id}"

@@ -1,0 +1,13 @@
+"""Every path of the product. Apps are named by string only; each path answers with and without a trailing slash."""
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("admin/", admin.site.urls),
+    path("", include("gamer.web.urls")),
+    path("", include("accounts.api.urls")),
+    path("", include("locations.api.urls")),
+    path("", include("emulators.api.urls")),
+    path("", include("vms.api.urls")),
+]

@@ -1,0 +1,1 @@
+"""How the API speaks: errors, pages, throttles, idempotency. No view of a business object lives here."""
