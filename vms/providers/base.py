@@ -119,7 +119,8 @@ class Offer:
     """Something that can be bought now: one kind of hardware at one place. Prices in USD per hour, exact decimals.
 
     `offer_id` is stable between two calls for the same hardware at the same place, and all that `create` needs to find it again
-    together with `order` (opaque to everyone but the adapter, JSON-able, at most 2 kB). `max_gpus` 0 means it has no GPU.
+    together with `order` (opaque to everyone but the adapter, JSON-able, at most 2 kB). `max_gpus` 0 means it has no GPU;
+    an order must take at least `min_gpus`.
     The price of a size is `usd_per_hour + gpus * usd_per_gpu + vcpus * usd_per_vcpu + ram_gb * usd_per_gb_ram + disk_gb * usd_per_gb_disk`
     plus `usd_per_dedicated_ip` where one is used.
     """
@@ -127,6 +128,7 @@ class Offer:
     offer_id: str
     place: Place
     gpu_model: str = ""
+    min_gpus: int = 0
     max_gpus: int = 0
     max_vcpus: int = 0
     max_ram_gb: int = 0
