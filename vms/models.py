@@ -1,0 +1,423 @@
+"""The rows of the promise: accounts and offers on the vendors' side, VMs, attempts and sessions on the players'."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from gamer.sealed import SealedJSONField, SealedTextField
+from vms.lifecycle import LIVE, TERMINAL, Desired, Phase, Status, columns_of, status_of
+
+if TYPE_CHECKING:
+    from accounts.principal import Principal
+
+PROVIDER_KINDS = (
+    "tensordock",
+    "cloudypad_gcp",
+    "cloudypad_aws",
+    "cloudypad_azure",
+    "cloudypad_paperspace",
+    "cloudypad_scaleway",
+    "libvirt",
+    "memory",
+)
+USD = {"max_digits": 14, "decimal_places": 9}
+LIVE_PHASES = [phase.value for phase in LIVE]
+TERMINAL_PHASES = sorted(phase.value for phase in TERMINAL)
+
+
+class Installation(models.Model):
+    """This installation: its name in every machine's tag, and the switches that hold for all of it. One row."""
+
+    identifier = models.CharField(max_length=8, unique=True)
+    database_mark = models.CharField(
+        max_length=100, blank=True, help_text="The database cluster we last ran on."
+    )
+    is_sweep_confirmed = models.BooleanField(
+        default=True,
+        help_text="Off after the database moved or was restored: unknown machines are kept until an operator has looked.",
+    )
+    is_launching = models.BooleanField("accepts new launches", default=True)
+
+    class Meta:
+        verbose_name = "installation"
+
+    def __str__(self) -> str:
+        return self.identifier
+
+
+class ProviderAccount(models.Model):
+    """Our account at a provider: how to reach it, how much it may hold, and how it is doing."""
+
+    name = models.CharField(max_length=60, unique=True)
+    kind = models.CharField(max_length=30, choices=[(kind, kind) for kind in PROVIDER_KINDS])
+    base_url = models.CharField(max_length=200, blank=True, help_text="Empty for the vendor's own address.")
+    credentials = SealedJSONField(blank=True, default=dict)
+    is_paused = models.BooleanField(
+        "paused by staff", default=False, help_text="No new machines here; existing ones are kept."
+    )
+    max_machines = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: no limit.")
+    max_usd_per_hour = models.DecimalField(
+        max_digits=10,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(Decimal(0))],
+        help_text="What all its machines together may cost an hour. Empty: no limit.",
+    )
+    calls_per_minute = models.PositiveIntegerField(default=90, validators=[MinValueValidator(1)])
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # The reconciler's own columns.
+    paused_until = models.DateTimeField(null=True, blank=True, editable=False)
+    paused_why = models.CharField(max_length=300, blank=True, editable=False)
+    call_tokens = models.FloatField(default=10, editable=False)
+    call_tokens_at = models.DateTimeField(default=timezone.now, editable=False)
+    failures_in_a_row = models.PositiveIntegerField(default=0, editable=False)
+    last_answered_at = models.DateTimeField(null=True, editable=False)
+    last_error = models.CharField(max_length=300, blank=True, editable=False)
+    last_error_at = models.DateTimeField(null=True, editable=False)
+    next_refresh_at = models.DateTimeField(default=timezone.now, editable=False)
+    offers_refreshed_at = models.DateTimeField(null=True, editable=False)
+    next_sweep_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def may_buy(self, now: datetime) -> bool:
+        return not self.is_paused and not (self.paused_until and self.paused_until > now)
+
+
+class Offer(models.Model):
+    """Something an account could buy when it was last refreshed. Prices in USD per hour, as in `providers.base.Offer`."""
+
+    account = models.ForeignKey(ProviderAccount, on_delete=models.CASCADE, related_name="offers")
+    offer_id = models.CharField(max_length=150)
+    region = models.CharField(max_length=100)
+    city = models.CharField(max_length=100, blank=True)
+    state = models.CharField(max_length=100, blank=True)
+    country = models.CharField(max_length=100, blank=True)
+    latitude = models.FloatField(null=True)
+    longitude = models.FloatField(null=True)
+    gpu_model = models.CharField(max_length=80, blank=True)
+    min_gpus = models.PositiveIntegerField(default=0)
+    max_gpus = models.PositiveIntegerField(default=0)
+    max_vcpus = models.PositiveIntegerField()
+    max_ram_gb = models.PositiveIntegerField()
+    max_disk_gb = models.PositiveIntegerField()
+    usd_per_hour = models.DecimalField(**USD, default=Decimal(0))
+    usd_per_gpu = models.DecimalField(**USD, default=Decimal(0))
+    usd_per_vcpu = models.DecimalField(**USD, default=Decimal(0))
+    usd_per_gb_ram = models.DecimalField(**USD, default=Decimal(0))
+    usd_per_gb_disk = models.DecimalField(**USD, default=Decimal(0))
+    usd_per_dedicated_ip = models.DecimalField(**USD, default=Decimal(0))
+    has_dedicated_ip = models.BooleanField(default=False)
+    maps_ports_one_to_one = models.BooleanField(default=False)
+    order = models.JSONField(default=dict)
+    refreshed_at = models.DateTimeField()
+    cools_until = models.DateTimeField(null=True)
+    cools_why = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "offer_id"], name="offer_once_per_account")]
+
+    def __str__(self) -> str:
+        return f"{self.offer_id} ({self.location_name})"
+
+    @property
+    def location_name(self) -> str:
+        return ", ".join(part for part in (self.city, self.state, self.country) if part) or self.region
+
+
+class VMQuerySet(models.QuerySet["VM"]):
+    def visible_to(self, principal: Principal) -> VMQuerySet:
+        """Whose rows a person or a key may see; the one place that decides it."""
+        if principal.is_staff:
+            return self
+        if principal.key is not None:
+            mine = Q(made_by=principal.key)
+            department = principal.key.department_id
+            theirs = Q(owner__department=department) if department else Q(owner__is_staff=False)
+            return self.filter(mine | theirs)
+        return self.filter(owner=principal.user) if principal.user is not None else self.none()
+
+    def live(self) -> VMQuerySet:
+        return self.filter(phase__in=LIVE_PHASES)
+
+    def with_status(self, status: Status) -> VMQuerySet:
+        """VMs of one API status, translated to the two columns it is made of."""
+        return self.with_any_status((status,))
+
+    def with_any_status(self, statuses: tuple[Status, ...]) -> VMQuerySet:
+        chosen = Q(pk__in=[])
+        for status in statuses:
+            for desired, phase in columns_of(status):
+                chosen |= Q(desired=desired, phase=phase)
+        return self.filter(chosen)
+
+
+class VM(models.Model):
+    """Our promise to a player. `desired` is written by services, `phase` and what follows it by the reconciler."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=100, blank=True)
+    owner = models.ForeignKey(
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="vms"
+    )
+    made_by = models.ForeignKey(
+        "accounts.ApiKey", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    console = models.ForeignKey("emulators.Console", on_delete=models.PROTECT, related_name="+")
+    game_id = models.CharField(max_length=100, blank=True)
+    wanted_provider = models.CharField(max_length=30, blank=True)
+    wanted_preset = models.CharField(max_length=30, blank=True)
+    latitude = models.FloatField(null=True, blank=True)
+    longitude = models.FloatField(null=True, blank=True)
+    auto_stop_timeout = models.PositiveIntegerField(
+        default=900,
+        validators=[MinValueValidator(60), MaxValueValidator(86400)],
+        help_text="Seconds without a player.",
+    )
+    desired = models.CharField(
+        max_length=10, default=Desired.RUNNING, choices=[(one, one) for one in Desired]
+    )
+    phase = models.CharField(max_length=12, default=Phase.REQUESTED, choices=[(one, one) for one in Phase])
+    phase_since = models.DateTimeField(default=timezone.now)
+    error = models.CharField(max_length=40, blank=True)
+    error_text = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+    ready_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    last_activity = models.DateTimeField(null=True)
+    last_moonlight_connection = models.DateTimeField(null=True)
+    # What was bought: the current attempt and what is known of its machine.
+    attempt = models.ForeignKey("Attempt", null=True, on_delete=models.SET_NULL, related_name="+")
+    round = models.PositiveIntegerField(
+        default=1, help_text="Counts placements from the start: a retry begins a new one."
+    )
+    ip_address = models.CharField(max_length=60, blank=True)
+    ssh_port = models.PositiveIntegerField(default=22)
+    ssh_user = models.CharField(max_length=32, blank=True)
+    machine_raw = models.JSONField(default=dict)
+    gaming_environment_ready = models.BooleanField(default=False)
+    cloudypad_configured = models.BooleanField(default=False)
+    games_mounted = models.BooleanField(default=False)
+    # Keys of this VM alone; pins belong to it, never to an address.
+    ssh_private_key = SealedTextField(blank=True, default="")
+    ssh_public_key = models.CharField(max_length=200, blank=True)
+    host_private_key = SealedTextField(blank=True, default="")
+    host_public_key = models.CharField(max_length=200, blank=True)
+    agent_bootstrap = SealedTextField(blank=True, default="")
+    agent_token_digest = models.CharField(max_length=64, blank=True)
+    agent_seen_at = models.DateTimeField(null=True)
+    # The reconciler's lease and its next look.
+    is_acting = models.BooleanField(default=False)
+    next_look_at = models.DateTimeField(null=True, default=timezone.now)
+    hinted_at = models.DateTimeField(null=True)
+    lease_token = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    action_sent_at = models.DateTimeField(
+        null=True, help_text="When the phase's own order (stop, start, delete) was last sent."
+    )
+    missing_since = models.DateTimeField(null=True)
+    missing_looks = models.PositiveIntegerField(default=0)
+
+    objects = VMQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "VM"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner", "console"],
+                condition=Q(desired=Desired.RUNNING.value) & ~Q(phase__in=TERMINAL_PHASES),
+                name="vm_one_live_per_owner_and_console",
+            ),
+            models.CheckConstraint(
+                condition=Q(latitude=None, longitude=None)
+                | Q(latitude__gte=-90, latitude__lte=90, longitude__gte=-180, longitude__lte=180),
+                name="vm_position_whole_and_on_earth",
+            ),
+            models.CheckConstraint(
+                condition=Q(auto_stop_timeout__gte=60, auto_stop_timeout__lte=86400),
+                name="vm_auto_stop_timeout",
+            ),
+            models.CheckConstraint(
+                condition=Q(phase__in=TERMINAL_PHASES, next_look_at=None)
+                | (~Q(phase__in=TERMINAL_PHASES) & Q(next_look_at__isnull=False)),
+                name="vm_looked_at_until_terminal",
+            ),
+            models.CheckConstraint(
+                condition=~Q(phase=Phase.DELETED.value, error__gt=""), name="vm_error_ends_failed"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["is_acting", "next_look_at"], condition=~Q(phase__in=TERMINAL_PHASES), name="vm_due"
+            ),
+            models.Index(fields=["-created_at", "-id"], name="vm_newest"),
+            models.Index(fields=["owner", "-created_at"], name="vm_of_owner"),
+            models.Index(fields=["phase", "-created_at"], name="vm_in_phase"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name or f"{self.console_id} {str(self.id)[:8]}"
+
+    @property
+    def status(self) -> Status:
+        return status_of(self.desired, self.phase)
+
+    @property
+    def code(self) -> str:
+        """The VM's part of a machine's tag."""
+        return self.id.hex[:12]
+
+    @property
+    def is_terminal(self) -> bool:
+        return Phase(self.phase) in TERMINAL
+
+
+class AttemptQuerySet(models.QuerySet["Attempt"]):
+    def held(self) -> AttemptQuerySet:
+        """Attempts that hold a machine or may yet get one: what caps count and a VM's end must prove gone."""
+        return self.filter(gone_at=None)
+
+
+class Attempt(models.Model):
+    """One order of one machine. `sent_at` is written before the order leaves; `gone_at` once no machine can be left of it."""
+
+    vm = models.ForeignKey(VM, on_delete=models.PROTECT, related_name="attempts")
+    number = models.PositiveIntegerField()
+    round = models.PositiveIntegerField(default=1)
+    tag = models.CharField(max_length=60, unique=True)
+    account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="attempts")
+    offer_id = models.CharField(max_length=150)
+    offer = models.JSONField(default=dict, help_text="The offer as it was bought.")
+    region = models.CharField(max_length=100, blank=True)
+    location_name = models.CharField(max_length=200, blank=True)
+    distance_km = models.FloatField(null=True)
+    preset = models.CharField(max_length=30)
+    gpus = models.PositiveIntegerField()
+    vcpus = models.PositiveIntegerField()
+    ram_gb = models.PositiveIntegerField()
+    disk_gb = models.PositiveIntegerField()
+    usd_per_hour = models.DecimalField(**USD)
+    created_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True)
+    answered_at = models.DateTimeField(null=True)
+    machine_id = models.CharField(max_length=100, blank=True)
+    unseen_since = models.DateTimeField(null=True)
+    unseen_looks = models.PositiveIntegerField(default=0)
+    closed_at = models.DateTimeField(null=True)
+    gone_at = models.DateTimeField(null=True)
+    error_class = models.CharField(max_length=30, blank=True)
+    error_text = models.CharField(max_length=500, blank=True)
+
+    objects = AttemptQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("vm", "number")
+        constraints = [
+            models.UniqueConstraint(fields=["vm", "number"], name="attempt_number_once"),
+            models.UniqueConstraint(
+                fields=["account", "machine_id"], condition=~Q(machine_id=""), name="attempt_machine_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(sent_at__isnull=False) | Q(machine_id=""), name="attempt_sent_before_machine"
+            ),
+        ]
+        indexes = [models.Index(fields=["account"], condition=Q(gone_at=None), name="attempt_held")]
+
+    def __str__(self) -> str:
+        return self.tag
+
+    @property
+    def outcome(self) -> str:
+        """`open`, `failed` (another offer was tried after it) or `won`."""
+        if self.error_class:
+            return "failed"
+        return "won" if self.machine_id else "open"
+
+
+class SetupStep(models.Model):
+    """One step of making a machine a console, as last reported. Replaced, not appended, when it runs again."""
+
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="steps")
+    position = models.PositiveIntegerField()
+    name = models.CharField(max_length=40)
+    title = models.CharField(max_length=100)
+    state = models.CharField(max_length=10)
+    seconds = models.FloatField(null=True)
+    log_tail = models.TextField(blank=True)
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ("attempt", "position")
+        constraints = [models.UniqueConstraint(fields=["attempt", "name"], name="step_once_per_attempt")]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.state}"
+
+
+class GameSession(models.Model):
+    """One game asked for on one VM."""
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        LAUNCHED = "launched"
+        ENDED = "ended"
+        FAILED = "failed"
+
+    OPEN = (Status.QUEUED, Status.LAUNCHED)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    vm = models.ForeignKey(VM, on_delete=models.PROTECT, related_name="sessions")
+    game_id = models.CharField(max_length=100)
+    save_id = models.CharField(max_length=100, blank=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
+    is_end_wanted = models.BooleanField(
+        default=False, help_text="Somebody asked to end it; the reconciler will."
+    )
+    queued_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    error_text = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ("-queued_at", "id")
+        indexes = [models.Index(fields=["vm", "-queued_at"], name="session_of_vm")]
+
+    def __str__(self) -> str:
+        return f"{self.game_id} ({self.status})"
+
+
+class Stray(models.Model):
+    """A machine of this installation that no VM wants: seen in a list, deleted within a budget, kept as a record."""
+
+    class Reason(models.TextChoices):
+        SUPERSEDED = "superseded", "its VM goes on without it"
+        UNKNOWN = "unknown", "no row knows it"
+
+    account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="strays")
+    machine_id = models.CharField(max_length=100)
+    tag = models.CharField(max_length=60)
+    reason = models.CharField(max_length=12, choices=Reason.choices)
+    usd_per_hour = models.DecimalField(**USD, null=True)
+    first_seen_at = models.DateTimeField()
+    ordered_at = models.DateTimeField(null=True, help_text="When its deletion was last ordered.")
+    gone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["account", "machine_id"], name="stray_once")]
+
+    def __str__(self) -> str:
+        return f"{self.tag} ({self.reason})"
