@@ -1,0 +1,91 @@
+"""What countries are called besides their English name and ISO codes, their territories, and the continents' names."""
+
+from __future__ import annotations
+
+CONTINENTS = {
+    "AF": "Africa",
+    "AN": "Antarctica",
+    "AS": "Asia",
+    "EU": "Europe",
+    "NA": "North America",
+    "OC": "Oceania",
+    "SA": "South America",
+}
+
+# Former states that GeoNames keeps as rows; what lay there is found under today's countries.
+DISSOLVED = frozenset({"AN", "CS"})
+
+# Territories with an ISO code of their own that vendors also write as a state or a city of the country.
+TERRITORIES: dict[str, tuple[str, ...]] = {
+    "CN": ("HK", "MO", "TW"),
+    "DK": ("FO", "GL"),
+    "FI": ("AX",),
+    "FR": ("GF", "GP", "MQ", "NC", "PF", "RE", "YT"),
+    "GB": ("BM", "GG", "GI", "IM", "JE", "KY"),
+    "NL": ("AW", "BQ", "CW", "SX"),
+    "US": ("AS", "GU", "MP", "PR", "VI"),
+}
+
+# ISO code -> other names in use: former, formal, short and native ones.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "AE": ("Emirates", "UAE"),
+    "AT": ("Österreich",),
+    "BA": ("Bosnia", "Bosna i Hercegovina"),
+    "BE": ("België", "Belgique"),
+    "BN": ("Brunei Darussalam",),
+    "BO": ("Plurinational State of Bolivia", "Bolivia, Plurinational State of"),
+    "BR": ("Brasil",),
+    "CD": ("Congo, the Democratic Republic of the", "DR Congo", "DRC"),
+    "CG": ("Congo", "Congo, Republic of the"),
+    "CH": ("Schweiz", "Suisse", "Svizzera"),
+    "CI": ("Côte d'Ivoire",),
+    "CN": ("People's Republic of China", "PRC", "Mainland China"),
+    "CV": ("Cape Verde",),
+    "CZ": ("Czech Republic", "Česko", "Česká republika"),
+    "DE": ("Deutschland", "Federal Republic of Germany"),
+    "DK": ("Danmark",),
+    "EE": ("Eesti",),
+    "ES": ("España",),
+    "FI": ("Suomi",),
+    "FM": ("Federated States of Micronesia",),
+    "GB": ("UK", "U.K.", "Great Britain", "Britain", "England", "Scotland", "Wales", "Northern Ireland"),
+    "GR": ("Hellas", "Ελλάδα"),
+    "HK": ("Hong Kong SAR", "Hong Kong SAR China"),
+    "HR": ("Hrvatska",),
+    "HU": ("Magyarország",),
+    "IE": ("Éire", "Republic of Ireland"),
+    "IR": ("Islamic Republic of Iran", "Iran, Islamic Republic of"),
+    "IS": ("Ísland",),
+    "IT": ("Italia",),
+    "JP": ("Nippon", "日本"),
+    "KP": ("Democratic People's Republic of Korea", "DPRK"),
+    "KR": ("Korea", "Republic of Korea", "Korea, Republic of", "대한민국"),
+    "LA": ("Lao People's Democratic Republic", "Lao PDR"),
+    "LT": ("Lietuva",),
+    "LV": ("Latvija",),
+    "MD": ("Republic of Moldova", "Moldova, Republic of"),
+    "MK": ("Macedonia",),
+    "MM": ("Burma",),
+    "MO": ("Macau", "Macau SAR"),
+    "NL": ("Holland", "Nederland"),
+    "NO": ("Norge",),
+    "NZ": ("Aotearoa",),
+    "PL": ("Polska",),
+    "PS": ("Palestine", "State of Palestine"),
+    "RU": ("Russian Federation", "Россия"),
+    "SE": ("Sverige",),
+    "SI": ("Slovenija",),
+    "SK": ("Slovak Republic", "Slovensko"),
+    "SY": ("Syrian Arab Republic",),
+    "SZ": ("Swaziland",),
+    "TL": ("East Timor",),
+    "TR": ("Türkiye",),
+    "TW": ("Taiwan, Province of China", "Chinese Taipei"),
+    "TZ": ("United Republic of Tanzania", "Tanzania, United Republic of"),
+    "UA": ("Україна",),
+    "US": ("America", "United States of America", "The States"),
+    "VA": ("Holy See", "Vatican City"),
+    "VE": ("Bolivarian Republic of Venezuela", "Venezuela, Bolivarian Republic of"),
+    "VI": ("United States Virgin Islands", "US Virgin Islands"),
+    "VN": ("Viet Nam", "Việt Nam"),
+}
