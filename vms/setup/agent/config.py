@@ -1,0 +1,49 @@
+"""What the control plane wrote down for this machine at setup."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .files import read_json
+
+
+class BadConfig(Exception):
+    """The file is missing or says something impossible."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """`agent_token` proves the control plane to this agent, and this agent to `public_url` when it registers.
+
+    Without `public_url` the agent speaks to nobody; it is still asked through the socket.
+    """
+
+    vm_id: str
+    agent_token: str = field(repr=False)
+    state_dir: Path
+    socket_path: Path
+    public_url: str = ""
+    session_command: tuple[str, ...] = ()
+    heartbeat_s: float = 15.0
+    grace_s: float = 8.0
+
+
+def load(path: Path) -> Config:
+    """The configuration in the JSON file. Raises BadConfig."""
+    stored = read_json(path)
+    if stored is None:
+        raise BadConfig(f"{path} holds no configuration")
+    try:
+        return Config(
+            vm_id=str(stored["vm_id"]),
+            agent_token=str(stored["agent_token"]),
+            state_dir=Path(stored["state_dir"]),
+            socket_path=Path(stored["socket_path"]),
+            public_url=str(stored.get("public_url", "")).rstrip("/"),
+            session_command=tuple(str(word) for word in stored.get("session_command", ())),
+            heartbeat_s=float(stored.get("heartbeat_s", 15)),
+            grace_s=float(stored.get("grace_s", 8)),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadConfig(f"{path}: {error!r}") from error

@@ -1,0 +1,69 @@
+"""Small files: replaced whole, read bounded, reached by sockets however deep they lie."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+MAX_JSON = 256 * 1024
+
+
+def make_private(folder: Path) -> None:
+    """The folder and its parents; the folder itself is for its owner only."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Replace the file in one step, mode 0600. What was there before survives a death at any point."""
+    part = path.with_name(path.name + ".part")
+    descriptor = os.open(str(part), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(value, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(str(part), str(path))
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in the file; None when there is none, or not a readable one."""
+    try:
+        with path.open() as file:
+            value = json.loads(file.read(MAX_JSON))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def read_text(path: Path, limit: int = 4096) -> str:
+    """The first `limit` characters, stripped; "" when the file is not there."""
+    try:
+        with path.open(errors="replace") as file:
+            return file.read(limit).strip()
+    except OSError:
+        return ""
+
+
+def read_tail(path: Path, limit: int) -> str:
+    """The last `limit` bytes as text; "" when the file is not there."""
+    try:
+        with path.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - limit))
+            return file.read(limit).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+@contextlib.contextmanager
+def short_name(path: Path) -> Iterator[str]:
+    """Another name for `path` that fits the 107 bytes of a unix socket's address (unix(7)), good inside the block."""
+    folder = os.open(str(path.parent), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)

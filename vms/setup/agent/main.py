@@ -1,0 +1,107 @@
+"""`run` is the supervised service, `call` asks it. Both take `--config`.
+
+python3 agent.pyz run --config agent.json
+echo '{"method": "GET", "path": "/state"}' | python3 agent.pyz call --config agent.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from . import VERSION
+from .api import Server
+from .call import NoAnswer, call
+from .config import BadConfig, Config, load
+from .files import make_private
+from .games import Games, boot_id
+from .uplink import Uplink
+
+MAX_REQUEST = 512 * 1024
+
+
+def main(arguments: list[str]) -> int:
+    """The exit status: 0 asked to end, 1 the agent cannot work or does not answer, 2 the request or configuration is wrong."""
+    parser = argparse.ArgumentParser(prog="gamer-agent", description="Looks after the games of one machine.")
+    parser.add_argument("command", choices=["run", "call"])
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument(
+        "--wait", type=float, default=0, help="seconds `call` waits for an agent that is starting"
+    )
+    chosen = parser.parse_args(arguments)
+    try:
+        config = load(chosen.config)
+        if chosen.command == "run":
+            return run(config)
+        request = json.loads(sys.stdin.read(MAX_REQUEST))
+        if not isinstance(request, dict):
+            raise BadConfig("a request is a JSON object")
+        json.dump(call(config, request, wait_s=chosen.wait), sys.stdout)
+    except (BadConfig, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except NoAnswer as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def run(config: Config) -> int:
+    """Serve until SIGTERM. The game stays: a restart of the agent must not end it."""
+    stop = threading.Event()
+    faults: list[str] = []
+
+    def give_up(failed: threading.ExceptHookArgs) -> None:
+        # Half an agent is worse than none: end, and let the supervisor start a whole one.
+        faults.append(failed.exc_type.__name__)
+        sys.excepthook(failed.exc_type, failed.exc_value or failed.exc_type(), failed.exc_traceback)
+        stop.set()
+
+    threading.excepthook = give_up
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    make_private(config.state_dir)
+    lock = os.open(str(config.state_dir / "lock"), os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.stderr.write("another agent runs with this state\n")
+        return 1
+    games = Games(config.state_dir / "sessions", grace_s=config.grace_s, default_argv=config.session_command)
+    uplink = Uplink(config, games)
+    with Server(config.socket_path, config.agent_token, games, _describer(config, uplink)) as server:
+        _start(server.serve_forever)
+        _start(games.watch, stop)
+        if config.public_url:
+            _start(uplink.run, stop)
+        stop.wait()
+        server.shutdown()
+    return 1 if faults else 0
+
+
+def _start(target: Any, *arguments: Any) -> None:
+    threading.Thread(target=target, args=arguments, daemon=True).start()
+
+
+def _describer(config: Config, uplink: Uplink) -> Any:
+    started = time.monotonic()
+
+    def describe() -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "vm_id": config.vm_id,
+            "boot_id": boot_id(),
+            "uptime_s": round(time.monotonic() - started, 1),
+            "is_registered": uplink.is_registered,
+            "last_heartbeat": uplink.last_heartbeat,
+        }
+
+    return describe

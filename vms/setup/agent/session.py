@@ -1,0 +1,108 @@
+"""One game session as this machine knows it: what was ordered, what became of it, what is still to be told."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+QUEUED = "queued"
+LAUNCHED = "launched"
+ENDED = "ended"
+FAILED = "failed"
+ACTIVE = (QUEUED, LAUNCHED)
+
+SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+MAX_WORDS = 256
+MAX_TEXT = 32 * 1024
+
+
+class BadOrder(Exception):
+    """The order can never be carried out. The text says why."""
+
+
+def utc_now() -> str:
+    """Now as ISO-8601 UTC with milliseconds and `Z`."""
+    now = time.time()
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now * 1000) % 1000:03d}Z"
+
+
+@dataclass
+class Session:
+    """`events` are the states to report, oldest first; the first `reported` of them have been taken by the server.
+
+    `pid` and `start_time` name the game's shim. `boot_id` is the boot it was launched in.
+    """
+
+    session_id: str
+    game_id: str
+    argv: list[str]
+    env: dict[str, str]
+    boot_id: str
+    state: str = QUEUED
+    pid: int = 0
+    start_time: int = 0
+    launched_at: str | None = None
+    ended_at: str | None = None
+    exit_code: int | None = None
+    reason: str = ""
+    is_ending: bool = False
+    events: list[dict[str, Any]] = field(default_factory=list)
+    reported: int = 0
+
+    def move(self, state: str) -> None:
+        """Enter `state` now, and have it reported."""
+        now = utc_now()
+        self.state = state
+        if state == LAUNCHED:
+            self.launched_at = now
+        else:
+            self.ended_at = now
+        self.events.append({"state": state, "at": now, "exit_code": self.exit_code})
+
+    def stored(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def view(self, log_tail: str) -> dict[str, Any]:
+        """What the local API shows. Never the environment: it may hold what the game needs to keep to itself."""
+        return {
+            "session_id": self.session_id,
+            "game_id": self.game_id,
+            "state": self.state,
+            "exit_code": self.exit_code,
+            "launched_at": self.launched_at,
+            "ended_at": self.ended_at,
+            "reason": self.reason,
+            "log_tail": log_tail,
+        }
+
+
+def from_stored(stored: dict[str, Any]) -> Session | None:
+    """A session read back from disk; None when the file is not one of ours."""
+    names = {each.name for each in fields(Session)}
+    try:
+        return Session(**{name: value for name, value in stored.items() if name in names})
+    except TypeError:
+        return None
+
+
+def from_order(order: dict[str, Any], default_argv: list[str], boot_id: str) -> Session:
+    """A session as ordered: `session_id`*, `game_id`, `argv` (empty means the machine's default), `env`. Raises BadOrder."""
+    session_id, game_id = order.get("session_id"), order.get("game_id", "")
+    argv, env = order.get("argv") or default_argv, order.get("env") or {}
+    if not isinstance(session_id, str) or not SESSION_ID.fullmatch(session_id):
+        raise BadOrder("session_id: 1 to 64 letters, digits, _ or -")
+    if not isinstance(game_id, str) or len(game_id) > MAX_TEXT:
+        raise BadOrder("game_id: a text")
+    if not isinstance(argv, list) or not argv or len(argv) > MAX_WORDS or not _are_texts(argv):
+        raise BadOrder(f"argv: 1 to {MAX_WORDS} texts without NUL")
+    if not isinstance(env, dict) or len(env) > MAX_WORDS or not _are_texts([*env, *env.values()]):
+        raise BadOrder(f"env: at most {MAX_WORDS} texts by name, without NUL")
+    if any(not name or "=" in name for name in env):
+        raise BadOrder("env: a name is not empty and holds no =")
+    return Session(session_id, game_id, list(argv), dict(env), boot_id)
+
+
+def _are_texts(values: list[Any]) -> bool:
+    return all(isinstance(value, str) and "\0" not in value and len(value) <= MAX_TEXT for value in values)

@@ -1,0 +1,102 @@
+"""Speaks with the agent on a machine, through an open shell.
+
+The agent's own `call` command is run over exec, a JSON request on its stdin. That needs nothing but exec, python3 and (for other logins
+than root) sudo, which setup needs anyway. Forwarding the unix socket was left: paramiko cannot open direct-streamlocal channels, sshd may
+forbid them, and a login that is not root could not open the socket.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from vms.setup.orders import AgentState, SessionState
+from vms.setup.site import Site
+from vms.setup.ssh import CommandFailed, SshError
+
+MAX_ANSWER = 256 * 1024
+NOT_THERE = 404
+
+
+class AgentError(SshError):
+    """The agent was not reached, or did not do as asked."""
+
+
+class AgentSilent(AgentError):
+    """The agent does not answer, or not sensibly. Next move: again, later; set up again if it stays so."""
+
+
+class AgentRefused(AgentError):
+    """The agent will never take this request. `status` is its HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"the agent answered {status}: {message}")
+        self.status = status
+
+
+class NoSuchSession(AgentRefused):
+    """The machine does not know the session: it was never launched there, or ended long ago."""
+
+
+def ask(
+    site: Site, method: str, path: str, body: object = None, *, wait_s: float = 0, timeout_s: float = 20
+) -> dict[str, Any]:
+    """The agent's answer. An agent that is only starting is waited for up to `wait_s`.
+
+    Raises AgentSilent, AgentRefused, NoSuchSession, and what `Shell.run` raises.
+    """
+    request = json.dumps({"method": method, "path": path, "body": body}).encode()
+    argv = [site.python, site.agent_program, "call", "--config", site.agent_config, "--wait", f"{wait_s:g}"]
+    try:
+        result = site.shell.run(
+            argv, stdin=request, max_output=MAX_ANSWER, timeout_s=timeout_s, as_root=True, check=True
+        )
+    except CommandFailed as error:
+        raise AgentSilent(f"the agent does not answer: {error.stderr_tail.strip()[-200:]}") from error
+    try:
+        answer = json.loads(result.stdout)
+        status, value = int(answer["status"]), dict(answer["body"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise AgentSilent("the agent answers what cannot be read") from error
+    if status == NOT_THERE:
+        raise NoSuchSession(status, str(value.get("error", "")))
+    if status >= 500:
+        raise AgentSilent(f"the agent answered {status}: {value.get('error', '')}")
+    if status >= 400:
+        raise AgentRefused(status, str(value.get("error", "")))
+    return value
+
+
+def state(site: Site, *, wait_s: float = 0) -> AgentState:
+    """What the agent says of itself and its sessions. Raises as `ask` does."""
+    value = ask(site, "GET", "/state", wait_s=wait_s)
+    heartbeat = value.get("last_heartbeat")
+    try:
+        return AgentState(
+            version=str(value["version"]),
+            vm_id=str(value["vm_id"]),
+            boot_id=str(value["boot_id"]),
+            uptime_s=float(value["uptime_s"]),
+            is_registered=bool(value["is_registered"]),
+            last_heartbeat_ok=bool(heartbeat["ok"]) if heartbeat else None,
+            sessions=tuple(session(each) for each in value["sessions"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise AgentSilent("the agent answers what cannot be read") from error
+
+
+def session(value: dict[str, Any]) -> SessionState:
+    """A session as the agent shows it. Raises AgentSilent when a part is missing."""
+    try:
+        return SessionState(
+            session_id=value["session_id"],
+            game_id=value["game_id"],
+            state=value["state"],
+            exit_code=value["exit_code"],
+            launched_at=value["launched_at"],
+            ended_at=value["ended_at"],
+            reason=value["reason"],
+            log_tail=value["log_tail"],
+        )
+    except KeyError as error:
+        raise AgentSilent("the agent answers what cannot be read") from error
