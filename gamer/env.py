@@ -12,6 +12,7 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import environ
 from cryptography.fernet import Fernet
@@ -86,7 +87,7 @@ def read() -> Environment:
         # A stand-in of this process alone: nothing it signs or seals is understood elsewhere, and the checks stop us first.
         return str(env.str(name, "")) or keys.get(name, stand_in)
 
-    database = env.db("DATABASE_URL") if is_production else embedded_database()
+    database = named_database(env) if is_production else embedded_database()
     public_url = str(env.str("PUBLIC_URL", "")).rstrip("/")
     host = public_url.split("://")[-1].split("/")[0].split(":")[0]
     return Environment(
@@ -114,6 +115,12 @@ def read() -> Environment:
         port=str(env.str("PORT", "8000")),
         missing=missing,
     )
+
+
+def named_database(env: environ.Env) -> dict[str, Any]:
+    """DATABASE_URL as Django's settings. A socket's directory stands in the host's place, its slashes as %2F."""
+    database = env.db("DATABASE_URL")
+    return {**database, "HOST": unquote(database.get("HOST") or "")}
 
 
 def embedded_database() -> dict[str, Any]:
