@@ -44,6 +44,15 @@ class GpuTable:
         return max(hits)[1] if hits else 0
 
 
+def region_matches(entry: str, *, region: str, city: str = "", state: str = "", country: str = "") -> bool:
+    """Whether an entry of a preference's regions means this place: a region code or its beginning, a country, a state or a city."""
+    plain = entry.strip().casefold()
+    if not plain:
+        return False
+    names = {city.casefold(), state.casefold(), country.casefold()}
+    return region.casefold().startswith(plain) or plain in names
+
+
 @dataclass(frozen=True, slots=True)
 class Preference:
     """One provider in a console's list; a lower priority number comes first. Empty regions mean anywhere."""
@@ -74,6 +83,7 @@ class Profile:
     preferences: tuple[Preference, ...]
     usd_per_hour_limit: Decimal | None
     max_session_hours: int
+    emulator: str = ""
 
     def demand(self, preference: Preference, preset: str | None = None) -> tuple[str, Floor, int]:
         """(preset, floor, least GPU rank) at a provider; `preset` is the caller's own choice and binds."""
