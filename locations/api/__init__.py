@@ -1,0 +1,1 @@
+"""HTTP: the city search."""

@@ -1,5 +1,4 @@
-"""The paths of this app."""
+from gamer.web.routing import route
+from locations.api.views import LocationSearchView
 
-from django.urls import URLPattern
-
-urlpatterns: list[URLPattern] = []
+urlpatterns = [route("locations/search", LocationSearchView.as_view(), name="locations-search")]

@@ -1,0 +1,228 @@
+"""Where things are, for the other apps: places by name, at once; and what must be asked of the background geocoder.
+
+`locate` answers from what staff or the background geocoder settled, else from the gazetteer. What the gazetteer does
+not know well becomes a row that `geocode_missing` works off later; the next `locate` sees its answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+
+from gamer.errors import bad_field
+from locations.geocoding import names
+from locations.geocoding.base import Geocoder, GeocoderUnavailable, Matched, Position
+from locations.geocoding.gazetteer import Country, Gazetteer, Place
+from locations.models import LONGEST_KEY, PACE, GeocodedPlace, GeocoderTurn, Region
+
+# Longer than a lookup may take: a process that dies with a row gives it back after this.
+LEASE = timedelta(minutes=2)
+# The map grows; a place nobody knew is asked for again after this.
+UNKNOWN_FOR = timedelta(days=30)
+FIRST_RETRY, LAST_RETRY = timedelta(minutes=1), timedelta(days=1)
+
+
+class PlaceName(NamedTuple):
+    """What a vendor or a person calls a place. Each part may be empty, in any language, or an ISO code."""
+
+    city: str
+    state: str = ""
+    country: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionSeed:
+    """A region as a provider's catalogue lists it. Without coordinates the gazetteer places it."""
+
+    kind: str
+    code: str
+    name: str
+    city: str = ""
+    state: str = ""
+    country: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+def prepare_gazetteer() -> None:
+    """Compiles the gazetteer's index unless it is there (ten seconds), so that no request has to wait for it."""
+    _gazetteer()
+
+
+def locate(*, city: str, state: str = "", country: str = "", now: datetime) -> Position | None:
+    """Where a place is; see `Position` for how sure that is. None when nothing is known (yet)."""
+    place = PlaceName(city, state, country)
+    return locate_many(places=[place], now=now)[place]
+
+
+def locate_many(*, places: Iterable[PlaceName], now: datetime) -> dict[PlaceName, Position | None]:
+    """Where places are, each one once, in one or two statements however many there are.
+
+    Records those that the gazetteer does not know as well as they were named, for the background geocoder.
+    """
+    keys = {place: _key(place) for place in places}
+    rows = GeocodedPlace.objects.filter(key__in={key for key in keys.values() if key})
+    settled = {row.key: row.position for row in rows}
+    gazetteer = _gazetteer()
+    found: dict[PlaceName, Position | None] = {}
+    missing: dict[str, PlaceName] = {}
+    for place, key in keys.items():
+        found[place] = settled.get(key) or gazetteer.find(*place)
+        if key and key not in settled and not _is_fully_matched(place, found[place]):
+            missing[key] = place
+    if missing:
+        # In the order of keys, so that two refreshes at once wait for each other rather than for ever.
+        wanted = [_row(key, missing[key], now) for key in sorted(missing)]
+        GeocodedPlace.objects.bulk_create(wanted, ignore_conflicts=True)
+    return found
+
+
+def geocode_missing(*, now: datetime, geocoder: Geocoder) -> datetime | None:
+    """Asks the background geocoder for one place that waits, if no other process asked within the last second.
+
+    Returns when the next one may be asked for; None when none waits, another process has the turn, or the geocoder is
+    away (then nobody asks for a minute or as long as it says).
+    """
+    with transaction.atomic():
+        row = GeocodedPlace.objects.waiting(now).select_for_update(skip_locked=True).first()
+        if row is None or not GeocoderTurn.take(now):
+            return None
+        row.look_at = now + LEASE
+        row.save(update_fields=["look_at"])
+    try:
+        position = geocoder.find(row.city, row.state, row.country)
+    except GeocoderUnavailable as error:
+        _put_off(row, error, now)
+        return None
+    _settle(row, position, now)
+    return now + PACE if GeocodedPlace.objects.waiting(now).exists() else None
+
+
+def ask_again(*, place_ids: Iterable[int], now: datetime) -> int:
+    """Forgets what is known of these places and has them looked up anew. Returns how many."""
+    return GeocodedPlace.objects.filter(id__in=place_ids).update(
+        latitude=None, longitude=None, matched="", name="", tries=0, error="", answered_at=None, look_at=now
+    )
+
+
+def place_by_hand(*, place_id: int, latitude: float, longitude: float, now: datetime) -> None:
+    """Settles a place on the word of staff. ValidationError off the map."""
+    if not abs(latitude) <= 90:
+        raise bad_field("latitude", "From -90 to 90.")
+    if not abs(longitude) <= 180:
+        raise bad_field("longitude", "From -180 to 180.")
+    GeocodedPlace.objects.filter(id=place_id).update(
+        latitude=latitude,
+        longitude=longitude,
+        matched=Matched.CITY,
+        name="placed by hand",
+        tries=0,
+        error="",
+        answered_at=now,
+        look_at=None,
+    )
+
+
+def seed_regions(*, regions: Sequence[RegionSeed]) -> int:
+    """Writes a catalogue's regions, new and changed ones; others stay. Safe to repeat. Returns how many it was given."""
+    rows = [_region(seed) for seed in regions]
+    fields = [
+        field.name for field in Region._meta.concrete_fields if field.name not in ("id", "kind", "code")
+    ]
+    Region.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["kind", "code"], update_fields=fields
+    )
+    return len(rows)
+
+
+def search_places(*, q: str, limit: int) -> list[Place]:
+    """Places whose name starts with `q`, those with the most people first; what follows a comma narrows the search."""
+    return _gazetteer().search(q, limit)
+
+
+def nearest_place(*, latitude: float, longitude: float) -> Place | None:
+    """The largest place within 25 km, else the nearest one; None off the map."""
+    return _gazetteer().nearest(latitude, longitude)
+
+
+def find_country(*, text: str) -> Country | None:
+    """The country that a name, an alias or an ISO code means."""
+    return _gazetteer().country(text)
+
+
+def _gazetteer() -> Gazetteer:
+    return _opened(Path(settings.GAZETTEER_DIR))
+
+
+@cache
+def _opened(directory: Path) -> Gazetteer:
+    return Gazetteer(directory)
+
+
+def _key(place: PlaceName) -> str:
+    """What different spellings of one question share; empty for what is no question or too long to be one."""
+    parts = [names.fold(part) for part in place]
+    key = "|".join(parts)
+    return key if any(parts) and len(key) <= LONGEST_KEY else ""
+
+
+def _is_fully_matched(place: PlaceName, position: Position | None) -> bool:
+    if position is None:
+        return False
+    if names.fold(place.city):
+        return position.matched == Matched.CITY
+    return position.matched == Matched.STATE or not names.fold(place.state)
+
+
+def _row(key: str, place: PlaceName, now: datetime) -> GeocodedPlace:
+    city, state, country = ("".join(filter(str.isprintable, part)).strip() for part in place)
+    return GeocodedPlace(key=key, city=city, state=state, country=country, asked_at=now, look_at=now)
+
+
+def _settle(row: GeocodedPlace, position: Position | None, now: datetime) -> None:
+    answer = (
+        {"look_at": now + UNKNOWN_FOR}
+        if position is None
+        else {
+            "latitude": position.latitude,
+            "longitude": position.longitude,
+            "matched": position.matched,
+            "name": position.name[:500],
+            "look_at": None,
+        }
+    )
+    _leased(row).update(tries=0, error="", answered_at=now, **answer)
+
+
+def _put_off(row: GeocodedPlace, error: GeocoderUnavailable, now: datetime) -> None:
+    wait = min(FIRST_RETRY * 2 ** min(row.tries, 20), LAST_RETRY)
+    told = timedelta(seconds=min(error.retry_after or 0, LAST_RETRY.total_seconds()))
+    _leased(row).update(tries=row.tries + 1, error=str(error)[:300], look_at=now + max(wait, told))
+    GeocoderTurn.postpone(now + max(FIRST_RETRY, told))
+
+
+def _leased(row: GeocodedPlace) -> QuerySet[GeocodedPlace]:
+    """The row while it is still ours: staff may have settled it, or another process have taken it over, meanwhile."""
+    return GeocodedPlace.objects.filter(id=row.id, look_at=row.look_at)
+
+
+def _region(seed: RegionSeed) -> Region:
+    gazetteer = _gazetteer()
+    if seed.latitude is None or seed.longitude is None:
+        position = gazetteer.find(seed.city, seed.state, seed.country)
+        if position is not None:
+            seed = replace(seed, latitude=position.latitude, longitude=position.longitude)
+    country = gazetteer.country(seed.country)
+    return Region(
+        **asdict(seed),
+        country_code=country.code if country else "",
+        continent=country.continent if country else "",
+    )
