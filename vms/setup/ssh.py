@@ -186,7 +186,7 @@ def _login(transport: paramiko.Transport, address: Address, key: paramiko.PKey) 
 
 
 # Written beside the target and renamed over it; a connection that dies midway leaves too few bytes, and so nothing.
-_PUT = """set -eu
+PUT_SCRIPT = """set -eu
 umask 077
 part="$1.$$.part"
 trap 'rm -f "$part"' EXIT
@@ -235,7 +235,7 @@ class Shell:
         Raises CommandFailed when it cannot be written, TimedOut, Unreachable.
         """
         self.run(
-            ["sh", "-c", _PUT, "put", path, str(len(content)), f"{mode:o}"],
+            ["sh", "-c", PUT_SCRIPT, "put", path, str(len(content)), f"{mode:o}"],
             stdin=content,
             as_root=as_root,
             timeout_s=timeout_s,

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.vms.setup.sshd import Machine, started
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    """A fresh machine that answers SSH (up in some 10 ms)."""
+    with started(Machine(tmp_path)) as running:
+        yield running

@@ -1,0 +1,146 @@
+"""A machine to set up: a real OpenSSH server on loopback, whose commands see one folder as their machine."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.waiting import eventually
+from vms.setup import Address, Target, make_keypair
+from vms.setup.agent import process
+
+SSHD = "/usr/sbin/sshd"
+STAND_INS = Path(__file__).with_name("stand_ins")
+TOKEN = "agent-token-canary"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Machine:
+    """`root` is where its paths start. `host` and `user` are the key pairs it has and knows."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = folder / "root"
+        self.root.mkdir()
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        for stand_in in STAND_INS.iterdir():
+            shutil.copy(stand_in, self.bin)
+        (self.bin / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        (self.bin / "python3").chmod(0o755)
+        self.port = free_port()
+        self.host = make_keypair()
+        self.user = make_keypair()
+        self._sshd: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> Address:
+        return Address("127.0.0.1", self.port, getpass.getuser())
+
+    def target(self, public_url: str = "") -> Target:
+        return Target(
+            "vm1", self.address, self.user.private_openssh, self.host.public_line, TOKEN, public_url
+        )
+
+    def start(self) -> None:
+        host_key = self.folder / "host_key"
+        host_key.write_text(self.host.private_openssh)
+        host_key.chmod(0o600)
+        (self.folder / "authorized_keys").write_text(self.user.public_line)
+        config = self.folder / "sshd_config"
+        config.write_text(
+            f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {host_key}\n"
+            f"AuthorizedKeysFile {self.folder}/authorized_keys\n"
+            "UsePAM no\nStrictModes no\nPidFile none\nUseDNS no\n"
+            f"SetEnv PATH={self.bin}:/usr/bin:/bin GAMER_AGENT_ROOT={self.root}\n"
+        )
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)
+        with (self.folder / "sshd.log").open("ab") as log:
+            self._sshd = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config)], stderr=log)
+        eventually(self._accepts)
+
+    def _accepts(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+            return True
+        return False
+
+    def drop_connections(self) -> None:
+        """The network's death: every connection ends now, the commands behind it live on."""
+        assert self._sshd is not None
+        for pid in children(self._sshd.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        if self._sshd is not None:
+            self.drop_connections()
+            self._sshd.terminate()
+            self._sshd.wait()
+            self._sshd = None
+
+    def path(self, name: str) -> Path:
+        return self.root / name
+
+    def agent_pid(self) -> int:
+        """The agent's process as systemd knows it; 0 when it was never started."""
+        try:
+            return int(json.loads(self.path("run/systemd/gamer-agent.service").read_text())["main"])
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def game_pids(self) -> list[int]:
+        """The games' shims, ended ones included."""
+        return [int(path.read_text()) for path in self.path("var/lib/gamer/agent/sessions").glob("*/pid")]
+
+    def end(self) -> None:
+        """Stop it with all it started."""
+        self.stop()
+        with contextlib.suppress(FileNotFoundError):
+            unit = json.loads(self.path("run/systemd/gamer-agent.service").read_text())
+            for pid in (unit["supervisor"], unit["main"]):
+                end_process(pid)
+        for pid in self.game_pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
+
+def children(parent: int) -> list[int]:
+    """All processes below `parent`."""
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
+    pairs = [(int(pid), int(above)) for pid, above in (line.split() for line in listed.stdout.splitlines())]
+    found = [pid for pid, above in pairs if above == parent]
+    return found + [below for pid in found for below in children(pid)]
+
+
+def end_process(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def is_running(pid: int) -> bool:
+    stat = process.stat_of(pid)
+    return stat is not None and stat.is_running
+
+
+@contextlib.contextmanager
+def started(machine: Machine) -> Iterator[Machine]:
+    machine.start()
+    try:
+        yield machine
+    finally:
+        machine.end()
