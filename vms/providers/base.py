@@ -240,6 +240,8 @@ class Provider(ABC):
     pins_host_key: ClassVar[bool] = True
     # Whether setup must still make the machine a console (False where the vendor's tool delivers one).
     needs_setup: ClassVar[bool] = True
+    # Whether its machines answer SSH at all; those of a cloud without hardware do not.
+    has_shell: ClassVar[bool] = True
 
     @abstractmethod
     def offers(self, need: Need) -> Sequence[Offer]:
@@ -285,8 +287,14 @@ class Suspendable(ABC):
 
     @abstractmethod
     def start(self, machine_id: str) -> None:
-        """Order a start. Starting a running one succeeds. Safe to repeat. Raises NoCapacity, NotFound, Unavailable, BadCredentials."""
+        """Order a start. Starting a running one succeeds. Safe to repeat.
+
+        Raises NoCapacity, QuotaExceeded, NotFound, Unavailable, BadCredentials.
+        """
 
     @abstractmethod
     def stopped_usd_per_hour(self, machine: Machine) -> Decimal:
-        """What the machine costs while stopped, USD per hour; conservative where the vendor does not say."""
+        """What the machine costs while stopped, USD per hour; conservative where the vendor does not say. Asks nobody.
+
+        `machine.usd_per_hour` must be known: where the vendor does not tell it, fill in the price that was bought (else ValueError).
+        """
