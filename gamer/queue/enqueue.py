@@ -1,0 +1,22 @@
+"""The one door to the queue: ids in, nothing out."""
+
+from __future__ import annotations
+
+from django_q.tasks import async_task
+
+from gamer.queue.broker import PgBroker
+
+Plain = str | int | float | bool | None
+
+
+def enqueue(task: str, *args: Plain, group: str = "", delay_s: float = 0) -> None:
+    """Has `task` (a dotted path) called with `args` by some worker: at least once, not before `delay_s` seconds.
+
+    The queue row is part of the caller's transaction: rolled back with it, seen by the workers once it commits. `group`
+    is a label for the admin's lists. Raises TypeError for an argument that is not plain, because a pickled object would
+    be a stale copy of a row (pass the id; a UUID as text).
+    """
+    for arg in args:
+        if not (arg is None or isinstance(arg, str | int | float | bool)):
+            raise TypeError(f"{task} takes ids and plain values, not a {type(arg).__name__}")
+    async_task(task, *args, broker=PgBroker(delay_s=delay_s), **({"group": group} if group else {}))
