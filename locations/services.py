@@ -18,6 +18,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from gamer.errors import bad_field
+from gamer.queue import schedules
 from locations.geocoding import names
 from locations.geocoding.base import Geocoder, GeocoderUnavailable, Matched, Position
 from locations.geocoding.gazetteer import Country, Gazetteer, Place
@@ -50,6 +51,12 @@ class RegionSeed:
     country: str = ""
     latitude: float | None = None
     longitude: float | None = None
+
+
+def seed(now: datetime) -> None:
+    """What an installation needs before its first request: the gazetteer's index and the geocoder's schedule."""
+    prepare_gazetteer()
+    schedules.keep("geocode missing places", "locations.tasks.geocode_missing", minutes=1)
 
 
 def prepare_gazetteer() -> None:
