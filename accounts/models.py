@@ -1,18 +1,35 @@
-"""People, their departments, and the keys of services."""
+"""People, their departments, their logins, and the keys of services."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, ClassVar
+import hashlib
+import re
+import uuid
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+if TYPE_CHECKING:
+    from accounts.principal import Principal
 
 HANDLE = r"^[A-Za-z0-9._:@-]{1,64}\Z"
+USED_STEP = timedelta(minutes=1)  # a key's last use is written at most this often
+
+
+def handle_for(email: str) -> str:
+    """The `user_id` of somebody who signs up: the address, or what a handle can hold of it with its hash."""
+    fitting = re.sub(r"[^A-Za-z0-9._:@-]", "-", email)
+    if fitting == email and len(email) <= 64:
+        return email
+    return f"{fitting[:55]}-{hashlib.sha256(email.encode()).hexdigest()[:8]}"
 
 
 class Department(models.Model):
@@ -28,11 +45,39 @@ class Department(models.Model):
         return self.name
 
 
+class UserQuerySet(models.QuerySet["User"]):
+    def named(self, handle: str) -> UserQuerySet:
+        return self.filter(handle=handle)
+
+    def players(self) -> UserQuerySet:
+        return self.filter(is_staff=False, is_superuser=False)
+
+    def visible_to(self, principal: Principal) -> UserQuerySet:
+        """The people a principal may know of: everybody (staff), those a service speaks for, or themself."""
+        if principal.is_staff:
+            return self.all()
+        key, user = principal.key, principal.user
+        if key is None or not key.maker.is_staff:
+            return self.filter(pk=user.pk if user is not None else None)
+        if key.department_id is not None:
+            return self.players().filter(department_id=key.department_id)
+        return self.players() if Scope.ACT_AS in key.scopes else self.filter(pk=key.maker_id)
+
+
 class UserManager(BaseUserManager["User"]):
+    def get_queryset(self) -> UserQuerySet:
+        return UserQuerySet(self.model, using=self._db)
+
+    def visible_to(self, principal: Principal) -> UserQuerySet:
+        return self.get_queryset().visible_to(principal)
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        """Addresses are kept in lower case, and typed as people like."""
+        return self.get(email=(username or "").strip().lower())
+
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
-        user = self.model(
-            email=self.normalize_email(email).lower(), **{"handle": email.lower()[:64], **fields}
-        )
+        email = email.strip().lower()
+        user = self.model(email=email, **{"handle": handle_for(email), **fields})
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -67,6 +112,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_postpaid = models.BooleanField(
         "postpaid", default=False, help_text="Plays without credit; somebody else is billed."
     )
+    token_epoch = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Counted up to end every login at once."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
@@ -80,7 +128,10 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.UniqueConstraint(
                 fields=["department", "handle"], name="user_handle_in_department", nulls_distinct=False
             ),
-            models.CheckConstraint(condition=models.Q(email=Lower("email")), name="user_email_lower_case"),
+            models.CheckConstraint(
+                condition=Q(handle__regex=r"^[A-Za-z0-9._:@-]+$"), name="user_handle_shape"
+            ),
+            models.CheckConstraint(condition=Q(email=Lower("email")), name="user_email_lower_case"),
         ]
 
     def __str__(self) -> str:
@@ -95,6 +146,43 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def get_short_name(self) -> str:
         return self.first_name or self.handle
+
+    def get_session_auth_hash(self) -> str:
+        """What a login remembers of its person. Another password or epoch ends admin sessions and tokens alike."""
+        return salted_hmac(
+            "accounts.login", f"{self.token_epoch}:{self.password}", algorithm="sha256"
+        ).hexdigest()
+
+    def get_session_auth_fallback_hash(self) -> list[str]:
+        return []
+
+
+class LoginQuerySet(models.QuerySet["Login"]):
+    def live(self, now: datetime) -> LoginQuerySet:
+        return self.filter(ended_at=None, expires_at__gt=now)
+
+
+class Login(models.Model):
+    """One person's login by password and the family of refresh tokens that grew from it; only the newest is good.
+
+    `stamp` is the person's session hash at the login: when it differs from today's, the login is over.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="logins")
+    stamp = models.CharField(max_length=64)
+    current = models.UUIDField(help_text="The id of the refresh token that is good.")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    objects = LoginQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="login_expires_at")]
+
+    def __str__(self) -> str:
+        return f"{self.user} since {self.created_at:%Y-%m-%d %H:%M}"
 
 
 class Scope(models.TextChoices):
@@ -137,3 +225,10 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+    def touch(self, now: datetime) -> None:
+        """Notes the use, unless somebody did within the minute."""
+        if self.last_used_at is not None and self.last_used_at > now - USED_STEP:
+            return
+        stale = Q(last_used_at=None) | Q(last_used_at__lte=now - USED_STEP)
+        ApiKey.objects.filter(stale, id=self.id).update(last_used_at=now)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.request import Request
+
 from accounts.models import ApiKey, Scope, User
+
+PLAYER_SCOPES = frozenset({Scope.READ, Scope.LAUNCH})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +30,36 @@ class Principal:
         return f"policy:{self.policy}"
 
     @property
+    def identity(self) -> str:
+        """Who this is to throttles and idempotency keys: unlike a handle, unique in the installation."""
+        if self.key is not None:
+            return f"key:{self.key.pk}"
+        return f"user:{self.user.pk}" if self.user is not None else f"policy:{self.policy}"
+
+    @property
     def is_staff(self) -> bool:
         """Sees every row: staff in person, our own policies, and staff's keys with `admin`."""
         if self.key is not None:
-            return self.may(Scope.ADMIN) and self.key.maker.is_staff
+            return Scope.ADMIN in self.key.scopes and self.key.maker.is_staff
         return self.user.is_staff if self.user is not None else bool(self.policy)
 
     def may(self, scope: Scope) -> bool:
-        """Whether a key carries the scope. A person has the scopes of their role; a policy has all."""
+        """Whether a key carries the scope and its maker still has it. A person has the scopes of their role; a policy all."""
         if self.key is not None:
-            return scope in self.key.scopes or Scope.ADMIN in self.key.scopes
+            carries = scope in self.key.scopes or Scope.ADMIN in self.key.scopes
+            return carries and (scope in PLAYER_SCOPES or self.key.maker.is_staff)
         if self.user is not None:
-            return self.user.is_staff or scope in (Scope.READ, Scope.LAUNCH)
+            return self.user.is_staff or scope in PLAYER_SCOPES
         return bool(self.policy)
 
 
 def policy(name: str) -> Principal:
     """One of our own: the reconciler, a command, a limit."""
     return Principal(policy=name)
+
+
+def principal_of(request: Request) -> Principal:
+    """Who sent the request. Raises NotAuthenticated when nobody is known."""
+    if isinstance(request.auth, Principal):
+        return request.auth
+    raise NotAuthenticated

@@ -28,7 +28,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "rest_framework",
-    "rest_framework_simplejwt.token_blacklist",
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -45,9 +44,10 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "gamer.web.middleware.StaticMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "gamer.web.middleware.BodyLimitMiddleware",
+    "gamer.web.middleware.NulMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -144,21 +144,24 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["gamer.web.parsers.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "gamer.web.negotiation.PreferOurs",
     "DEFAULT_PAGINATION_CLASS": "gamer.web.pagination.LimitSkipPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_THROTTLE_CLASSES": ["gamer.web.throttles.WriteThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"write": "120/min", "login": "10/min"},
+    # Bad logins only: the right password costs nothing.
+    "DEFAULT_THROTTLE_RATES": {"write": "120/min", "login_email": "20/hour", "login_ip": "100/hour"},
+    "NUM_PROXIES": 1 if _is_https else 0,  # X-Forwarded-For is believed where SECURE_PROXY_SSL_HEADER is
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "gamer.web.errors.exception_handler",
+    "NON_FIELD_ERRORS_KEY": "body",
+    "URL_FORMAT_OVERRIDE": None,
     "COERCE_DECIMAL_TO_STRING": False,
-    "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=5),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=30),
-    "ROTATE_REFRESH_TOKENS": True,
-    "BLACKLIST_AFTER_ROTATION": True,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Gamer Provisioner API",
@@ -167,18 +170,27 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "PREPROCESSING_HOOKS": ["gamer.web.schema.strip_slashes"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "gamer.web.schema.add_common_errors",
+    ],
 }
+# What /health?full=1 looks at, bottom up; an app above adds its own checks here.
+HEALTH_CHECKS = ["gamer.web.health.database", "gamer.web.health.queue", "gamer.web.health.scheduler"]
 
 # Measured in facts/queue-and-postgres.md 2.8; retry > timeout * (1 + (queue_limit + bulk) / workers).
 Q_CLUSTER: dict[str, Any] = {
     "name": "gamer",
     "orm": "default",
     "broker_class": "gamer.queue.broker.PgBroker",
-    "workers": 4,
+    "workers": 8,  # a create may take 120 s, and nobody should wait for it
     "bulk": 4,
     "queue_limit": 4,
     "timeout": 150,
-    "retry": 480,
+    "retry": 330,
     "max_attempts": 5,
     "ack_failures": False,
     "save_limit": -1,
@@ -186,6 +198,7 @@ Q_CLUSTER: dict[str, Any] = {
     "max_rss": 300_000,
     "catch_up": False,
 }
+QUEUE_STUCK_AFTER_S = 30  # a due task that idle workers leave alone for so long ends its worker cluster
 
 EMAIL_CONFIG = ENV.email
 vars().update({name: value for name, value in EMAIL_CONFIG.items() if name.startswith("EMAIL_")})
@@ -203,5 +216,9 @@ LOGGING = {
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {"django.db.backends": {"level": "WARNING"}, "paramiko": {"level": "WARNING"}},
+    "loggers": {
+        "django.db.backends": {"level": "WARNING"},
+        "paramiko": {"level": "WARNING"},
+        "django-q": {"level": "WARNING"},
+    },
 }

@@ -11,3 +11,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("emulators.api.urls")),
     path("", include("vms.api.urls")),
 ]
+
+handler400 = "gamer.web.errors.bad_request"
+handler403 = "gamer.web.errors.permission_denied"
+handler404 = "gamer.web.errors.page_not_found"
+handler500 = "gamer.web.errors.server_error"

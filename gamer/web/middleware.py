@@ -3,24 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from whitenoise.middleware import WhiteNoiseMiddleware
+
+from gamer.web.errors import error_body
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
 
+def too_large(limit: int) -> JsonResponse:
+    return JsonResponse(error_body("too_large", f"The body is larger than {limit} bytes."), status=413)
+
+
+class StaticMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
+    """Whitenoise, content without the folder that only `collectstatic` makes: development serves from the packages."""
+
+    def add_files(self, root: str, prefix: str | None = None) -> None:
+        if Path(root).is_dir():
+            super().add_files(root, prefix)
+
+
 class BodyLimitMiddleware:
-    """Refuses bodies past DATA_UPLOAD_MAX_MEMORY_SIZE by their announced length, before anything reads them."""
+    """Refuses bodies past DATA_UPLOAD_MAX_MEMORY_SIZE, announced or not.
+
+    Django reads a body without Content-Length (chunked) as empty. Here it is read, up to the limit, and its length is
+    written down for those who come later. Under ASGI `gamer.web.asgi.BodyLimit` has bounded it before.
+    """
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        announced = request.META.get("CONTENT_LENGTH") or "0"
-        if limit is not None and announced.isdigit() and int(announced) > limit:
-            message = f"The body is larger than {limit} bytes."
-            error = {"code": "too_large", "message": message, "details": {}}
-            return JsonResponse({"error": error, "detail": message}, status=413)
+        announced = request.META.get("CONTENT_LENGTH") or ""
+        if announced.isascii() and announced.isdigit() and int(announced) > limit:
+            return too_large(limit)
+        if not announced and "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
+            source = request.META.get("wsgi.input", request)
+            body = source.read(limit + 1)
+            if len(body) > limit:
+                return too_large(limit)
+            request._body = body
+            request._read_started = True
+            request._stream = BytesIO(body)
+            request.META["CONTENT_LENGTH"] = str(len(body))
+        return self.get_response(request)
+
+
+class NulMiddleware:
+    """Refuses NUL characters in the address: Postgres has none, and no honest client sends one."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        details: dict[str, list[str]] = {}
+        if "\x00" in request.path:
+            details["path"] = ["Contains a NUL character."]
+        if "%00" in request.META.get("QUERY_STRING", "") or "\x00" in request.META.get("QUERY_STRING", ""):
+            for name, values in request.GET.lists():
+                if "\x00" in name or any("\x00" in value for value in values):
+                    details[name.replace("\x00", "\ufffd")] = ["Contains a NUL character."]
+        if details:
+            message = f"{next(iter(details))}: Contains a NUL character."
+            return JsonResponse(error_body("validation_error", message, details), status=400)
         return self.get_response(request)

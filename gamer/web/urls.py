@@ -1,5 +1,15 @@
 """The paths of this app."""
 
 from django.urls import URLPattern
+from django.views.generic import RedirectView
 
-urlpatterns: list[URLPattern] = []
+from gamer.web.routing import route
+from gamer.web.views import DocsView, HealthView, IdentityView, SchemaView
+
+urlpatterns: list[URLPattern] = [
+    route("", IdentityView.as_view(), "identity"),
+    route("health", HealthView.as_view(), "health"),
+    route("schema", SchemaView.as_view(), "schema"),
+    route("docs", DocsView.as_view(), "docs"),
+    route("admin", RedirectView.as_view(pattern_name="admin:index"), "admin"),
+]

@@ -1,0 +1,105 @@
+"""The paths that belong to nobody else: who we are, how we are, and the API's description."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiJsonRenderer2, OpenApiYamlRenderer
+from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework import serializers
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from gamer.web import health
+from gamer.web.errors import error_body
+from gamer.web.schema import errors
+
+SERVICE = "provisioner-api"
+
+
+class IdentityView(APIView):
+    """Who answers here."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @extend_schema(
+        operation_id="identity",
+        tags=["service"],
+        responses=inline_serializer(
+            "Identity", {"message": serializers.CharField(), "version": serializers.CharField()}
+        ),
+    )
+    def get(self, request: Request) -> Response:
+        return Response({"message": "Gamer Provisioner API", "version": settings.VERSION})
+
+
+class HealthView(APIView):
+    """Alive, or with `full=1` every part; a part that is not well makes it a 503 that names the part."""
+
+    permission_classes = (AllowAny,)
+
+    @extend_schema(
+        operation_id="health",
+        tags=["service"],
+        parameters=[OpenApiParameter("full", bool, description="Look at every part (staff, or any key).")],
+        responses={
+            200: inline_serializer(
+                "Health",
+                {
+                    "status": serializers.CharField(),
+                    "service": serializers.CharField(),
+                    "parts": serializers.DictField(required=False),
+                },
+            ),
+            **errors(401, 403, 503),
+        },
+    )
+    def get(self, request: Request) -> Response:
+        if request.query_params.get("full", "0").lower() not in ("1", "true"):
+            return Response({"status": "healthy", "service": SERVICE})
+        principal = getattr(request, "principal", None)
+        if principal is None:
+            raise NotAuthenticated
+        if not (principal.is_staff or principal.key is not None):
+            self.permission_denied(request)
+        return full_answer(health.look(timezone.now()))
+
+    def perform_authentication(self, request: Request) -> None:
+        """Only the full look asks who asks: liveness must not need a database."""
+        if "full" in request.query_params:
+            super().perform_authentication(request)
+
+
+def full_answer(parts: list[health.Part]) -> Response:
+    found = {part.name: {key: one for key, one in asdict(part).items() if key != "name"} for part in parts}
+    ill = {part.name: [part.problem] for part in parts if part.problem}
+    body: dict[str, Any] = {"status": "unhealthy" if ill else "healthy", "service": SERVICE, "parts": found}
+    if not ill:
+        return Response(body)
+    message = "; ".join(f"{name}: {texts[0]}" for name, texts in ill.items())
+    return Response({**error_body("unavailable", message, ill), **body}, status=503)
+
+
+@extend_schema(exclude=True)
+class SchemaView(SpectacularAPIView):
+    """OpenAPI 3, JSON unless YAML is asked for."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    renderer_classes = (OpenApiJsonRenderer2, OpenApiJsonRenderer, OpenApiYamlRenderer)
+
+
+class DocsView(SpectacularSwaggerView):
+    """Swagger UI from our own static files."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    url_name = "schema"

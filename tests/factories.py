@@ -1,0 +1,58 @@
+"""Rows for tests, made with factory-boy."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import factory
+from django.contrib.auth.hashers import make_password
+
+from accounts import services
+from accounts.models import ApiKey, Department, Scope, User, handle_for
+
+PASSWORD = "correct horse battery"
+
+
+@cache
+def hashed_password() -> str:
+    """Hashed once per run: a good hash is slow on purpose."""
+    return make_password(PASSWORD)
+
+
+class DepartmentFactory(factory.django.DjangoModelFactory[Department]):
+    class Meta:
+        model = Department
+
+    name = factory.Sequence(lambda number: f"Department {number}")
+
+
+class UserFactory(factory.django.DjangoModelFactory[User]):
+    """A player who signed up; their password is PASSWORD."""
+
+    class Meta:
+        model = User
+
+    email = factory.Sequence(lambda number: f"player{number}@gamer.test")
+    handle = factory.LazyAttribute(lambda user: handle_for(user.email))
+    first_name = factory.Faker("first_name")
+    password = factory.LazyFunction(hashed_password)
+
+
+class ApiKeyFactory(factory.django.DjangoModelFactory[ApiKey]):
+    """A key whose text is `key.secret`, an attribute that only the new instance has."""
+
+    class Meta:
+        model = ApiKey
+
+    name = factory.Sequence(lambda number: f"Key {number}")
+    maker = factory.SubFactory(UserFactory, is_staff=True)
+    scopes = factory.LazyFunction(lambda: [Scope.READ, Scope.LAUNCH])
+
+    @classmethod
+    def _create(cls, model_class: type[ApiKey], *args: Any, **fields: Any) -> ApiKey:
+        secret = services.make_secret()
+        fields.update(prefix=services.prefix_of(secret), digest=services.digest_of(secret))
+        key = super()._create(model_class, *args, **fields)
+        key.secret = secret
+        return key
