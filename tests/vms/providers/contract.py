@@ -1,0 +1,558 @@
+"""What every provider must do, run on each of them: subclass, and give a `harness`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from enum import Enum, auto
+from itertools import pairwise
+
+import pytest
+
+from tests.vms.providers.specs import OTHERS, key_pair, pick, spec, tag
+from vms.providers.base import (
+    BadCredentials,
+    Machine,
+    MachineState,
+    Need,
+    NoCapacity,
+    NotFound,
+    Offer,
+    OutcomeUnknown,
+    Provider,
+    ProviderError,
+    QuotaExceeded,
+    Rejected,
+    Sizes,
+    Suspendable,
+    Unavailable,
+    installation_of,
+)
+
+LATE_S = 60
+LISTS_WITHOUT = 2
+RETRY_AFTER_S = 7
+
+
+class Trouble(Enum):
+    """What a harness can make go wrong. Once, unless said otherwise."""
+
+    NO_CAPACITY = auto()  # create
+    QUOTA_EXCEEDED = auto()  # create
+    REJECTED = auto()  # create
+    BAD_CREDENTIALS = auto()  # every verb, until healed
+    UNAVAILABLE = auto()  # every verb, until healed; the vendor says to come back after RETRY_AFTER_S
+    BROKEN = auto()  # every verb, until healed; the vendor answers nonsense
+    LOST_MADE = auto()  # create: no answer, the machine is there
+    LOST_UNMADE = auto()  # create: no answer, no machine
+    LOST_LATE = auto()  # create: no answer, the machine comes LATE_S later
+    HIDDEN = auto()  # the next machine is missing from LISTS_WITHOUT lists
+    INCOMPLETE_LIST = auto()  # list, until healed
+    NEVER_RUNS = auto()  # the next machine
+    NEVER_IP = auto()  # the next machine
+    DELETE_FAILS = auto()  # delete, until healed
+    LOST_DELETE = auto()  # delete: done, but no answer
+    SLOW_DELETE = auto()  # delete: done LATE_S later
+    START_REFUSED = auto()  # start: the capacity is gone
+
+
+class Harness(ABC):
+    """One account at a vendor (or its stand-in), the vendor's own books, and a hand on its clock and its faults."""
+
+    # What the account is opened with; must never be seen anywhere.
+    secret: str
+
+    @abstractmethod
+    def open(self) -> Provider:
+        """A new adapter to the account."""
+
+    @abstractmethod
+    def trouble(self, trouble: Trouble) -> None: ...
+
+    @abstractmethod
+    def heal(self) -> None: ...
+
+    @abstractmethod
+    def advance(self, seconds: float = 1) -> None:
+        """Vendor's time passes; 1 s is enough for a boot, a stop and a delete."""
+
+    @abstractmethod
+    def alive(self) -> list[str]:
+        """The names of all machines the vendor would bill, by its own books."""
+
+    @abstractmethod
+    def plant(self, name: str) -> None:
+        """A machine that somebody else ordered by other means."""
+
+    @abstractmethod
+    def stop_by_itself(self, machine_id: str) -> None: ...
+
+    @abstractmethod
+    def vanish(self, machine_id: str) -> None: ...
+
+
+class Contract:
+    """Needs the fixture `harness`."""
+
+    @pytest.fixture
+    def provider(self, harness: Harness) -> Provider:
+        return harness.open()
+
+    @pytest.fixture
+    def offer(self, provider: Provider) -> Offer:
+        return pick(provider.offers(Need()))
+
+    @pytest.fixture
+    def running(self, harness: Harness, provider: Provider, offer: Offer) -> Machine:
+        made = provider.create(spec(offer), tag())
+        harness.advance()
+        return provider.get(made.machine_id)
+
+
+def by_tag(provider: Provider) -> dict[str, Machine]:
+    return {machine.tag: machine for machine in provider.list() if machine.tag}
+
+
+def listed_in_time(provider: Provider, wanted: str, lists: int) -> Machine:
+    """The machine with that tag, which must come within so many lists."""
+    return next(found[wanted] for _ in range(lists) if wanted in (found := by_tag(provider)))
+
+
+class OffersContract(Contract):
+    def test_have_distinct_stable_ids(self, provider: Provider) -> None:
+        ids = [each.offer_id for each in provider.offers(Need())]
+        assert len(set(ids)) == len(ids) > 0
+        assert [each.offer_id for each in provider.offers(Need())] == ids
+
+    def test_include_machines_without_gpu(self, provider: Provider) -> None:
+        assert pick(provider.offers(Need(vcpus=2)), gpus=0).min_gpus == 0
+
+    def test_for_a_need_are_never_less_than_what_fits(self, provider: Provider) -> None:
+        need = Need(gpus=1, gpu_models=frozenset({"geforcertx4090-pcie-24gb"}))
+        fitting = {
+            each.offer_id
+            for each in provider.offers(Need())
+            if each.gpu_model in need.gpu_models and each.max_gpus >= 1
+        }
+        assert fitting
+        assert fitting <= {each.offer_id for each in provider.offers(need)}
+
+    def test_carry_an_order_that_fits_into_a_row(self, provider: Provider) -> None:
+        assert all(len(json.dumps(dict(each.order))) <= 2048 for each in provider.offers(Need()))
+
+    def test_name_their_place_in_full(self, provider: Provider) -> None:
+        assert all(
+            each.place.region and each.place.city and each.place.country for each in provider.offers(Need())
+        )
+
+    def test_have_exact_prices(self, provider: Provider) -> None:
+        for each in provider.offers(Need()):
+            prices = (each.usd_per_gpu, each.usd_per_vcpu, each.usd_per_gb_ram, each.usd_per_gb_disk)
+            # A price that went through a float has a long tail of digits.
+            assert all(isinstance(price, Decimal) and len(price.as_tuple().digits) <= 6 for price in prices)
+
+    def test_raise_when_the_vendor_is_away(self, harness: Harness, provider: Provider) -> None:
+        harness.trouble(Trouble.BROKEN)
+        with pytest.raises(Unavailable):
+            provider.offers(Need())
+
+
+class SizesContract(Contract):
+    def test_ascend(self, provider: Provider) -> None:
+        for ladder in (provider.sizes.vcpus, provider.sizes.ram_gb, provider.sizes.disk_gb):
+            assert all(low < high for low, high in pairwise(ladder))
+
+    @pytest.mark.parametrize(
+        ("vcpus", "ram_gb", "disk_gb"), [(2, 4, 50), (4, 8, 100), (8, 16, 200), (3, 11, 101)]
+    )
+    def test_that_are_next_above_a_floor_can_be_bought(
+        self, provider: Provider, offer: Offer, vcpus: int, ram_gb: int, disk_gb: int
+    ) -> None:
+        sizes = provider.sizes
+        bought = spec(
+            offer,
+            vcpus=Sizes.at_least(sizes.vcpus, vcpus),
+            ram_gb=Sizes.at_least(sizes.ram_gb, ram_gb),
+            disk_gb=Sizes.at_least(sizes.disk_gb, disk_gb),
+        )
+        assert bought.vcpus >= vcpus
+        assert provider.create(bought, tag()).machine_id
+
+    def test_that_are_not_legal_are_rejected(
+        self, harness: Harness, provider: Provider, offer: Offer
+    ) -> None:
+        with pytest.raises(Rejected):
+            provider.create(spec(offer, vcpus=3), tag())
+        assert harness.alive() == []
+
+
+class CreateContract(Contract):
+    def test_makes_one_machine_that_comes_to_run(
+        self, harness: Harness, provider: Provider, offer: Offer
+    ) -> None:
+        made = provider.create(spec(offer), tag())
+        assert (made.tag, made.state) == (tag(), MachineState.PENDING)
+        harness.advance()
+        machine = provider.get(made.machine_id)
+        assert (machine.machine_id, machine.tag, machine.state) == (
+            made.machine_id,
+            tag(),
+            MachineState.RUNNING,
+        )
+        assert machine.ip
+        assert 0 < machine.ssh_port < 65536
+        assert machine.ssh_user
+        assert harness.alive() == [tag()]
+
+    def test_needs_no_gpu(self, harness: Harness, provider: Provider) -> None:
+        provider.create(spec(pick(provider.offers(Need()), gpus=0)), tag())
+        assert harness.alive() == [tag()]
+
+    def test_costs_what_the_offer_says(self, running: Machine, offer: Offer) -> None:
+        expected = offer.usd_per_hour + offer.usd_per_gpu + 4 * offer.usd_per_vcpu
+        expected += 8 * offer.usd_per_gb_ram + 100 * offer.usd_per_gb_disk
+        assert running.usd_per_hour == expected == spec(offer).usd_per_hour
+
+    def test_refuses_ports_that_could_not_be_reached(self, harness: Harness, provider: Provider) -> None:
+        closed = next(each for each in provider.offers(Need()) if not each.has_public_ports)
+        with pytest.raises(Rejected, match="port"):
+            provider.create(spec(closed), tag())
+        assert harness.alive() == []
+
+    @pytest.mark.parametrize(
+        ("trouble", "error"),
+        [
+            (Trouble.NO_CAPACITY, NoCapacity),
+            (Trouble.QUOTA_EXCEEDED, QuotaExceeded),
+            (Trouble.REJECTED, Rejected),
+            (Trouble.BAD_CREDENTIALS, BadCredentials),
+            (Trouble.UNAVAILABLE, Unavailable),
+        ],
+    )
+    def test_that_is_refused_makes_nothing(
+        self, harness: Harness, provider: Provider, offer: Offer, trouble: Trouble, error: type[ProviderError]
+    ) -> None:
+        harness.trouble(trouble)
+        with pytest.raises(error) as raised:
+            provider.create(spec(offer), tag())
+        assert type(raised.value) is error
+        assert str(raised.value)
+        assert harness.alive() == []
+
+    def test_whose_outcome_is_unknown_is_found_by_its_tag(
+        self, harness: Harness, provider: Provider, offer: Offer
+    ) -> None:
+        harness.trouble(Trouble.LOST_MADE)
+        with pytest.raises(OutcomeUnknown):
+            provider.create(spec(offer), tag())
+        assert harness.alive() == [tag()]
+        found = by_tag(provider)[tag()]
+        provider.delete(found.machine_id)
+        harness.advance()
+        assert harness.alive() == []
+
+    def test_whose_outcome_is_unknown_may_have_made_nothing(
+        self, harness: Harness, provider: Provider, offer: Offer
+    ) -> None:
+        harness.trouble(Trouble.LOST_UNMADE)
+        with pytest.raises(OutcomeUnknown):
+            provider.create(spec(offer), tag())
+        harness.advance(LATE_S)
+        assert (harness.alive(), by_tag(provider)) == ([], {})
+
+    def test_whose_outcome_is_unknown_may_land_late(
+        self, harness: Harness, provider: Provider, offer: Offer
+    ) -> None:
+        harness.trouble(Trouble.LOST_LATE)
+        with pytest.raises(OutcomeUnknown):
+            provider.create(spec(offer), tag())
+        assert by_tag(provider) == {}
+        harness.advance(LATE_S)
+        assert list(by_tag(provider)) == [tag()] == harness.alive()
+
+    def test_may_never_run(self, harness: Harness, provider: Provider, offer: Offer) -> None:
+        harness.trouble(Trouble.NEVER_RUNS)
+        made = provider.create(spec(offer), tag())
+        harness.advance(LATE_S)
+        assert provider.get(made.machine_id).state is MachineState.PENDING
+
+    def test_may_never_get_an_address(self, harness: Harness, provider: Provider, offer: Offer) -> None:
+        harness.trouble(Trouble.NEVER_IP)
+        made = provider.create(spec(offer), tag())
+        harness.advance(LATE_S)
+        machine = provider.get(made.machine_id)
+        assert (machine.state, machine.ip) == (MachineState.RUNNING, "")
+
+    def test_from_eight_threads_makes_eight(self, harness: Harness, provider: Provider) -> None:
+        offer = pick(provider.offers(Need()), gpus=0)
+        tags = [tag(number) for number in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            made = list(pool.map(lambda each: harness.open().create(spec(offer, vcpus=2), each), tags))
+        assert len({machine.machine_id for machine in made}) == 8
+        assert sorted(by_tag(provider)) == sorted(harness.alive()) == tags
+
+
+class LookContract(Contract):
+    def test_raises_not_found_for_a_missing_machine(self, provider: Provider) -> None:
+        with pytest.raises(NotFound):
+            provider.get("00000000-0000-0000-0000-000000000000")
+
+    def test_by_id_and_by_list_agree(self, provider: Provider, running: Machine) -> None:
+        listed = by_tag(provider)[tag()]
+        assert (listed.machine_id, listed.state) == (running.machine_id, running.state)
+
+    def test_shows_strangers_apart(self, harness: Harness, provider: Provider, running: Machine) -> None:
+        harness.plant(tag(installation=OTHERS))
+        harness.plant("somebody's own machine")
+        assert sorted(machine.tag for machine in provider.list()) == sorted(
+            ["", running.tag, tag(installation=OTHERS)]
+        )
+        assert [installation_of(each) for each in by_tag(provider)].count(OTHERS) == 1
+
+    def test_may_miss_a_new_machine_for_a_while(
+        self, harness: Harness, provider: Provider, offer: Offer
+    ) -> None:
+        harness.trouble(Trouble.HIDDEN)
+        made = provider.create(spec(offer), tag())
+        assert by_tag(provider) == {}
+        assert provider.get(made.machine_id).machine_id == made.machine_id
+        assert listed_in_time(provider, tag(), LISTS_WITHOUT).machine_id == made.machine_id
+
+    @pytest.mark.usefixtures("running")
+    def test_never_passes_a_part_for_the_whole(self, harness: Harness, provider: Provider) -> None:
+        harness.trouble(Trouble.INCOMPLETE_LIST)
+        with pytest.raises(Unavailable):
+            provider.list()
+        harness.heal()
+        assert list(by_tag(provider)) == [tag()]
+
+    def test_sees_a_machine_that_stopped_by_itself(
+        self, harness: Harness, provider: Provider, running: Machine
+    ) -> None:
+        harness.stop_by_itself(running.machine_id)
+        assert provider.get(running.machine_id).state is MachineState.STOPPED
+        assert by_tag(provider)[tag()].state is MachineState.STOPPED
+
+    def test_sees_that_a_machine_vanished(
+        self, harness: Harness, provider: Provider, running: Machine
+    ) -> None:
+        harness.vanish(running.machine_id)
+        assert list(provider.list()) == []
+        with pytest.raises(NotFound):
+            provider.get(running.machine_id)
+
+    def test_keeps_the_vendors_words_small_enough_for_a_row(
+        self, provider: Provider, running: Machine
+    ) -> None:
+        for machine in (running, *provider.list()):
+            assert 2 < len(json.dumps(dict(machine.raw))) <= 16 * 1024
+
+
+class DeleteContract(Contract):
+    def test_is_proven_by_absence(self, harness: Harness, provider: Provider, running: Machine) -> None:
+        provider.delete(running.machine_id)
+        harness.advance()
+        assert (harness.alive(), list(provider.list())) == ([], [])
+        with pytest.raises(NotFound):
+            provider.get(running.machine_id)
+
+    def test_may_be_repeated(self, harness: Harness, provider: Provider, running: Machine) -> None:
+        provider.delete(running.machine_id)
+        provider.delete(running.machine_id)
+        harness.advance()
+        provider.delete(running.machine_id)
+        assert harness.alive() == []
+
+    def test_of_a_missing_machine_succeeds(self, provider: Provider) -> None:
+        provider.delete("00000000-0000-0000-0000-000000000000")
+
+    def test_works_at_once_after_the_create(self, harness: Harness, provider: Provider, offer: Offer) -> None:
+        provider.delete(provider.create(spec(offer), tag()).machine_id)
+        harness.advance()
+        assert harness.alive() == []
+
+    def test_that_fails_says_so_and_leaves_the_machine(
+        self, harness: Harness, provider: Provider, running: Machine
+    ) -> None:
+        harness.trouble(Trouble.DELETE_FAILS)
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                provider.delete(running.machine_id)
+        assert harness.alive() == [tag()]
+        harness.heal()
+        provider.delete(running.machine_id)
+        harness.advance()
+        assert harness.alive() == []
+
+    def test_whose_answer_is_lost_may_be_repeated(
+        self, harness: Harness, provider: Provider, running: Machine
+    ) -> None:
+        harness.trouble(Trouble.LOST_DELETE)
+        with pytest.raises(Unavailable):
+            provider.delete(running.machine_id)
+        harness.advance()
+        provider.delete(running.machine_id)
+        assert harness.alive() == []
+
+    def test_that_is_slow_shows_the_machine_until_it_is_gone(
+        self, harness: Harness, provider: Provider, running: Machine
+    ) -> None:
+        harness.trouble(Trouble.SLOW_DELETE)
+        provider.delete(running.machine_id)
+        harness.advance()
+        assert by_tag(provider)[tag()].state is MachineState.STOPPING
+        provider.delete(running.machine_id)
+        assert harness.alive() == [tag()]
+        harness.advance(LATE_S)
+        assert (harness.alive(), list(provider.list())) == ([], [])
+
+
+class TroubleContract(Contract):
+    """Whatever is asked while the vendor is in trouble, the error names the next move, and no secret."""
+
+    @pytest.fixture
+    def verbs(self, provider: Provider, offer: Offer, running: Machine) -> dict[str, Callable[[], object]]:
+        machine_id = running.machine_id
+        calls: dict[str, Callable[[], object]] = {
+            "offers": lambda: provider.offers(Need()),
+            "create": lambda: provider.create(spec(offer), tag(attempt=2)),
+            "get": lambda: provider.get(machine_id),
+            "list": provider.list,
+            "delete": lambda: provider.delete(machine_id),
+        }
+        if isinstance(provider, Suspendable):
+            calls["stop"] = lambda: provider.stop(machine_id)
+            calls["start"] = lambda: provider.start(machine_id)
+        return calls
+
+    def test_bad_credentials_are_told_by_every_verb(
+        self, harness: Harness, verbs: dict[str, Callable[[], object]]
+    ) -> None:
+        harness.trouble(Trouble.BAD_CREDENTIALS)
+        for call in verbs.values():
+            with pytest.raises(BadCredentials):
+                call()
+
+    def test_how_long_to_wait_is_told_by_every_verb(
+        self, harness: Harness, verbs: dict[str, Callable[[], object]]
+    ) -> None:
+        harness.trouble(Trouble.UNAVAILABLE)
+        for call in verbs.values():
+            with pytest.raises(Unavailable) as raised:
+                call()
+            assert raised.value.retry_after == RETRY_AFTER_S
+
+    def test_nonsense_is_unavailable_or_an_unknown_outcome(
+        self, harness: Harness, verbs: dict[str, Callable[[], object]]
+    ) -> None:
+        harness.trouble(Trouble.BROKEN)
+        for verb, call in verbs.items():
+            with pytest.raises(OutcomeUnknown if verb == "create" else Unavailable):
+                call()
+
+    def test_shows_no_secret(
+        self,
+        harness: Harness,
+        provider: Provider,
+        verbs: dict[str, Callable[[], object]],
+        running: Machine,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        shown = [repr(provider), str(vars(running) if hasattr(running, "__dict__") else running.raw)]
+        for trouble in (Trouble.BAD_CREDENTIALS, Trouble.UNAVAILABLE, Trouble.BROKEN):
+            harness.trouble(trouble)
+            for call in verbs.values():
+                with pytest.raises(ProviderError) as raised:
+                    call()
+                shown += [repr(raised.value), "".join(traceback.format_exception(raised.value))]
+                shown += [repr(vars(each)) for each in _chain(raised.value)]
+            harness.heal()
+        shown += [repr(machine) for machine in provider.list()]
+        shown.append(caplog.text)
+        private_key = key_pair()[0].splitlines()[1]
+        assert not [text for text in shown if harness.secret in text or private_key in text]
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+class SuspendContract(Contract):
+    """For a provider that is Suspendable."""
+
+    @pytest.fixture
+    def provider(self, harness: Harness) -> Provider:
+        provider = harness.open()
+        assert isinstance(provider, Suspendable)
+        return provider
+
+    def test_stops_and_starts_the_same_machine(
+        self, harness: Harness, provider: Provider, running: Machine
+    ) -> None:
+        provider.stop(running.machine_id)
+        harness.advance()
+        assert provider.get(running.machine_id).state is MachineState.STOPPED
+        assert harness.alive() == [tag()]
+        provider.start(running.machine_id)
+        harness.advance()
+        again = provider.get(running.machine_id)
+        assert (again.machine_id, again.state, bool(again.ip)) == (
+            running.machine_id,
+            MachineState.RUNNING,
+            True,
+        )
+
+    def test_stop_may_be_repeated(self, harness: Harness, provider: Provider, running: Machine) -> None:
+        provider.stop(running.machine_id)
+        provider.stop(running.machine_id)
+        harness.advance()
+        provider.stop(running.machine_id)
+        assert provider.get(running.machine_id).state is MachineState.STOPPED
+
+    def test_start_may_be_repeated(self, harness: Harness, provider: Provider, running: Machine) -> None:
+        provider.start(running.machine_id)
+        provider.stop(running.machine_id)
+        harness.advance()
+        provider.start(running.machine_id)
+        provider.start(running.machine_id)
+        harness.advance()
+        assert provider.get(running.machine_id).state is MachineState.RUNNING
+
+    def test_start_can_find_the_capacity_gone(
+        self, harness: Harness, provider: Provider, running: Machine
+    ) -> None:
+        provider.stop(running.machine_id)
+        harness.advance()
+        harness.trouble(Trouble.START_REFUSED)
+        with pytest.raises(NoCapacity):
+            provider.start(running.machine_id)
+        assert provider.get(running.machine_id).state is MachineState.STOPPED
+
+    @pytest.mark.parametrize("verb", ["stop", "start"])
+    def test_of_a_missing_machine_is_not_found(self, provider: Provider, verb: str) -> None:
+        with pytest.raises(NotFound):
+            getattr(provider, verb)("00000000-0000-0000-0000-000000000000")
+
+    def test_a_stopped_machine_is_deleted_like_any_other(
+        self, harness: Harness, provider: Provider, running: Machine
+    ) -> None:
+        provider.stop(running.machine_id)
+        harness.advance()
+        provider.delete(running.machine_id)
+        harness.advance()
+        assert harness.alive() == []
+
+    def test_a_stopped_machine_costs_no_more_than_a_running_one(
+        self, provider: Provider, running: Machine
+    ) -> None:
+        assert isinstance(provider, Suspendable)
+        assert running.usd_per_hour is not None
+        assert 0 <= provider.stopped_usd_per_hour(running) <= running.usd_per_hour
