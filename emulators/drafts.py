@@ -1,9 +1,11 @@
-"""A console's configuration as plain values, on its way in. Names are the API's. Pure."""
+"""A console's configuration as plain values, on its way in or out. Names are the API's. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import TypedDict
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +37,72 @@ class ConfigDraft:
     supported_file_extensions: tuple[str, ...]
     save_file_extensions: tuple[str, ...]
     preferred_providers: tuple[PreferenceDraft, ...]
+
+
+class ConfigChanges(TypedDict, total=False):
+    """The fields of a ConfigDraft that somebody wants otherwise."""
+
+    display_name: str
+    default_emulator: str
+    default_preset: str
+    min_cpu: int
+    min_ram_gb: int
+    requires_gpu: bool
+    gpu_class: str | None
+    cost_per_hour_limit: Decimal | None
+    max_session_hours: int
+    supported_file_extensions: tuple[str, ...]
+    save_file_extensions: tuple[str, ...]
+    preferred_providers: tuple[PreferenceDraft, ...]
+
+
+class PreferenceChanges(TypedDict, total=False):
+    """The fields of a PreferenceDraft that somebody wants otherwise."""
+
+    priority: int | None
+    enabled: bool
+    preset_override: str | None
+    cost_per_hour_limit: Decimal | None
+    regions: tuple[str, ...]
+    gpu_class: str | None
+
+
+def tidy(draft: ConfigDraft) -> ConfigDraft:
+    """The draft as it is kept: extensions with their dot in small letters, regions without blanks or doubles, every priority a number."""
+    placed = tuple(
+        replace(one, regions=_unique(one.regions), priority=number if one.priority is None else one.priority)
+        for number, one in enumerate(draft.preferred_providers, start=1)
+    )
+    return replace(
+        draft,
+        supported_file_extensions=_extensions(draft.supported_file_extensions),
+        save_file_extensions=_extensions(draft.save_file_extensions),
+        preferred_providers=tuple(sorted(placed, key=lambda one: one.priority or 0)),
+    )
+
+
+def put(
+    preferences: Sequence[PreferenceDraft], provider: str, changes: PreferenceChanges
+) -> tuple[PreferenceDraft, ...]:
+    """The list with one provider changed or added: last without a priority, else there, moving whoever is in its way down."""
+    old = next((one for one in preferences if one.provider == provider), None)
+    others = [one for one in preferences if one.provider != provider]
+    new = replace(old or PreferenceDraft(provider), **changes)
+    if new.priority is None:
+        last = max((one.priority or 0 for one in others), default=0)
+        new = replace(new, priority=old.priority if old else last + 1)
+    taken, moved = new.priority or 0, []
+    for one in sorted(others, key=lambda one: one.priority or 0):
+        if one.priority == taken:
+            taken += 1
+            one = replace(one, priority=taken)
+        moved.append(one)
+    return tuple(sorted([new, *moved], key=lambda one: one.priority or 0))
+
+
+def _extensions(texts: Sequence[str]) -> tuple[str, ...]:
+    return _unique(f".{text.strip().lower().removeprefix('.')}" for text in texts if text.strip())
+
+
+def _unique(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text.strip() for text in texts if text.strip()))

@@ -51,10 +51,6 @@ class ProviderKind(models.TextChoices):
     MEMORY = "memory", "Memory (tests)"
 
 
-# Where a console's GPU class is asked: the clouds of CloudyPad sell what they have, by machine type.
-KINDS_ASKED_FOR_A_CLASS = (ProviderKind.TENSORDOCK, ProviderKind.LIBVIRT, ProviderKind.MEMORY)
-
-
 def _between(name: str, low: int, high: int) -> Q:
     return Q(**{f"{name}__gte": low, f"{name}__lte": high})
 
@@ -65,6 +61,9 @@ def _price(help_text: str) -> models.DecimalField[Decimal | str | int | None, De
         decimal_places=6,
         null=True,
         blank=True,
+        validators=[
+            MinValueValidator(Decimal("0.000001"), "A limit must be above 0; leave it empty for none.")
+        ],
         help_text=help_text,
     )
 
@@ -139,6 +138,7 @@ class GpuClass(models.Model):
     )
     terms = ArrayField(
         models.CharField(max_length=40, validators=[term]),
+        size=200,
         help_text="Parts of vendors' model names in small letters and digits, separated by commas: rtx4090, l40s.",
     )
 
@@ -202,12 +202,14 @@ class EmulatorConfig(models.Model):
     )
     supported_file_extensions = ArrayField(
         models.CharField(max_length=11, validators=[extension]),
+        size=MAX_LIST,
         default=list,
         blank=True,
         help_text="Game files, separated by commas: .nes, .unf",
     )
     save_file_extensions = ArrayField(
         models.CharField(max_length=11, validators=[extension]),
+        size=MAX_LIST,
         default=list,
         blank=True,
         help_text="Files that hold progress, separated by commas: .sav, .srm",
@@ -228,7 +230,6 @@ class EmulatorConfig(models.Model):
             models.CheckConstraint(
                 condition=Q(cost_per_hour_limit=None) | Q(cost_per_hour_limit__gt=0),
                 name="emulator_config_limit_positive",
-                violation_error_message="A limit must be above 0; leave it empty for no limit.",
             ),
             models.CheckConstraint(
                 condition=~Q(default_emulator=""),
@@ -239,7 +240,6 @@ class EmulatorConfig(models.Model):
                     supported_file_extensions__len__lte=MAX_LIST, save_file_extensions__len__lte=MAX_LIST
                 ),
                 name="emulator_config_extensions",
-                violation_error_message=f"At most {MAX_LIST} extensions.",
             ),
         ]
 
@@ -252,7 +252,9 @@ class ProviderPreference(models.Model):
 
     config = models.ForeignKey(EmulatorConfig, on_delete=models.CASCADE, related_name="preferences")
     provider = models.CharField(max_length=25, choices=ProviderKind.choices)
-    priority = models.PositiveSmallIntegerField(default=1, help_text="1 is tried first.")
+    priority = models.PositiveSmallIntegerField(
+        default=1, validators=[MinValueValidator(1)], help_text="1 is tried first."
+    )
     enabled = models.BooleanField(default=True, help_text="A switched-off provider is never asked.")
     preset_override = models.ForeignKey(
         Preset,
@@ -266,6 +268,7 @@ class ProviderPreference(models.Model):
     cost_per_hour_limit = _price("Never pay more here, USD per hour; empty for the console's limit.")
     regions = ArrayField(
         models.CharField(max_length=100),
+        size=MAX_LIST,
         default=list,
         blank=True,
         help_text="Only there: region codes or their beginnings, countries, states or cities, separated by commas; "
@@ -297,12 +300,10 @@ class ProviderPreference(models.Model):
             models.CheckConstraint(
                 condition=Q(cost_per_hour_limit=None) | Q(cost_per_hour_limit__gt=0),
                 name="preference_limit_positive",
-                violation_error_message="A limit must be above 0; leave it empty for the console's.",
             ),
             models.CheckConstraint(
                 condition=Q(regions__len__lte=MAX_LIST),
                 name="preference_regions",
-                violation_error_message=f"At most {MAX_LIST} regions.",
             ),
         ]
 

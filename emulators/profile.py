@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+# Where a console's GPU class is asked: CloudyPad's clouds sell what they have, by machine type.
+KINDS_ASKED_FOR_A_CLASS = ("tensordock", "libvirt", "memory")
+
 
 @dataclass(frozen=True, slots=True)
 class Floor:
@@ -42,6 +45,11 @@ class GpuTable:
         plain = re.sub(r"[^a-z0-9]", "", model.lower())
         hits = [(len(term), rank) for _, rank, terms in self.classes for term in terms if term in plain]
         return max(hits)[1] if hits else 0
+
+
+def classes_asked(gpu_class: str | None) -> dict[str, str]:
+    """A Profile's `gpu_classes` for a console's one class."""
+    return dict.fromkeys(KINDS_ASKED_FOR_A_CLASS, gpu_class) if gpu_class else {}
 
 
 def region_matches(entry: str, *, region: str, city: str = "", state: str = "", country: str = "") -> bool:

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from emulators.models import (
-    KINDS_ASKED_FOR_A_CLASS,
-    EmulatorConfig,
-    Game,
-    GpuClass,
-    Preset,
-    ProviderPreference,
-)
-from emulators.profile import Floor, GpuTable, Preference, Profile
+from emulators.models import EmulatorConfig, Game, GpuClass, Preset, ProviderPreference
+from emulators.profile import Floor, GpuTable, Preference, Profile, classes_asked
 from gamer.errors import NotFound
 
 
@@ -22,7 +15,7 @@ def profile_for(*, console: str, game_id: str | None = None) -> Profile:
     """
     config = EmulatorConfig.objects.select_related("gpu_class").filter(console=console).first()
     if config is None:
-        raise NotFound("console not configured", details={"console_type": ["console not configured"]})
+        raise not_configured()
     game = _game(console, game_id)
     rows = ProviderPreference.objects.filter(config=config).select_related("gpu_class").order_by("priority")
     preferences = tuple(_preference(row, game) for row in rows)
@@ -30,16 +23,21 @@ def profile_for(*, console: str, game_id: str | None = None) -> Profile:
     return Profile(
         console=console,
         preset=(game and game.preset_id) or config.default_preset_id,
-        floor=floor_of(config).raised_to(_floor_of_game(game)),
+        floor=floor_of(config).raised_to(floor_of_game(game)),
         gpus=gpu_table(),
         preferences=preferences,
-        gpu_classes={kind.value: gpu_class.name for kind in KINDS_ASKED_FOR_A_CLASS} if gpu_class else {},
+        gpu_classes=classes_asked(gpu_class.name if gpu_class else None),
         usd_per_hour_limit=config.cost_per_hour_limit,
         max_session_hours=config.max_session_hours,
         emulator=(game and game.emulator) or config.default_emulator,
         # Last, so that every preset named above is among them.
         presets={preset.slug: size_of(preset) for preset in Preset.objects.all()},
     )
+
+
+def not_configured() -> NotFound:
+    """The error of every question about a console that has no configuration."""
+    return NotFound("console not configured", details={"console_type": ["console not configured"]})
 
 
 def size_of(preset: Preset) -> Floor:
@@ -63,7 +61,8 @@ def _game(console: str, game_id: str | None) -> Game | None:
     return Game.objects.select_related("gpu_class").filter(console=console, game_id=game_id).first()
 
 
-def _floor_of_game(game: Game | None) -> Floor:
+def floor_of_game(game: Game | None) -> Floor:
+    """What a game itself asks at least; nothing for an unknown one."""
     if game is None:
         return Floor(0, 0, 0, 0)
     return Floor(game.min_cpu or 0, game.min_ram_gb or 0, 0, int(game.requires_gpu))

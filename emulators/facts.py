@@ -1,0 +1,43 @@
+"""What rooms above know about the stock, as plain values. Pure; settings.OFFER_FACTS names who is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from emulators.profile import Floor, GpuTable, region_matches
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPlace:
+    """Where an offer stands, in the words a preference's region may use; empty when the provider is silent."""
+
+    region: str
+    city: str = ""
+    state: str = ""
+    country: str = ""
+
+    def is_meant_by(self, entry: str) -> bool:
+        return region_matches(
+            entry, region=self.region, city=self.city, state=self.state, country=self.country
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OfferFacts:
+    """One provider's stock: the cheapest price of a machine that meets the demand (USD per hour; None when none is known
+    to fit), and every place where it has ever offered anything."""
+
+    cheapest_usd_per_hour: Decimal | None = None
+    places: tuple[KnownPlace, ...] = ()
+
+
+class OfferFactsSource(Protocol):
+    def __call__(self, *, provider: str, floor: Floor, gpu_rank: int, gpus: GpuTable) -> OfferFacts:
+        """What is known of a provider kind's offers for a demand; `OfferFacts()` for nothing. Reads the database only."""
+
+
+def no_facts(*, provider: str, floor: Floor, gpu_rank: int, gpus: GpuTable) -> OfferFacts:
+    """The source of somebody who knows nothing, and so says nothing."""
+    return OfferFacts()
