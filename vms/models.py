@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -28,7 +28,13 @@ PROVIDER_KINDS = (
     "libvirt",
     "memory",
 )
-USD = {"max_digits": 14, "decimal_places": 9}
+
+
+def usd_field(**options: Any) -> models.DecimalField[Any, Any]:
+    """USD per hour, exact to the vendors' smallest unit prices (0.00005 per GB)."""
+    return models.DecimalField(max_digits=14, decimal_places=9, **options)
+
+
 LIVE_PHASES = [phase.value for phase in LIVE]
 TERMINAL_PHASES = sorted(phase.value for phase in TERMINAL)
 
@@ -114,12 +120,12 @@ class Offer(models.Model):
     max_vcpus = models.PositiveIntegerField()
     max_ram_gb = models.PositiveIntegerField()
     max_disk_gb = models.PositiveIntegerField()
-    usd_per_hour = models.DecimalField(**USD, default=Decimal(0))
-    usd_per_gpu = models.DecimalField(**USD, default=Decimal(0))
-    usd_per_vcpu = models.DecimalField(**USD, default=Decimal(0))
-    usd_per_gb_ram = models.DecimalField(**USD, default=Decimal(0))
-    usd_per_gb_disk = models.DecimalField(**USD, default=Decimal(0))
-    usd_per_dedicated_ip = models.DecimalField(**USD, default=Decimal(0))
+    usd_per_hour = usd_field(default=Decimal(0))
+    usd_per_gpu = usd_field(default=Decimal(0))
+    usd_per_vcpu = usd_field(default=Decimal(0))
+    usd_per_gb_ram = usd_field(default=Decimal(0))
+    usd_per_gb_disk = usd_field(default=Decimal(0))
+    usd_per_dedicated_ip = usd_field(default=Decimal(0))
     has_dedicated_ip = models.BooleanField(default=False)
     maps_ports_one_to_one = models.BooleanField(default=False)
     order = models.JSONField(default=dict)
@@ -197,6 +203,8 @@ class VM(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     ready_at = models.DateTimeField(null=True)
+    max_session_hours = models.PositiveIntegerField(default=8)
+    session_ends_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     last_activity = models.DateTimeField(null=True)
     last_moonlight_connection = models.DateTimeField(null=True)
@@ -223,12 +231,16 @@ class VM(models.Model):
     # The reconciler's lease and its next look.
     is_acting = models.BooleanField(default=False)
     next_look_at = models.DateTimeField(null=True, default=timezone.now)
+    is_poked = models.BooleanField(
+        default=False, help_text="Somebody changed the wish while a step was under way: look at once."
+    )
     hinted_at = models.DateTimeField(null=True)
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     action_sent_at = models.DateTimeField(
         null=True, help_text="When the phase's own order (stop, start, delete) was last sent."
     )
+    alarmed_at = models.DateTimeField(null=True)
     missing_since = models.DateTimeField(null=True)
     missing_looks = models.PositiveIntegerField(default=0)
 
@@ -310,7 +322,7 @@ class Attempt(models.Model):
     vcpus = models.PositiveIntegerField()
     ram_gb = models.PositiveIntegerField()
     disk_gb = models.PositiveIntegerField()
-    usd_per_hour = models.DecimalField(**USD)
+    usd_per_hour = usd_field()
     created_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True)
     answered_at = models.DateTimeField(null=True)
@@ -411,7 +423,7 @@ class Stray(models.Model):
     machine_id = models.CharField(max_length=100)
     tag = models.CharField(max_length=60)
     reason = models.CharField(max_length=12, choices=Reason.choices)
-    usd_per_hour = models.DecimalField(**USD, null=True)
+    usd_per_hour = usd_field(null=True)
     first_seen_at = models.DateTimeField()
     ordered_at = models.DateTimeField(null=True, help_text="When its deletion was last ordered.")
     gone_at = models.DateTimeField(null=True)

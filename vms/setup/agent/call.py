@@ -36,14 +36,15 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 def call(config: Config, request: dict[str, Any], *, wait_s: float, timeout_s: float = 30) -> dict[str, Any]:
-    """The agent's {status, body}. An agent that does not listen yet is waited for up to `wait_s`. Raises NoAnswer."""
+    """The agent's {status, body}. An agent that is only starting is waited for up to `wait_s`. Raises NoAnswer."""
     deadline = time.monotonic() + wait_s
     while True:
         try:
             return _exchange(config, request, timeout_s)
-        except (FileNotFoundError, ConnectionRefusedError) as error:
-            # Nobody has taken the request: asking again cannot do anything twice.
-            if time.monotonic() >= deadline:
+        except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError) as error:
+            # A reset comes from an agent that is just being replaced; it may have acted already, so only a look is repeated.
+            is_safe = not isinstance(error, ConnectionResetError) or request.get("method") == "GET"
+            if not is_safe or time.monotonic() >= deadline:
                 raise NoAnswer("the agent does not listen") from error
             time.sleep(RETRY_S)
         except (OSError, http.client.HTTPException, ValueError) as error:

@@ -26,6 +26,8 @@ from .games import Games, boot_id
 from .uplink import Uplink
 
 MAX_REQUEST = 512 * 1024
+# How soon the socket's loop sees that it shall end.
+POLL_S = 0.05
 
 
 def main(arguments: list[str]) -> int:
@@ -78,7 +80,7 @@ def run(config: Config) -> int:
     games = Games(config.state_dir / "sessions", grace_s=config.grace_s, default_argv=config.session_command)
     uplink = Uplink(config, games)
     with Server(config.socket_path, config.agent_token, games, _describer(config, uplink)) as server:
-        _start(server.serve_forever)
+        _start(server.serve_forever, POLL_S)
         _start(games.watch, stop)
         if config.public_url:
             _start(uplink.run, stop)

@@ -45,12 +45,12 @@ def post(url: str, body: dict[str, Any], token: str = "") -> dict[str, Any]:
 
     Redirects are not followed: they would carry the token to whoever they name.
     """
-    parts = urllib.parse.urlsplit(url)
     headers = {"Content-Type": "application/json", "Accept": "application/json", "Connection": "close"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     connection: http.client.HTTPConnection | None = None
     try:
+        parts = urllib.parse.urlsplit(url)
         connection = _connection(parts)
         connection.request("POST", parts.path, json.dumps(body).encode(), headers)
         response = connection.getresponse()

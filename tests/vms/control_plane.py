@@ -1,0 +1,113 @@
+"""A whole control plane in one process: simulated clock, memory cloud, reconciler and worker turning by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from accounts.models import User
+from accounts.principal import Principal, policy
+from emulators.models import EmulatorConfig, ProviderPreference
+from emulators.services import seed
+from tests.world import Clock
+from vms import installation, services
+from vms.models import VM, Attempt, ProviderAccount
+from vms.providers.memory import MemoryCloud, MemoryProvider
+from vms.reconcile.acting import Actor
+from vms.reconcile.loop import Reconciler
+from vms.services import Order
+
+DALLAS = {"latitude": 32.7767, "longitude": -96.797}
+
+
+@dataclass
+class ControlPlane:
+    """`turn` is one step of everything; `settle` turns until nothing is due for a while."""
+
+    clock: Clock
+    clouds: dict[int, MemoryCloud] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.rings = 0
+        self.reconciler = Reconciler(clock=self.clock, open_provider=self.open, ring=self._rung, threads=0)
+        self.actor = Actor(clock=self.clock, open_provider=self.open, threads=0)
+
+    def _rung(self, tasks: int) -> None:
+        self.rings += tasks
+
+    def open(self, account: ProviderAccount) -> MemoryProvider:
+        return MemoryProvider(self.clouds[account.pk])
+
+    def add_account(
+        self, name: str = "memory", cloud: MemoryCloud | None = None, **columns: Any
+    ) -> ProviderAccount:
+        defaults = {"kind": "memory", "calls_per_minute": 1_000_000, "call_tokens": 1_000_000}
+        account = ProviderAccount.objects.create(
+            name=name,
+            **{**defaults, "next_refresh_at": self.clock(), "call_tokens_at": self.clock(), **columns},
+        )
+        self.clouds[account.pk] = cloud or MemoryCloud(boot_s=5)
+        started = self.clock()
+        self.clouds[account.pk]._clock = lambda: (self.clock() - started).total_seconds()
+        return account
+
+    @property
+    def cloud(self) -> MemoryCloud:
+        return next(iter(self.clouds.values()))
+
+    def turn(self, seconds: float = 1.0) -> int:
+        """Reconciler and worker once each, then time passes. Returns how much happened."""
+        applied = self.reconciler.turn().applied
+        acted = self.actor.run_batch(limit=1000)
+        self.clock.advance(seconds=seconds)
+        return applied + acted
+
+    def settle(self, *, seconds: float = 120, step: float = 1.0) -> None:
+        """Turns for so much simulated time."""
+        until = self.clock().timestamp() + seconds
+        while self.clock().timestamp() < until:
+            self.turn(step)
+
+    def until(self, vm: VM, status: str, *, seconds: float = 1200, step: float = 1.0) -> VM:
+        """Turns until the VM has a status; fails with its story when it does not get there in time."""
+        until = self.clock().timestamp() + seconds
+        while self.clock().timestamp() < until:
+            vm.refresh_from_db()
+            if vm.status == status:
+                return vm
+            self.turn(step)
+        raise AssertionError(f"{vm.status}, not {status}: {story(vm)}")
+
+    def launch(
+        self, owner: User | None = None, console: str = "switch", game_id: str = "mario-odyssey", **wish: Any
+    ) -> VM:
+        by = Principal(user=owner) if owner is not None else policy("test")
+        order = Order(console=console, game_id=game_id, **{**DALLAS, **wish})
+        return services.launch_game(by=by, owner=owner, order=order, now=self.clock()).vm
+
+    def now(self) -> datetime:
+        return self.clock()
+
+
+def story(vm: VM) -> list[str]:
+    """What happened to a VM, for a failing test's message."""
+    from events.models import Event
+
+    events = [f"{one.action} {one.details}" for one in Event.objects.about("vms", vm.pk)]
+    attempts = [
+        f"{one.tag} {one.outcome} {one.error_text} gone={one.gone_at}"
+        for one in Attempt.objects.filter(vm=vm)
+    ]
+    return [f"{vm.phase} {vm.desired} {vm.error} {vm.error_text}", *events, *attempts]
+
+
+def prepare(clock: Clock) -> ControlPlane:
+    """Seeded consoles that prefer the memory cloud, one account with the stock of `MemoryCloud`."""
+    seed(now=clock())
+    for config in EmulatorConfig.objects.all():
+        ProviderPreference.objects.create(config=config, provider="memory", priority=99)
+    installation.row()
+    plane = ControlPlane(clock)
+    plane.add_account()
+    return plane

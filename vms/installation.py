@@ -1,0 +1,56 @@
+"""Which installation we are: the name in every tag, so that two on one provider account leave each other's machines alone."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+
+from django.db import connection
+
+from events.services import Happening, record
+from vms.models import Installation
+
+_identifiers: dict[str, str] = {}
+
+
+def row() -> Installation:
+    """The one row, made on first look."""
+    known = _identifiers.get(_database())
+    found, _ = Installation.objects.get_or_create(
+        pk=1, defaults={"identifier": known or secrets.token_hex(4)}
+    )
+    return found
+
+
+def identifier() -> str:
+    """This installation's part of a tag; never changes, so each process asks its database once."""
+    if _database() not in _identifiers:
+        _identifiers[_database()] = row().identifier
+    return _identifiers[_database()]
+
+
+def _database() -> str:
+    return f"{connection.settings_dict['HOST']}/{connection.settings_dict['NAME']}"
+
+
+def notice_a_move(*, now: datetime) -> None:
+    """Compares the database cluster with the one we last ran on; after a move or restore unknown machines wait for an operator."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT system_identifier FROM pg_control_system()")
+        system = cursor.fetchone()[0]
+        cursor.execute("SELECT timeline_id FROM pg_control_checkpoint()")
+        mark = f"{system}/{cursor.fetchone()[0]}"
+    known = row()
+    if known.database_mark == mark:
+        return
+    is_moved = bool(known.database_mark)
+    changes: dict[str, object] = {"database_mark": mark}
+    if is_moved:
+        changes["is_sweep_confirmed"] = False
+        record(
+            Happening(
+                at=now, actor="policy:reconciler", action="database_moved", resource="installation", resource_id=known.identifier,
+                details={"from": known.database_mark, "to": mark, "next": "manage.py find_orphans --fix"},
+            )
+        )  # fmt: skip
+    Installation.objects.filter(pk=known.pk).update(**changes)

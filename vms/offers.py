@@ -1,0 +1,217 @@
+"""Offers as rows: refreshed from the accounts in the background, read as columns by a launch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from django.db import transaction
+from django.db.models import F, FloatField
+from django.db.models.functions import Cast
+
+from locations.services import PlaceName, locate_many
+from vms import placement
+from vms.models import Offer, ProviderAccount
+from vms.providers import base, registry
+from vms.reconcile.outcome import AccountNote, note_of
+
+REFRESH_EVERY = timedelta(seconds=60)
+FRESH = timedelta(minutes=5)
+USABLE = timedelta(minutes=15)
+RESTING_FAILURES = 3
+RESTING = timedelta(seconds=30)
+
+PRICES = (
+    "usd_per_hour",
+    "usd_per_gpu",
+    "usd_per_vcpu",
+    "usd_per_gb_ram",
+    "usd_per_gb_disk",
+    "usd_per_dedicated_ip",
+)
+NUMBERS = ("min_gpus", "max_gpus", "max_vcpus", "max_ram_gb", "max_disk_gb")
+FLAGS = ("has_dedicated_ip", "maps_ports_one_to_one")
+PLACE = ("region", "city", "state", "country")
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The stock of one moment and the primary keys behind its rows."""
+
+    stock: placement.Stock
+    keys: Sequence[int]
+    paused: frozenset[int]
+    is_refreshed: bool  # every account that may host has been asked at least once
+    is_fresh: bool  # and lately
+
+    def offer(self, row: int) -> Offer:
+        return Offer.objects.select_related("account").get(pk=self.keys[row])
+
+
+def _indexed(values: Iterable[Any]) -> tuple[list[Any], np.ndarray[Any, Any]]:
+    """Distinct values, and for each given one its position among them."""
+    positions: dict[Any, int] = {}
+    column = [positions.setdefault(value, len(positions)) for value in values]
+    return list(positions), np.array(column, dtype=np.int64)
+
+
+def load(now: datetime, *, tried: frozenset[tuple[int, str]] = frozenset()) -> Shelf:
+    """All usable offers as columns, in two queries. `tried` names (account id, offer id) of this launch's failed orders."""
+    accounts = list(ProviderAccount.objects.all())
+    rows = list(
+        Offer.objects.filter(refreshed_at__gte=now - USABLE)
+        .order_by("id")
+        .values_list(
+            "id", "account_id", "offer_id", *PLACE, "gpu_model", "latitude", "longitude", "cools_until", *NUMBERS, *FLAGS,
+            *(Cast(F(name), FloatField()) for name in PRICES),
+        )
+    )  # fmt: skip
+    return Shelf(
+        stock=_stock(rows, {account.pk: account.kind for account in accounts}, tried, now),
+        keys=[row[0] for row in rows],
+        paused=frozenset(
+            account.pk for account in accounts if not account.may_buy(now) or is_resting(account, now)
+        ),
+        is_refreshed=all(account.offers_refreshed_at for account in accounts if account.may_buy(now)),
+        is_fresh=all(
+            account.offers_refreshed_at and account.offers_refreshed_at >= now - FRESH
+            for account in accounts
+            if account.may_buy(now)
+        ),
+    )
+
+
+def is_resting(account: ProviderAccount, now: datetime) -> bool:
+    """Whether the account failed so often just now that new machines are not ordered there for a moment."""
+    return bool(
+        account.failures_in_a_row >= RESTING_FAILURES
+        and account.last_error_at
+        and now - account.last_error_at < RESTING
+    )
+
+
+def _stock(
+    rows: Sequence[tuple[Any, ...]],
+    kinds: Mapping[int, str],
+    tried: frozenset[tuple[int, str]],
+    now: datetime,
+) -> placement.Stock:
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * 25
+    _, account, offer_id, *rest = columns
+    place_names, (gpu, latitude, longitude, cools), rest = rest[:4], rest[4:8], rest[8:]
+    kind_names, kind = _indexed(kinds[one] for one in account)
+    places, place = _indexed(zip(*place_names, strict=True))
+    gpu_models, gpu_index = _indexed(gpu)
+    numbers = dict(zip(NUMBERS, (np.array(column, dtype=np.int64) for column in rest[:5]), strict=True))
+    flags = [np.array(column, dtype=bool) for column in rest[5:7]]
+    prices = dict(zip(PRICES, (np.array(column, dtype=np.float64) for column in rest[7:]), strict=True))
+    was_tried = (
+        [pair in tried for pair in zip(account, offer_id, strict=True)] if tried else [False] * len(rows)
+    )
+    columns_by_name: dict[str, Any] = {**numbers, **prices}
+    return placement.Stock(
+        kinds=kind_names,
+        places=[base.Place(*names) for names in places],
+        gpu_models=gpu_models,
+        kind=kind,
+        account=np.array(account, dtype=np.int64),
+        place=place,
+        gpu=gpu_index,
+        latitude=np.array(latitude, dtype=np.float64),
+        longitude=np.array(longitude, dtype=np.float64),
+        has_dedicated_ip=flags[0],
+        maps_ports=flags[1],
+        is_cooling=np.array([moment is not None and moment > now for moment in cools], dtype=bool),
+        is_tried=np.array(was_tried, dtype=bool),
+        **columns_by_name,
+    )
+
+
+def sizes() -> dict[str, base.Sizes]:
+    """The legal sizes of every provider kind there is an adapter for."""
+    return {kind: adapter.sizes for kind, adapter in registry.KINDS.items()}
+
+
+def exact_price(offer: Offer, *, gpus: int, vcpus: int, ram_gb: int, disk_gb: int) -> Decimal:
+    """What a size of an offer costs, USD per hour, as the vendor will bill it."""
+    address = offer.usd_per_dedicated_ip if offer.has_dedicated_ip else Decimal(0)
+    parts = (
+        gpus * offer.usd_per_gpu
+        + vcpus * offer.usd_per_vcpu
+        + ram_gb * offer.usd_per_gb_ram
+        + disk_gb * offer.usd_per_gb_disk
+    )
+    return Decimal(offer.usd_per_hour + parts + address)
+
+
+def due(now: datetime, *, limit: int = 10) -> list[ProviderAccount]:
+    """Takes the accounts whose offers are due for a refresh; each is taken by one process only."""
+    with transaction.atomic():
+        taken = list(
+            ProviderAccount.objects.select_for_update(skip_locked=True)
+            .filter(next_refresh_at__lte=now)
+            .order_by("next_refresh_at")[:limit]
+        )
+        ProviderAccount.objects.filter(pk__in=[account.pk for account in taken]).update(
+            next_refresh_at=now + REFRESH_EVERY
+        )
+    return taken
+
+
+def store(account: ProviderAccount, found: Sequence[base.Offer], now: datetime) -> None:
+    """Replaces an account's offers by what it sells now, in one upsert; cool-downs survive, what is sold out goes."""
+    places = {PlaceName(offer.place.city, offer.place.state, offer.place.country) for offer in found}
+    positions = locate_many(places=places, now=now)
+    rows = {offer.offer_id: _row(account, offer, positions, now) for offer in found}
+    with transaction.atomic():
+        Offer.objects.bulk_create(
+            rows.values(),
+            update_conflicts=True,
+            unique_fields=["account", "offer_id"],
+            update_fields=[
+                *PLACE,
+                "latitude",
+                "longitude",
+                "gpu_model",
+                *NUMBERS,
+                *FLAGS,
+                *PRICES,
+                "order",
+                "refreshed_at",
+            ],
+        )
+        Offer.objects.filter(account=account, refreshed_at__lt=now).delete()
+        ProviderAccount.objects.filter(pk=account.pk).update(offers_refreshed_at=now)
+
+
+def _row(
+    account: ProviderAccount, offer: base.Offer, positions: Mapping[PlaceName, Any], now: datetime
+) -> Offer:
+    place = offer.place
+    position = positions.get(PlaceName(place.city, place.state, place.country))
+    return Offer(
+        account=account,
+        offer_id=offer.offer_id[:150],
+        region=place.region[:100],
+        city=place.city[:100],
+        state=place.state[:100],
+        country=place.country[:100],
+        latitude=position.latitude if position else None,
+        longitude=position.longitude if position else None,
+        gpu_model=offer.gpu_model[:80],
+        order=dict(offer.order),
+        refreshed_at=now,
+        **{name: getattr(offer, name) for name in (*NUMBERS, *FLAGS, *PRICES)},
+    )
+
+
+def fetch(provider: base.Provider) -> Sequence[base.Offer] | AccountNote:
+    """An account's offers, or what to note of its failure. Touches no database: it runs in a thread."""
+    try:
+        return provider.offers(base.Need())
+    except base.ProviderError as error:
+        return note_of(error)

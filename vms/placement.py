@@ -1,0 +1,344 @@
+"""Which offer a launch takes, and why not the others. Pure: arrays in, an order and reasons out.
+
+The order of the questions: floors, public ports, cost limits, regions; then priority, distance, price. Every offer that is
+turned down knows the first question it failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from emulators.profile import Floor, Preference, Profile, region_matches
+from locations import distance
+from vms.providers.base import Place, Sizes
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+# Great-circle ranking may be off by half a percent: so many of the best are put in order again by the geodesic.
+RECHECKED = 32
+
+
+class Why(IntEnum):
+    """The first question an offer failed; 0 for none."""
+
+    FITS = 0
+    NOT_ASKED = 1
+    PROVIDER_OFF = 2
+    PAUSED = 3
+    GPU_MISSING = 4
+    GPU_TOO_WEAK = 5
+    CPU = 6
+    RAM = 7
+    DISK = 8
+    NO_LEGAL_SIZE = 9
+    PORTS = 10
+    PRICE = 11
+    REGION = 12
+    COOLING = 13
+    TRIED = 14
+    ACCOUNT_FULL = 15
+
+
+TEXTS: Mapping[Why, str] = {
+    Why.FITS: "fits",
+    Why.NOT_ASKED: "the launch asked for another provider",
+    Why.PROVIDER_OFF: "the provider is not enabled for this console",
+    Why.PAUSED: "the provider account is paused",
+    Why.GPU_MISSING: "has no GPU to give",
+    Why.GPU_TOO_WEAK: "the GPU is below the class this console asks for",
+    Why.CPU: "has too few vCPUs",
+    Why.RAM: "has too little memory",
+    Why.DISK: "has too little disk",
+    Why.NO_LEGAL_SIZE: "the provider sells no size this large",
+    Why.PORTS: "neither a dedicated IP nor a 1:1 port mapping, which Moonlight needs",
+    Why.PRICE: "costs more than the limit",
+    Why.REGION: "is not in an allowed region",
+    Why.COOLING: "failed a moment ago and cools down",
+    Why.TRIED: "was already tried for this launch",
+    Why.ACCOUNT_FULL: "would pass a cap of the provider account",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Offers as columns, all of one length. Prices in USD per hour; unknown positions are NaN.
+
+    `kind` and `place` index into `kinds` and `places`; `gpu` into `gpu_models`.
+    """
+
+    kinds: Sequence[str]
+    places: Sequence[Place]
+    gpu_models: Sequence[str]
+    kind: Ints
+    account: Ints
+    place: Ints
+    gpu: Ints
+    latitude: Floats
+    longitude: Floats
+    min_gpus: Ints
+    max_gpus: Ints
+    max_vcpus: Ints
+    max_ram_gb: Ints
+    max_disk_gb: Ints
+    usd_per_hour: Floats
+    usd_per_gpu: Floats
+    usd_per_vcpu: Floats
+    usd_per_gb_ram: Floats
+    usd_per_gb_disk: Floats
+    usd_per_dedicated_ip: Floats
+    has_dedicated_ip: Bools
+    maps_ports: Bools
+    is_cooling: Bools
+    is_tried: Bools
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What this launch asks. A provider or preset named here is binding. Position in degrees, or None for both."""
+
+    profile: Profile
+    latitude: float | None = None
+    longitude: float | None = None
+    provider: str | None = None
+    preset: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One offer in the size that would be bought. `row` is its position in the stock."""
+
+    row: int
+    preset: str
+    gpus: int
+    vcpus: int
+    ram_gb: int
+    disk_gb: int
+    usd_per_hour: float
+    distance_km: float | None
+
+
+@dataclass(slots=True)
+class Ranking:
+    """All offers, judged. `order` holds the rows that fit, best first."""
+
+    stock: Stock
+    order: Ints
+    why: npt.NDArray[np.int8]
+    usd_per_hour: Floats
+    distance_km: Floats
+    _gpus: Ints
+    _vcpus: Ints
+    _ram_gb: Ints
+    _disk_gb: Ints
+    _presets: dict[int, str]
+    has_position: bool
+    limits: dict[int, float] = field(default_factory=dict)
+
+    def choice(self, row: int) -> Choice:
+        known = self.has_position and np.isfinite(self.distance_km[row])
+        return Choice(
+            row=row,
+            preset=self._presets.get(int(self.stock.kind[row]), ""),
+            gpus=int(self._gpus[row]),
+            vcpus=int(self._vcpus[row]),
+            ram_gb=int(self._ram_gb[row]),
+            disk_gb=int(self._disk_gb[row]),
+            usd_per_hour=float(self.usd_per_hour[row]),
+            distance_km=round(float(self.distance_km[row]), 1) if known else None,
+        )
+
+    def reason(self, row: int) -> str:
+        """Why an offer was turned down, in words; "fits" when it was not."""
+        why = Why(int(self.why[row]))
+        if why is Why.PRICE:
+            limit = self.limits[int(self.stock.kind[row])]
+            return f"costs ${self.usd_per_hour[row]:.3f} an hour, over the limit of ${limit:.2f}"
+        return TEXTS[why]
+
+    def reasons_by_kind(self) -> dict[str, str]:
+        """One line per provider kind that cannot host: its most common reason."""
+        lines: dict[str, str] = {}
+        for index, kind in enumerate(self.stock.kinds):
+            mine = self.why[self.stock.kind == index]
+            if len(mine) == 0 or (mine == Why.FITS).any():
+                continue
+            commonest = Why(int(np.bincount(mine).argmax()))
+            lines[kind] = f"{TEXTS[commonest]} ({len(mine)} offers)" if len(mine) > 1 else TEXTS[commonest]
+        return lines
+
+
+def rank(
+    stock: Stock,
+    wish: Wish,
+    sizes: Mapping[str, Sizes],
+    paused: frozenset[int] = frozenset(),
+    full: frozenset[int] = frozenset(),
+) -> Ranking:
+    """Judges and orders the whole stock. `sizes` by provider kind; `paused` and `full` are account ids."""
+    judge = _Judge(stock, wish)
+    for index, kind in enumerate(stock.kinds):
+        judge.judge_kind(index, kind, sizes.get(kind, Sizes(whole=True)))
+    judge.fail(np.isin(stock.account, list(paused)), Why.PAUSED)
+    judge.fail(stock.is_tried, Why.TRIED)
+    judge.fail(stock.is_cooling, Why.COOLING)
+    judge.fail(np.isin(stock.account, list(full)), Why.ACCOUNT_FULL)
+    return judge.finish()
+
+
+def _is_in(place: Place, regions: Sequence[str]) -> bool:
+    return any(
+        region_matches(entry, region=place.region, city=place.city, state=place.state, country=place.country)
+        for entry in regions
+    )
+
+
+class _Judge:
+    """The columns while they are being judged."""
+
+    def __init__(self, stock: Stock, wish: Wish) -> None:
+        size = len(stock)
+        self.stock, self.wish = stock, wish
+        self.why = np.zeros(size, dtype=np.int8)
+        self.price = np.zeros(size)
+        self.priority = np.full(size, np.iinfo(np.int32).max, dtype=np.int64)
+        self.gpus, self.vcpus = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+        self.ram_gb, self.disk_gb = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+        self.presets: dict[int, str] = {}
+        self.limits: dict[int, float] = {}
+        profile = wish.profile
+        self.preferences = {preference.provider: preference for preference in profile.preferences}
+        self.ranks = np.array(
+            [profile.gpus.rank_of_model(model) for model in stock.gpu_models], dtype=np.int64
+        )
+
+    def fail(self, mask: Bools, why: Why) -> None:
+        """Turns down the offers of a mask that nothing else has turned down."""
+        self.why[mask & (self.why == Why.FITS)] = why
+
+    def judge_kind(self, index: int, kind: str, sizes: Sizes) -> None:
+        mine = self.stock.kind == index
+        if self.wish.provider and kind != self.wish.provider:
+            self.fail(mine, Why.NOT_ASKED)
+            return
+        preference = self.preferences.get(kind)
+        if preference is None or not preference.is_enabled:
+            if not self.wish.provider or preference is not None:
+                self.fail(mine, Why.PROVIDER_OFF)
+                return
+            preference = Preference(provider=kind, priority=0)
+        preset, floor, least_rank = self.wish.profile.demand(preference, self.wish.preset)
+        self.presets[index] = preset
+        self.priority[mine] = preference.priority
+        self._judge_floors(mine, floor, least_rank)
+        self._size(mine, floor, sizes)
+        self.fail(mine & ~(self.stock.has_dedicated_ip | self.stock.maps_ports), Why.PORTS)
+        self._judge_price(mine, index, preference)
+        if preference.regions:
+            fitting = np.array(
+                [_is_in(place, preference.regions) for place in self.stock.places],
+                dtype=bool,
+            )
+            self.fail(mine & ~fitting[self.stock.place], Why.REGION)
+
+    def _judge_floors(self, mine: Bools, floor: Floor, least_rank: int) -> None:
+        stock = self.stock
+        gpus = np.maximum(floor.gpus, stock.min_gpus)
+        self.gpus[mine] = gpus[mine]
+        self.fail(mine & (stock.max_gpus < gpus), Why.GPU_MISSING)
+        if floor.gpus and len(self.ranks):
+            self.fail(mine & (self.ranks[stock.gpu] < least_rank), Why.GPU_TOO_WEAK)
+        self.fail(mine & (stock.max_vcpus < floor.vcpus), Why.CPU)
+        self.fail(mine & (stock.max_ram_gb < floor.ram_gb), Why.RAM)
+        self.fail(mine & (stock.max_disk_gb < floor.disk_gb), Why.DISK)
+
+    def _size(self, mine: Bools, floor: Floor, sizes: Sizes) -> None:
+        """The size bought: the vendor's next legal one, or the whole offer."""
+        stock = self.stock
+        if sizes.whole:
+            self.gpus[mine], self.vcpus[mine] = stock.max_gpus[mine], stock.max_vcpus[mine]
+            self.ram_gb[mine], self.disk_gb[mine] = stock.max_ram_gb[mine], stock.max_disk_gb[mine]
+            return
+        for column, ladder, least, most, why in (
+            (self.vcpus, sizes.vcpus, floor.vcpus, stock.max_vcpus, Why.CPU),
+            (self.ram_gb, sizes.ram_gb, floor.ram_gb, stock.max_ram_gb, Why.RAM),
+            (self.disk_gb, sizes.disk_gb, floor.disk_gb, stock.max_disk_gb, Why.DISK),
+        ):
+            legal = Sizes.at_least(ladder, least)
+            if legal is None:
+                self.fail(mine, Why.NO_LEGAL_SIZE)
+                continue
+            column[mine] = legal
+            self.fail(mine & (most < legal), why)
+
+    def _judge_price(self, mine: Bools, index: int, preference: Preference) -> None:
+        stock = self.stock
+        price = (
+            stock.usd_per_hour
+            + self.gpus * stock.usd_per_gpu
+            + self.vcpus * stock.usd_per_vcpu
+            + self.ram_gb * stock.usd_per_gb_ram
+            + self.disk_gb * stock.usd_per_gb_disk
+            + np.where(stock.has_dedicated_ip, stock.usd_per_dedicated_ip, 0.0)
+        )
+        self.price[mine] = price[mine]
+        limits = [
+            limit
+            for limit in (preference.usd_per_hour_limit, self.wish.profile.usd_per_hour_limit)
+            if limit is not None
+        ]
+        if limits:
+            self.limits[index] = float(min(limits))
+            # Half a nano-dollar of grace, so that a price exactly at the limit is not lost to binary fractions.
+            self.fail(mine & (self.price > self.limits[index] + 5e-10), Why.PRICE)
+
+    def finish(self) -> Ranking:
+        stock, wish = self.stock, self.wish
+        fits = np.flatnonzero(self.why == Why.FITS)
+        has_position = wish.latitude is not None and wish.longitude is not None
+        kilometres = np.full(len(stock), np.nan)
+        if wish.latitude is not None and wish.longitude is not None:
+            kilometres = distance.distances_km(wish.latitude, wish.longitude, stock.latitude, stock.longitude)
+            far = np.where(np.isnan(kilometres[fits]), np.inf, kilometres[fits])
+            order = fits[np.lexsort((self.price[fits], far, self.priority[fits]))]
+            order = self._recheck(order, kilometres)
+        else:
+            unplaced = np.isnan(stock.latitude[fits])
+            order = fits[np.lexsort((unplaced, self.price[fits], self.priority[fits]))]
+        return Ranking(
+            stock, order, self.why, self.price, kilometres, self.gpus, self.vcpus, self.ram_gb, self.disk_gb,
+            self.presets, has_position, self.limits,
+        )  # fmt: skip
+
+    def _recheck(self, order: Ints, kilometres: Floats) -> Ints:
+        """Puts the best in exact order: what is shown is the geodesic, and the winner must be its winner."""
+        if len(order) == 0:
+            return order
+        head = order[:RECHECKED]
+        best = kilometres[order[0]]
+        # All of the first priority within the error band of the nearest take part, however many they are.
+        same = self.priority[order] == self.priority[order[0]]
+        head = order[
+            : max(len(head), int(np.count_nonzero(same & (kilometres[order] <= best * 1.012 + 0.01))))
+        ]
+        here = (float(self.wish.latitude or 0.0), float(self.wish.longitude or 0.0))
+        exact: dict[tuple[float, float], float] = {}
+        for row in head:
+            there = (float(self.stock.latitude[row]), float(self.stock.longitude[row]))
+            if np.isfinite(kilometres[row]):
+                if there not in exact:
+                    exact[there] = distance.distance_km(here, there)
+                kilometres[row] = exact[there]
+        far = np.where(np.isnan(kilometres[head]), np.inf, kilometres[head])
+        # Offers of one city differ by price, not by metres: the gazetteer gives them one position, so ties are exact.
+        head = head[np.lexsort((self.price[head], far, self.priority[head]))]
+        return np.concatenate([head, order[len(head) :]])

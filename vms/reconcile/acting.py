@@ -1,0 +1,173 @@
+"""The worker's half: claim acting rows, run their I/O in threads, write each outcome as it comes, by the same guarded path."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from queue import Empty, SimpleQueue
+
+from gamer.crash import crash_point
+from vms.models import Attempt, ProviderAccount, SetupStep
+from vms.provider_accounts import open_provider as open_account
+from vms.providers.base import Provider
+from vms.reconcile import claims, liveness, loading
+from vms.reconcile.apply import written
+from vms.reconcile.outcome import Outcome, Subject
+from vms.reconcile.steps import CREATE, SETUP, Step, decide
+from vms.setup import StepReport
+
+log = logging.getLogger(__name__)
+
+BATCH = 32
+FLUSH_S = 0.5
+
+Clock = Callable[[], datetime]
+Open = Callable[[ProviderAccount], Provider]
+Reports = SimpleQueue[tuple[int, StepReport]]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One claimed row with its step and the provider to do it with."""
+
+    subject: Subject
+    step: Step
+    provider: Provider
+
+    def run(self, now: datetime) -> Outcome:
+        assert self.step.act is not None
+        return self.step.act(self.subject, self.provider, now)
+
+
+class Actor:
+    """Acts on one batch after another. With `threads=0` one row after the other, in the caller's thread."""
+
+    def __init__(
+        self, *, clock: Clock = claims.database_now, open_provider: Open = open_account, threads: int = BATCH
+    ) -> None:
+        self.clock, self.open_provider = clock, open_provider
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="act") if threads else None
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def run_batch(self, limit: int = BATCH) -> int:
+        """Claims and finishes one batch; returns how many rows it claimed."""
+        now = self.clock()
+        lease = claims.claim(is_acting=True, now=now, limit=limit)
+        if not lease.ids:
+            return 0
+        crash_point("act.after_claim")
+        reports: Reports = SimpleQueue()
+        acts = list(self._prepare(lease, reports, now))
+        crash_point("act.after_intent")
+        running = {self._submit(act, now): act for act in acts}
+        renewed = time.monotonic()
+        while running:
+            done, _ = wait(running, timeout=FLUSH_S, return_when=FIRST_COMPLETED)
+            _flush(reports, self.clock())
+            for future in done:
+                act = running.pop(future)
+                written(act.subject, lease.token, future.result(), self.clock())
+            if time.monotonic() - renewed > claims.RENEW_S:
+                renewed = time.monotonic()
+                claims.renew([lease.token], self.clock())
+        return len(lease.ids)
+
+    def _submit(self, act: Act, now: datetime) -> Future[Outcome]:
+        if self._pool is not None:
+            return self._pool.submit(act.run, now)
+        future: Future[Outcome] = Future()
+        future.set_result(act.run(now))
+        return future
+
+    def _prepare(self, lease: claims.Lease, reports: Reports, now: datetime) -> Iterator[Act]:
+        """Decides for every row, writes the intents, and gives back what is not for us or not now."""
+        rests: list[claims.Rest] = []
+        wanted: dict[int, list[Act]] = defaultdict(list)
+        for subject in loading.subjects(lease.ids, with_secrets=True):
+            late = liveness.check(subject, now)
+            if late is not None:
+                written(subject, lease.token, late, now)
+                continue
+            step = decide(subject.vm, subject.attempt, subject.held, subject.sessions, now)
+            account = loading.account_of(subject)
+            if not step.is_acting or account is None:
+                rests.append(claims.Rest(subject.vm.pk, lease.token, now, False))
+                continue
+            wanted[account.pk].append(Act(subject, step, self.open_provider(account)))
+        acts: list[Act] = []
+        for account_id, mine in wanted.items():
+            allowed = claims.take_calls(account_id, sum(act.step.calls for act in mine), now)
+            for act in mine:
+                if act.step.calls > allowed:
+                    rests.append(
+                        claims.Rest(act.subject.vm.pk, lease.token, now + timedelta(seconds=1), True)
+                    )
+                    continue
+                allowed -= act.step.calls
+                acts.append(act)
+        claims.rest(rests)
+        _write_intents(acts, now)
+        _listen_to_setup(acts, reports)
+        yield from acts
+
+
+def _write_intents(acts: Sequence[Act], now: datetime) -> None:
+    """`sent_at`, committed before any order leaves. Who finds it set never orders: it looks for the tag."""
+    attempts = {
+        act.subject.attempt.pk: act.subject
+        for act in acts
+        if act.step is CREATE and act.subject.attempt is not None
+    }
+    if not attempts:
+        return
+    crash_point("create.before_intent")
+    for pk, subject in attempts.items():
+        subject.may_send = bool(
+            Attempt.objects.filter(pk=pk, sent_at=None, closed_at=None).update(sent_at=now)
+        )
+        assert subject.attempt is not None
+        subject.attempt.sent_at = now
+
+
+def _listen_to_setup(acts: Sequence[Act], reports: Reports) -> None:
+    mine = {
+        act.subject.attempt.pk: act.subject
+        for act in acts
+        if act.step is SETUP and act.subject.attempt is not None
+    }
+    known = set(SetupStep.objects.filter(attempt__in=mine).values_list("attempt_id", flat=True))
+    for pk, subject in mine.items():
+        subject.contacted = pk in known
+        subject.report = partial(_put, reports, pk)
+
+
+def _put(reports: Reports, attempt_id: int, report: StepReport) -> None:
+    reports.put((attempt_id, report))
+
+
+def _flush(reports: Reports, now: datetime) -> None:
+    """Writes what setup said since the last time, so that people see it live."""
+    latest: dict[tuple[int, str], StepReport] = {}
+    while True:
+        try:
+            attempt_id, report = reports.get_nowait()
+        except Empty:
+            break
+        latest[attempt_id, report.name] = report
+    for (attempt_id, name), report in latest.items():
+        known = {"title": report.title, "state": report.state, "log_tail": report.log_tail, "updated_at": now}
+        if report.seconds is not None:
+            known["seconds"] = report.seconds
+        position = {"position": SetupStep.objects.filter(attempt=attempt_id).count() + 1}
+        SetupStep.objects.update_or_create(
+            attempt_id=attempt_id, name=name, defaults=known, create_defaults={**known, **position}
+        )

@@ -1,0 +1,211 @@
+"""Writing an outcome: one short transaction, guarded by the lease token. Zero rows updated means stale: dropped."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import DatabaseError, transaction
+from django.db.models import Case, F, Value, When
+from django.db.models.functions import Least
+
+from events.services import Happening, record
+from gamer.crash import crash_point
+from vms.lifecycle import TERMINAL, Phase, may_move
+from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount
+from vms.reconcile.outcome import AccountNote, Advance, Fail, Note, Outcome, Subject, Wait
+from vms.reconcile.steps import decide
+
+log = logging.getLogger(__name__)
+
+ACTOR = "policy:reconciler"
+COOL_S = 60
+
+# What the timeline says when a phase begins; a step's own notes come before it.
+ACTIONS: Mapping[Phase, str] = {
+    Phase.CREATING: "placed",
+    Phase.BOOTING: "machine_ordered",
+    Phase.SETTING_UP: "machine_running",
+    Phase.READY: "power_on",
+    Phase.STOPPING: "stopping",
+    Phase.STOPPED: "power_off",
+    Phase.DELETING: "ending",
+    Phase.DELETED: "delete",
+    Phase.FAILED: "failed",
+}
+
+
+def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -> bool:
+    """Writes everything an outcome says, or nothing. False when the lease was lost in the meantime.
+
+    The subject takes the changes on, so that the next step is known and written with them.
+    """
+    crash_point("apply.before")
+    source = Phase(subject.vm.phase)
+    changes = _changes(source, outcome, now)
+    _absorb(subject, changes, outcome)
+    if not subject.vm.is_terminal:
+        changes["is_acting"] = decide(
+            subject.vm, subject.attempt, subject.held, subject.sessions, now
+        ).is_acting
+    if isinstance(outcome, Wait):
+        poked = When(is_poked=True, then=Least("next_look_at", Value(changes["next_look_at"])))
+        changes["next_look_at"] = Case(poked, default=Value(changes["next_look_at"]))
+    with transaction.atomic():
+        if not VM.objects.filter(pk=subject.vm.pk, lease_token=token).update(is_poked=False, **changes):
+            log.info("stale outcome dropped vm=%s", subject.vm.pk)
+            return False
+        _write_attempts(subject.attempt, outcome)
+        _write_sessions(subject.vm, outcome, now)
+        _write_events(subject.vm, source, outcome, now)
+        _write_account(subject.attempt, outcome, now)
+        crash_point("apply.inside")
+    crash_point("apply.after")
+    return True
+
+
+def _changes(source: Phase, outcome: Outcome, now: datetime) -> dict[str, Any]:
+    """The VM's columns after this outcome; the next look is due at once unless the step wants to wait."""
+    changes: dict[str, Any] = {"updated_at": now, "lease_token": None, "lease_until": None, "hinted_at": None}
+    target: Phase | None = None
+    if isinstance(outcome, Wait):
+        changes["next_look_at"] = aligned(now, outcome.seconds)
+    if isinstance(outcome, Advance):
+        target = outcome.phase
+    if isinstance(outcome, Fail):
+        target = Phase.DELETING
+        changes |= {"error": outcome.error[:40], "error_text": outcome.text}
+    if target is not None:
+        if not may_move(source, target):
+            raise AssertionError(f"no way from {source} to {target}")
+        changes |= {"phase": target, "phase_since": now, "action_sent_at": None, "is_acting": False}
+        changes["next_look_at"] = None if target in TERMINAL else now
+    return {**changes, **outcome.vm}
+
+
+def _absorb(subject: Subject, changes: Mapping[str, Any], outcome: Outcome) -> None:
+    """Takes the changes on in memory."""
+    by_pk = {attempt.pk: attempt for attempt in subject.held}
+    mine = {subject.attempt.pk: outcome.attempt} if subject.attempt is not None else {}
+    for pk, columns in (*outcome.others.items(), *mine.items()):
+        for name, value in columns.items():
+            setattr(by_pk[pk], name, value)
+    for name, value in changes.items():
+        setattr(subject.vm, name, value)
+    subject.held = [attempt for attempt in subject.held if attempt.gone_at is None]
+
+
+def aligned(now: datetime, seconds: float) -> datetime:
+    """The next look, on a grid: machines that wait alike are looked at together, with one list."""
+    at = now + timedelta(seconds=seconds)
+    grid = 10 if seconds >= 10 else 2 if seconds >= 2 else 0
+    if not grid:
+        return at
+    return at + timedelta(seconds=-at.timestamp() % grid)
+
+
+def _write_attempts(attempt: Attempt | None, outcome: Outcome) -> None:
+    if outcome.attempt and attempt is not None:
+        Attempt.objects.filter(pk=attempt.pk).update(**outcome.attempt)
+    for pk, changes in outcome.others.items():
+        Attempt.objects.filter(pk=pk).update(**changes)
+
+
+def _write_sessions(vm: VM, outcome: Outcome, now: datetime) -> None:
+    status = GameSession.Status
+    for change in outcome.sessions:
+        moment = {"started_at": now} if change.status == status.LAUNCHED else {"ended_at": now}
+        GameSession.objects.filter(pk=change.session_id, status__in=GameSession.OPEN).update(
+            status=change.status, error_text=change.error_text[:500], **moment
+        )
+    if isinstance(outcome, Fail) or (
+        isinstance(outcome, Advance) and outcome.phase in (Phase.DELETING, Phase.STOPPED)
+    ):
+        GameSession.objects.filter(vm=vm, status__in=GameSession.OPEN).update(
+            status=status.ENDED, ended_at=now
+        )
+
+
+def _write_events(vm: VM, source: Phase, outcome: Outcome, now: datetime) -> None:
+    notes = list(outcome.notes)
+    if isinstance(outcome, Fail):
+        notes.append(Note("error", {"error": outcome.error, "text": outcome.text}))
+    if vm.phase != source and Phase(vm.phase) in ACTIONS:
+        told = {"from": source, **({"ip_address": vm.ip_address} if vm.ip_address else {})}
+        notes.append(Note(ACTIONS[Phase(vm.phase)], told))
+    for change in outcome.sessions:
+        notes.append(
+            Note(f"session_{change.status}", {"session_id": str(change.session_id), "why": change.error_text})
+        )
+    if notes:
+        record(*(happening(vm, note.action, note.details, now) for note in notes))
+
+
+def happening(
+    vm: VM, action: str, details: Mapping[str, Any], now: datetime, actor: str = ACTOR
+) -> Happening:
+    """An event about a VM, addressed to its owner."""
+    return Happening(
+        at=now,
+        actor=actor,
+        action=action,
+        resource="vms",
+        resource_id=str(vm.pk),
+        details=details,
+        owner_id=vm.owner_id,
+    )
+
+
+def _write_account(attempt: Attempt | None, outcome: Outcome, now: datetime) -> None:
+    if attempt is None:
+        return
+    if outcome.cools:
+        Offer.objects.filter(account_id=attempt.account_id, offer_id=attempt.offer_id).update(
+            cools_until=now + timedelta(seconds=COOL_S), cools_why=outcome.cools[:300]
+        )
+    if attempt.closed_at is not None and attempt.gone_at is None:
+        # Its machine may live: the account's next list is searched for it at once.
+        ProviderAccount.objects.filter(pk=attempt.account_id).update(next_sweep_at=now)
+    if outcome.account is not None:
+        note_account(attempt.account, outcome.account, now)
+
+
+def note_account(account: ProviderAccount, note: AccountNote, now: datetime) -> None:
+    """Keeps how an account is doing: errors in a row, the pause after refused credentials, and the event for staff."""
+    rows = ProviderAccount.objects.filter(pk=account.pk)
+    if not note.error:
+        if (
+            account.failures_in_a_row
+            or account.last_answered_at is None
+            or now - account.last_answered_at > timedelta(seconds=30)
+        ):
+            rows.update(failures_in_a_row=0, last_answered_at=now)
+        return
+    rows.update(failures_in_a_row=F("failures_in_a_row") + 1, last_error=note.error, last_error_at=now)
+    is_new_pause = note.pause_s and not (account.paused_until and account.paused_until > now)
+    if note.pause_s:
+        rows.update(paused_until=now + timedelta(seconds=note.pause_s), paused_why=note.error)
+    if is_new_pause:
+        log.error("provider account paused account=%s why=%s", account.name, note.error)
+        record(
+            Happening(
+                at=now, actor=ACTOR, action="suspend", resource="provider_accounts", resource_id=str(account.pk),
+                details={"name": account.name, "why": note.error},
+            )
+        )  # fmt: skip
+
+
+def written(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -> bool:
+    """`apply`, surviving a row the database refuses: its lease runs out and it is looked at again, while the others go on."""
+    try:
+        return apply(subject, token, outcome, now)
+    except DatabaseError:
+        if not transaction.get_connection().is_usable():
+            raise
+        log.exception(
+            "outcome refused by the database vm=%s outcome=%s", subject.vm.pk, type(outcome).__name__
+        )
+        return False

@@ -1,0 +1,219 @@
+"""REQUESTED: choose an offer and record the attempt, under the account's lock so that its caps hold."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, Sum
+
+from emulators.profile import Profile
+from emulators.services import profile_for
+from events.services import record
+from gamer.crash import crash_point
+from gamer.errors import NotFound
+from vms import offers, placement
+from vms.installation import identifier
+from vms.lifecycle import MAX_ATTEMPTS, Phase
+from vms.models import VM, Attempt, Offer, ProviderAccount
+from vms.providers.base import make_tag
+from vms.reconcile.apply import apply, happening
+from vms.reconcile.outcome import Fail, Outcome, Subject, Wait
+from vms.setup.ssh import make_keypair
+
+# Failures after which the same offer may be tried again in this round: they say nothing about the offer.
+NOT_THE_OFFERS_FAULT = ("Unavailable", "BadCredentials", "QuotaExceeded")
+# Reasons that pass by themselves: with only these left, a launch waits instead of failing.
+PASSING = (placement.Why.COOLING, placement.Why.PAUSED, placement.Why.ACCOUNT_FULL)
+WAIT_S = 3
+ERRORS = {
+    "NoCapacity": "no_capacity",
+    "Rejected": "rejected",
+    "Unavailable": "provider_unavailable",
+    "OutcomeUnknown": "provider_unavailable",
+    "BadCredentials": "provider_unavailable",
+    "QuotaExceeded": "provider_unavailable",
+}
+
+
+class Chooser:
+    """Places the REQUESTED rows of one batch; offers and profiles are read once for all of them."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self._shelf: offers.Shelf | None = None
+        self._profiles: dict[tuple[str, str], Profile] = {}
+        self._full: set[int] = set()
+
+    def run(self, subject: Subject, token: uuid.UUID) -> bool:
+        """Chooses and writes. False when the lease was lost."""
+        vm = subject.vm
+        past = list(Attempt.objects.filter(vm=vm, round=vm.round).order_by("number"))
+        if len(past) >= MAX_ATTEMPTS:
+            return apply(subject, token, _given_up(past, f"{len(past)} offers failed"), self.now)
+        try:
+            ranking, shelf = self._rank(vm, past)
+        except NotFound:
+            gone = Fail(error="console_not_configured", text="The console is no longer configured.")
+            return apply(subject, token, gone, self.now)
+        for row in ranking.order:
+            choice = ranking.choice(int(row))
+            if int(shelf.stock.account[row]) in self._full:
+                continue
+            placed = self._place(subject, token, shelf.offer(int(row)), choice, ranking)
+            if placed is not None:
+                return placed
+        return apply(subject, token, self._nothing(vm, past, ranking, shelf), self.now)
+
+    def _rank(self, vm: VM, past: Sequence[Attempt]) -> tuple[placement.Ranking, offers.Shelf]:
+        profile = self._profiles.get((vm.console_id, vm.game_id))
+        if profile is None:
+            profile = profile_for(console=vm.console_id, game_id=vm.game_id or None)
+            self._profiles[vm.console_id, vm.game_id] = profile
+        tried = frozenset(
+            (one.account_id, one.offer_id) for one in past if one.error_class not in NOT_THE_OFFERS_FAULT
+        )
+        shelf = offers.load(self.now, tried=tried) if tried else self._fresh_shelf()
+        wish = placement.Wish(
+            profile, vm.latitude, vm.longitude, vm.wanted_provider or None, vm.wanted_preset or None
+        )
+        return placement.rank(shelf.stock, wish, offers.sizes(), shelf.paused, frozenset(self._full)), shelf
+
+    def _fresh_shelf(self) -> offers.Shelf:
+        if self._shelf is None:
+            self._shelf = offers.load(self.now)
+        return self._shelf
+
+    def _place(
+        self,
+        subject: Subject,
+        token: uuid.UUID,
+        offer: Offer,
+        choice: placement.Choice,
+        ranking: placement.Ranking,
+    ) -> bool | None:
+        """Records the attempt and moves the VM; None when a cap of the account forbids it (the next offer is asked)."""
+        price = offers.exact_price(
+            offer, gpus=choice.gpus, vcpus=choice.vcpus, ram_gb=choice.ram_gb, disk_gb=choice.disk_gb
+        )
+        crash_point("choose.before")
+        with transaction.atomic():
+            account = ProviderAccount.objects.select_for_update().get(pk=offer.account_id)
+            if not account.may_buy(self.now) or not has_room(account, price):
+                self._full.add(account.pk)
+                return None
+            attempt = self._attempt(subject.vm, offer, choice, price)
+            changes = {
+                **_keys(subject.vm),
+                "phase": Phase.CREATING,
+                "phase_since": self.now,
+                "updated_at": self.now,
+            }
+            changes |= {
+                "attempt": attempt,
+                "is_acting": True,
+                "next_look_at": self.now,
+                "hinted_at": None,
+                "error_text": "",
+            }
+            changes |= {"lease_token": None, "lease_until": None, "action_sent_at": None}
+            if not VM.objects.filter(pk=subject.vm.pk, lease_token=token).update(**changes):
+                transaction.set_rollback(True)
+                return False
+            details: dict[str, Any] = {
+                "offer": offer.offer_id,
+                "location": offer.location_name,
+                "account": account.name,
+            }
+            details |= {
+                "usd_per_hour": str(price),
+                "distance_km": choice.distance_km,
+                "considered": len(ranking.why),
+            }
+            record(happening(subject.vm, "placed", details, self.now))
+            crash_point("choose.inside")
+        crash_point("choose.after")
+        return True
+
+    def _attempt(self, vm: VM, offer: Offer, choice: placement.Choice, price: Decimal) -> Attempt:
+        number = Attempt.objects.filter(vm=vm).count() + 1
+        return Attempt.objects.create(
+            vm=vm,
+            number=number,
+            round=vm.round,
+            tag=make_tag(identifier(), vm.code, number),
+            account_id=offer.account_id,
+            offer_id=offer.offer_id,
+            offer=_copy(offer),
+            region=offer.region,
+            location_name=offer.location_name[:200],
+            distance_km=choice.distance_km,
+            preset=choice.preset,
+            gpus=choice.gpus,
+            vcpus=choice.vcpus,
+            ram_gb=choice.ram_gb,
+            disk_gb=choice.disk_gb,
+            usd_per_hour=price,
+            created_at=self.now,
+        )
+
+    def _nothing(
+        self, vm: VM, past: Sequence[Attempt], ranking: placement.Ranking, shelf: offers.Shelf
+    ) -> Outcome:
+        """No offer fits now: wait while that may pass, else fail with what everybody said."""
+        reasons = "; ".join(f"{kind}: {text}" for kind, text in ranking.reasons_by_kind().items())
+        text = f"No provider can host this console. {reasons}".strip()
+        may_pass = self._full or not shelf.is_fresh or any((ranking.why == why).any() for why in PASSING)
+        if may_pass:
+            return Wait(seconds=WAIT_S, vm={"error_text": text[:1000]} if text != vm.error_text else {})
+        return _given_up(past, text) if past else Fail(error="no_capacity", text=text)
+
+
+def _given_up(past: Sequence[Attempt], text: str) -> Fail:
+    """The end of a launch whose offers all failed: the last one's cause names the error."""
+    last = past[-1]
+    return Fail(
+        error=ERRORS.get(last.error_class, "launch_failed"),
+        text=f"{text}. The last one: {last.error_text}"[:1000],
+    )
+
+
+def has_room(account: ProviderAccount, price: Decimal) -> bool:
+    """Whether one more machine at this price stays within the account's caps. Call under the account's row lock."""
+    if account.max_machines is None and account.max_usd_per_hour is None:
+        return True
+    held = (
+        Attempt.objects.held()
+        .filter(account=account)
+        .aggregate(machines=Count("pk"), usd=Sum("usd_per_hour"))
+    )
+    if account.max_machines is not None and held["machines"] + 1 > account.max_machines:
+        return False
+    return account.max_usd_per_hour is None or (held["usd"] or Decimal(0)) + price <= account.max_usd_per_hour
+
+
+def _copy(offer: Offer) -> dict[str, Any]:
+    """The offer as bought, JSON-able, for `steps.create.offer_of`."""
+    row = {name: getattr(offer, name) for name in (*offers.NUMBERS, *offers.FLAGS)}
+    prices = {name: str(getattr(offer, name)) for name in offers.PRICES}
+    place = {name: getattr(offer, name) for name in offers.PLACE}
+    return {**row, **prices, "place": place, "gpu_model": offer.gpu_model, "order": offer.order}
+
+
+def _keys(vm: VM) -> dict[str, Any]:
+    """Key pairs of this VM, made once, before its first order."""
+    if vm.ssh_public_key:
+        return {}
+    login, host = make_keypair(), make_keypair()
+    return {
+        "ssh_private_key": login.private_openssh,
+        "ssh_public_key": login.public_line,
+        "host_private_key": host.private_openssh,
+        "host_public_key": host.public_line,
+        "agent_bootstrap": secrets.token_urlsafe(32),
+    }

@@ -1,0 +1,135 @@
+"""Taking rows and giving them back: leases, plain waits, and the account's call tokens. One statement each."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection
+
+from vms.models import TERMINAL_PHASES
+
+LEASE_S = 30
+RENEW_S = 10
+HINT_S = 15
+
+Id = uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to apply outcomes to the rows of one claim, until it expires or is renewed."""
+
+    token: uuid.UUID
+    ids: Sequence[Id]
+
+
+def claim(*, is_acting: bool, now: datetime, limit: int) -> Lease:
+    """Leases due rows, the longest waiting first. Rows that others hold are passed over, never waited for."""
+    token = uuid.uuid4()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE vms_vm SET lease_token = %s, lease_until = %s
+            WHERE id IN (
+                SELECT id FROM vms_vm
+                WHERE is_acting = %s AND next_look_at <= %s AND NOT (phase = ANY(%s))
+                  AND (lease_until IS NULL OR lease_until < %s)
+                ORDER BY next_look_at LIMIT %s FOR UPDATE SKIP LOCKED)
+            RETURNING id
+            """,
+            [token, now + timedelta(seconds=LEASE_S), is_acting, now, TERMINAL_PHASES, now, limit],
+        )
+        return Lease(token, [row[0] for row in cursor.fetchall()])
+
+
+def renew(tokens: Iterable[uuid.UUID], now: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE vms_vm SET lease_until = %s WHERE lease_token = ANY(%s)",
+            [now + timedelta(seconds=LEASE_S), list(tokens)],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A claimed row that only has to be looked at again."""
+
+    vm_id: Id
+    token: uuid.UUID
+    at: datetime
+    is_acting: bool
+
+
+def rest(rows: Sequence[Rest]) -> int:
+    """Gives rows back unchanged but for the next look; rows whose lease went to somebody else are left alone."""
+    if not rows:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE vms_vm AS vm
+            SET next_look_at = CASE WHEN vm.is_poked THEN LEAST(vm.next_look_at, row.at) ELSE row.at END,
+                is_acting = row.is_acting AND NOT vm.is_poked, is_poked = FALSE, lease_token = NULL, lease_until = NULL
+            FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::boolean[]) AS row(id, token, at, is_acting)
+            WHERE vm.id = row.id AND vm.lease_token = row.token
+            """,
+            [
+                [row.vm_id for row in rows],
+                [row.token for row in rows],
+                [row.at for row in rows],
+                [row.is_acting for row in rows],
+            ],
+        )
+        return int(cursor.rowcount)
+
+
+def due_for_a_hint(*, now: datetime, limit: int) -> int:
+    """Counts acting rows that are due, free and not hinted lately, and marks them hinted."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE vms_vm SET hinted_at = %s
+            WHERE id IN (
+                SELECT id FROM vms_vm
+                WHERE is_acting AND next_look_at <= %s AND NOT (phase = ANY(%s))
+                  AND (lease_until IS NULL OR lease_until < %s) AND (hinted_at IS NULL OR hinted_at < %s)
+                LIMIT %s FOR UPDATE SKIP LOCKED)
+            """,
+            [now, now, TERMINAL_PHASES, now, now - timedelta(seconds=HINT_S), limit],
+        )
+        return int(cursor.rowcount)
+
+
+def take_calls(account_id: int, wanted: int, now: datetime) -> int:
+    """Takes up to `wanted` calls from the account's bucket: refilled by the minute, a sixth of a minute deep."""
+    if wanted <= 0:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH bucket AS (
+                SELECT id, LEAST(
+                    GREATEST(calls_per_minute / 6.0, 5),
+                    call_tokens + GREATEST(EXTRACT(EPOCH FROM %s - call_tokens_at), 0) * calls_per_minute / 60.0
+                )::float8 AS level
+                FROM vms_provideraccount WHERE id = %s FOR UPDATE)
+            UPDATE vms_provideraccount AS account
+            SET call_tokens = bucket.level - LEAST(floor(bucket.level), %s), call_tokens_at = %s
+            FROM bucket WHERE account.id = bucket.id
+            RETURNING LEAST(floor(bucket.level), %s)
+            """,
+            [now, account_id, wanted, now, wanted],
+        )
+        row = cursor.fetchone()
+        return max(0, int(row[0])) if row else 0
+
+
+def database_now() -> datetime:
+    """The one clock all processes share."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        moment: datetime = cursor.fetchone()[0]
+        return moment

@@ -1,0 +1,91 @@
+"""How long a phase may last. The only reader of DEADLINES, and the one who shouts about deletes that never confirm."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.conf import settings
+
+from vms.lifecycle import CREATING_DEADLINES_BY_KIND, DEADLINES, Desired, Phase
+from vms.models import VM, Attempt
+from vms.reconcile.outcome import Fail, Note, Outcome, Subject, Wait, next_offer
+
+log = logging.getLogger(__name__)
+
+SHOUT_AFTER = timedelta(minutes=10)
+SHOUT_AGAIN = timedelta(hours=1)
+
+OVERDUE_TEXTS = {
+    Phase.CREATING: "The provider did not make the machine in time.",
+    Phase.BOOTING: "The machine did not start in time.",
+    Phase.SETTING_UP: "The machine could not be made a console in time.",
+    Phase.STOPPING: "The machine did not stop in time.",
+}
+
+
+def deadline_of(vm: VM, kind: str = "") -> datetime | None:
+    """When the present phase is overdue; None for phases that may last."""
+    phase = Phase(vm.phase)
+    seconds = DEADLINES.get(phase)
+    if phase is Phase.CREATING:
+        seconds = CREATING_DEADLINES_BY_KIND.get(kind.partition("_")[0], seconds)
+    return None if seconds is None else vm.phase_since + timedelta(seconds=seconds)
+
+
+def deletes_at(vm: VM) -> datetime | None:
+    """When a stopped VM is deleted; None when it is not stopped, or kept for ever."""
+    if vm.phase != Phase.STOPPED or not settings.STOPPED_KEEP_HOURS:
+        return None
+    return vm.phase_since + timedelta(hours=settings.STOPPED_KEEP_HOURS)
+
+
+def check(subject: Subject, now: datetime) -> Outcome | None:
+    """The outcome of being late, or None when the phase may go on."""
+    vm = subject.vm
+    ends_at = deletes_at(vm)
+    if ends_at is not None and now >= ends_at and vm.desired == Desired.STOPPED:
+        reason = Note("stopped_too_long", {"hours": settings.STOPPED_KEEP_HOURS})
+        return Wait(seconds=0, vm={"desired": Desired.GONE}, notes=(reason,))
+    if (
+        vm.phase == Phase.READY
+        and vm.desired == Desired.RUNNING
+        and vm.session_ends_at
+        and now >= vm.session_ends_at
+    ):
+        over = Note("session_over", {"hours": vm.max_session_hours})
+        return Wait(seconds=0, vm={"desired": Desired.GONE}, notes=(over,))
+    deadline = deadline_of(vm, subject.attempt.account.kind if subject.attempt else "")
+    if deadline is None or now < deadline:
+        return None
+    if vm.phase == Phase.REQUESTED:
+        return Fail(error="no_capacity", text=vm.error_text or "No provider could host this console in time.")
+    text = OVERDUE_TEXTS[Phase(vm.phase)]
+    if vm.phase == Phase.BOOTING and vm.ready_at is None and subject.attempt is not None:
+        return next_offer(subject, now, "Overdue", text, cools=text)
+    return Fail(error=f"{vm.phase}_overdue", text=text)
+
+
+def cost_so_far(attempt: Attempt, until: datetime) -> Decimal:
+    """What a machine has cost since it was ordered, USD."""
+    since = attempt.answered_at or attempt.sent_at or until
+    hours = Decimal(str(max(0.0, ((attempt.gone_at or until) - since).total_seconds()))) / 3600
+    return (hours * attempt.usd_per_hour).quantize(Decimal("0.000001"))
+
+
+def shouted(subject: Subject, outcome: Outcome, now: datetime) -> Outcome:
+    """A delete that does not confirm is retried for ever; once an hour its outcome says aloud what it has cost."""
+    vm = subject.vm
+    if (
+        vm.phase != Phase.DELETING
+        or now - vm.phase_since < SHOUT_AFTER
+        or (vm.alarmed_at and now - vm.alarmed_at < SHOUT_AGAIN)
+    ):
+        return outcome
+    cost = sum((cost_so_far(attempt, now) for attempt in subject.held if attempt.sent_at), Decimal(0))
+    minutes = int((now - vm.phase_since).total_seconds() // 60)
+    log.error("delete unproven vm=%s minutes=%s cost_usd=%s", vm.pk, minutes, cost)
+    note = Note("delete_unproven", {"minutes": minutes, "cost_usd": str(cost)})
+    return replace(outcome, notes=(*outcome.notes, note), vm={**outcome.vm, "alarmed_at": now})

@@ -1,0 +1,62 @@
+"""Looking at machines: one `list()` per provider account for all that wait there, diffed in memory. No database here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from vms.models import ProviderAccount
+from vms.providers.base import Provider, ProviderError
+from vms.reconcile.outcome import AccountNote, Outcome, Snapshot, Subject, Wait, note_of, retry_in
+from vms.reconcile.steps import Step
+
+
+@dataclass(slots=True)
+class Look:
+    """A claimed row on its way through a look."""
+
+    subject: Subject
+    token: UUID
+    step: Step
+
+
+@dataclass(slots=True)
+class Job:
+    """All looks at one account. `calls` is how many provider calls the account's pace allows, the list included."""
+
+    account: ProviderAccount
+    provider: Provider
+    looks: Sequence[Look]
+    calls: int
+    started_at: datetime
+    outcomes: list[tuple[Look, Outcome]] = field(default_factory=list)
+    snapshot: Snapshot | None = None
+    note: AccountNote | None = None
+
+
+def run(job: Job) -> Job:
+    """Takes the snapshot and asks every step. Runs in a thread: everything it says is written by the caller."""
+    if job.calls < 1:
+        job.outcomes = [(look, Wait(seconds=1)) for look in job.looks]
+        return job
+    try:
+        machines = job.provider.list()
+    except ProviderError as error:
+        job.note = note_of(error)
+        pause = retry_in(job.account.failures_in_a_row)
+        job.outcomes = [(look, Wait(seconds=pause)) for look in job.looks]
+        return job
+    job.note = AccountNote()
+    job.snapshot = Snapshot.of(job.account.pk, job.started_at, machines)
+    left = job.calls - 1
+    for look in job.looks:
+        if look.step.calls > left:
+            job.outcomes.append((look, Wait(seconds=1)))
+            continue
+        left -= look.step.calls
+        look.subject.snapshot = job.snapshot
+        assert look.step.look is not None
+        job.outcomes.append((look, look.step.look(look.subject, job.provider, job.started_at)))
+    return job

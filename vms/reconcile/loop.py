@@ -1,0 +1,191 @@
+"""One turn of the reconciler: claim what is due, look, write. The worker's half is in `acting.py`.
+
+The reconciler looks and decides; rows whose next step acts wait for the worker, which is rung through the queue. A slow
+provider holds up nobody else: its list runs in a thread, its rows stay leased, and the turn goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from gamer.crash import crash_point
+from gamer.queue.enqueue import enqueue
+from vms import offers
+from vms.models import ProviderAccount
+from vms.provider_accounts import open_provider as open_account
+from vms.providers import base
+from vms.reconcile import claims, liveness, loading, looking, orphans
+from vms.reconcile.apply import aligned, note_account, written
+from vms.reconcile.choosing import Chooser
+from vms.reconcile.looking import Job, Look
+from vms.reconcile.outcome import AccountNote, Wait
+from vms.reconcile.steps import CHOOSE, decide
+
+log = logging.getLogger(__name__)
+
+BATCH = 1000
+PER_TASK = 32
+TASKS_AT_ONCE = 8
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one turn did: for the log, the benchmarks and the tests."""
+
+    looked: int = 0
+    applied: int = 0
+    lists: int = 0
+    hinted: int = 0
+
+
+def ring_workers(tasks: int) -> None:
+    """Asks the worker to act, once per task's worth of rows. A lost ring is repeated by a later turn."""
+    for _ in range(tasks):
+        enqueue("vms.tasks.act")
+
+
+class Reconciler:
+    """Turns until told otherwise. With `threads=0` everything happens in the caller's thread, in order."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], datetime] = claims.database_now,
+        open_provider: Callable[[ProviderAccount], base.Provider] = open_account,
+        ring: Callable[[int], None] = ring_workers,
+        threads: int = 8,
+    ) -> None:
+        self.clock, self.open_provider, self.ring = clock, open_provider, ring
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="look") if threads else None
+        self._waiting: dict[int, list[Look]] = defaultdict(list)
+        self._running: dict[int, tuple[Job, Future[Job]]] = {}
+        self._refreshing: dict[int, tuple[ProviderAccount, Future[Sequence[base.Offer] | AccountNote]]] = {}
+        self._sweeping: dict[int, Future[orphans.Sweep]] = {}
+        self._renewed_at: datetime | None = None
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def turn(self, *, patience_s: float = 0.05) -> Turn:
+        """One turn. What a slow provider keeps waiting goes on in the background and is written by a later turn."""
+        now, turn = self.clock(), Turn()
+        self._refresh_offers(now)
+        while True:
+            lease = claims.claim(is_acting=False, now=now, limit=BATCH)
+            crash_point("claim.after")
+            self._sort(lease, now, turn)
+            if len(lease.ids) < BATCH:
+                break
+        self._start_looks(now)
+        self._finish_looks(turn, patience_s)
+        self._sweep(now)
+        self._renew(now)
+        turn.hinted = claims.due_for_a_hint(now=self.clock(), limit=PER_TASK * TASKS_AT_ONCE)
+        if turn.hinted:
+            crash_point("hint.before")
+            self.ring(-(-turn.hinted // PER_TASK))
+        return turn
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._running or self._refreshing or self._sweeping)
+
+    def _submit(self, work: Callable[[], Any]) -> Future[Any]:
+        if self._pool is not None:
+            return self._pool.submit(work)
+        future: Future[Any] = Future()
+        future.set_result(work())
+        return future
+
+    def _sort(self, lease: claims.Lease, now: datetime, turn: Turn) -> None:
+        """Decides for each row: handed to the worker, settled here, or looked at with the others of its account."""
+        rests: list[claims.Rest] = []
+        chooser = Chooser(now)
+        for subject in loading.subjects(lease.ids):
+            turn.looked += 1
+            late = liveness.check(subject, now)
+            if late is not None:
+                turn.applied += written(subject, lease.token, late, now)
+                continue
+            step = decide(subject.vm, subject.attempt, subject.held, subject.sessions, now)
+            account = loading.account_of(subject)
+            if step is CHOOSE:
+                turn.applied += chooser.run(subject, lease.token)
+            elif step.settle is not None:
+                turn.applied += written(subject, lease.token, step.settle(subject, now), now)
+            elif step.look is not None and account is not None:
+                self._waiting[account.pk].append(Look(subject, lease.token, step))
+            else:
+                rests.append(claims.Rest(subject.vm.pk, lease.token, now, is_acting=True))
+        claims.rest(rests)
+
+    def _start_looks(self, now: datetime) -> None:
+        """One job per account at a time; rows that come while it runs wait for the next one."""
+        for account_id in [one for one in self._waiting if one not in self._running]:
+            looks = self._waiting.pop(account_id)
+            account = ProviderAccount.objects.get(pk=account_id)
+            calls = claims.take_calls(account_id, 1 + sum(look.step.calls for look in looks), now)
+            job = Job(account, self.open_provider(account), looks, calls, now)
+            self._running[account_id] = job, self._submit(partial(looking.run, job))
+
+    def _finish_looks(self, turn: Turn, patience_s: float) -> None:
+        wait(
+            [future for _, future in self._running.values()], timeout=patience_s, return_when=FIRST_COMPLETED
+        )
+        for account_id in [one for one, (_, future) in self._running.items() if future.done()]:
+            job = self._running.pop(account_id)[1].result()
+            turn.lists += job.snapshot is not None
+            self._write(job, turn)
+
+    def _write(self, job: Job, turn: Turn) -> None:
+        now = self.clock()
+        rests = []
+        for look, outcome in job.outcomes:
+            told = liveness.shouted(look.subject, outcome, now)
+            if isinstance(told, Wait) and told.is_plain:
+                rests.append(
+                    claims.Rest(look.subject.vm.pk, look.token, aligned(now, told.seconds), is_acting=False)
+                )
+            else:
+                turn.applied += written(look.subject, look.token, told, now)
+        claims.rest(rests)
+        if job.note is not None:
+            note_account(job.account, job.note, now)
+        if job.snapshot is not None and job.account.pk not in self._sweeping:
+            sweep = orphans.plan(job.account, job.snapshot, now)
+            if sweep is not None:
+                self._sweeping[job.account.pk] = self._submit(partial(orphans.carry_out, sweep, job.provider))
+
+    def _sweep(self, now: datetime) -> None:
+        for account_id in [one for one, future in self._sweeping.items() if future.done()]:
+            orphans.write(self._sweeping.pop(account_id).result(), now)
+
+    def _refresh_offers(self, now: datetime) -> None:
+        for account in offers.due(now):
+            if account.pk not in self._refreshing and claims.take_calls(account.pk, 2, now) == 2:
+                work = partial(offers.fetch, self.open_provider(account))
+                self._refreshing[account.pk] = (account, self._submit(work))
+        for account_id in [one for one, (_, future) in self._refreshing.items() if future.done()]:
+            account, future = self._refreshing.pop(account_id)
+            found = future.result()
+            if isinstance(found, AccountNote):
+                note_account(account, found, self.clock())
+            else:
+                offers.store(account, found, self.clock())
+                note_account(account, AccountNote(), self.clock())
+
+    def _renew(self, now: datetime) -> None:
+        """Keeps the rows of slow looks ours."""
+        held = {look.token for looks in self._waiting.values() for look in looks}
+        held |= {look.token for job, _ in self._running.values() for look in job.looks}
+        if held and (self._renewed_at is None or now - self._renewed_at > timedelta(seconds=claims.RENEW_S)):
+            self._renewed_at = now
+            claims.renew(held, now)

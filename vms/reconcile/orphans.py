@@ -1,0 +1,201 @@
+"""Machines nobody wants: found in a list, deleted within a budget, proven gone, kept on record.
+
+Only machines of *our* installation are touched. One whose tag is known but not its VM's current attempt is deleted on sight; one no
+row knows waits out a grace period, and after the database moved or was restored waits for an operator (`find_orphans --fix`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from events.services import Happening, record
+from gamer.crash import crash_point
+from vms import installation
+from vms.lifecycle import TERMINAL, Phase
+from vms.models import Attempt, ProviderAccount, Stray
+from vms.providers.base import Machine, NotFound, Provider, ProviderError, installation_of
+from vms.reconcile import claims
+from vms.reconcile.apply import ACTOR
+from vms.reconcile.outcome import Snapshot, is_proven_absent
+
+log = logging.getLogger(__name__)
+
+EVERY = timedelta(seconds=60)
+SOON = timedelta(seconds=5)
+GRACE = timedelta(minutes=10)
+RESEND = timedelta(seconds=30)
+LEAST_BUDGET = 5
+
+
+@dataclass(slots=True)
+class Sweep:
+    """What one sweep means to do, and then what came of it. `doubts` are machine ids no list shows any more."""
+
+    account: ProviderAccount
+    unwanted: Sequence[str] = ()
+    doubts: Sequence[str] = ()
+    ordered: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    error: str = ""
+
+
+def plan(account: ProviderAccount, snapshot: Snapshot, now: datetime) -> Sweep | None:
+    """Takes the account's turn to sweep and compares the list with the rows; None when it is not due."""
+    mine = ProviderAccount.objects.filter(pk=account.pk, next_sweep_at__lte=now)
+    if not mine.update(next_sweep_at=now + EVERY):
+        return None
+    ours = {
+        m.machine_id: m
+        for m in snapshot.by_id.values()
+        if installation_of(m.tag) == installation.identifier()
+    }
+    with transaction.atomic():
+        _record_strays(account, ours, now)
+        _doubt_attempts(account, snapshot, now)
+    unwanted = _to_delete(account, ours, now)
+    doubts = list(_gone_from_list(account, snapshot))
+    allowed = claims.take_calls(account.pk, len(unwanted) + len(doubts), now)
+    unwanted = unwanted[:allowed]
+    return Sweep(account, unwanted, doubts[: allowed - len(unwanted)])
+
+
+def carry_out(sweep: Sweep, provider: Provider) -> Sweep:
+    """Orders the deletes and asks after the vanished. Runs in a thread: touches no database."""
+    try:
+        for machine_id in sweep.unwanted:
+            provider.delete(machine_id)
+            crash_point("sweep.after_call")
+            sweep.ordered.append(machine_id)
+        for machine_id in sweep.doubts:
+            if _is_unknown(provider, machine_id):
+                sweep.gone.append(machine_id)
+    except ProviderError as error:
+        sweep.error = f"{type(error).__name__}: {error}"
+    return sweep
+
+
+def write(sweep: Sweep, now: datetime) -> None:
+    """Keeps what was done. Sweeps again soon while something is not proven gone yet."""
+    strays = Stray.objects.filter(account=sweep.account)
+    with transaction.atomic():
+        fresh = list(strays.filter(machine_id__in=sweep.ordered, ordered_at=None))
+        strays.filter(machine_id__in=sweep.ordered).update(ordered_at=now)
+        strays.filter(machine_id__in=sweep.gone, gone_at=None).update(gone_at=now)
+        held = Attempt.objects.held().filter(account=sweep.account)
+        held.filter(machine_id__in=sweep.gone, closed_at__isnull=False).update(gone_at=now)
+        record(*(_happening(stray, "stray_deleted", now) for stray in fresh))
+        if (
+            strays.filter(gone_at=None, ordered_at__isnull=False).exists()
+            or held.filter(closed_at__isnull=False).exists()
+        ):
+            ProviderAccount.objects.filter(pk=sweep.account.pk).update(next_sweep_at=now + SOON)
+    for stray in fresh:
+        log.warning(
+            "stray machine deleted account=%s tag=%s reason=%s", sweep.account.name, stray.tag, stray.reason
+        )
+
+
+def _is_unknown(provider: Provider, machine_id: str) -> bool:
+    try:
+        provider.get(machine_id)
+    except NotFound:
+        return True
+    return False
+
+
+def _record_strays(account: ProviderAccount, ours: Mapping[str, Machine], now: datetime) -> None:
+    """One row for each machine that is not the current attempt of a live VM; the attempt learns its machine."""
+    tags = {machine.tag: machine for machine in ours.values()}
+    known = {one.tag: one for one in Attempt.objects.filter(tag__in=tags).select_related("vm")}
+    rows = []
+    for tag, machine in tags.items():
+        attempt = known.get(tag)
+        if attempt is not None and _is_wanted(attempt):
+            continue
+        reason = Stray.Reason.UNKNOWN if attempt is None else Stray.Reason.SUPERSEDED
+        rows.append(
+            Stray(
+                account=account, machine_id=machine.machine_id, tag=tag, reason=reason,
+                usd_per_hour=machine.usd_per_hour, first_seen_at=now,
+            )
+        )  # fmt: skip
+        if attempt is not None and (attempt.machine_id != machine.machine_id or attempt.gone_at is not None):
+            # A slow order that landed after its attempt was closed: the row holds it until it is proven gone.
+            Attempt.objects.filter(pk=attempt.pk).update(machine_id=machine.machine_id, gone_at=None)
+    if rows:
+        Stray.objects.bulk_create(rows, ignore_conflicts=True)
+        # Back from the dead: a machine we called gone and a list shows again.
+        Stray.objects.filter(account=account, machine_id__in=[row.machine_id for row in rows]).exclude(
+            gone_at=None
+        ).update(gone_at=None, ordered_at=None)
+
+
+def _is_wanted(attempt: Attempt) -> bool:
+    """Whether its VM still counts on this machine. A VM that is being deleted orders its own deletes."""
+    vm = attempt.vm
+    return attempt.closed_at is None and attempt.pk == vm.attempt_id and Phase(vm.phase) not in TERMINAL
+
+
+def _doubt_attempts(account: ProviderAccount, snapshot: Snapshot, now: datetime) -> None:
+    """Closed attempts whose machine was never seen: absent for long enough, nothing can be left of them."""
+    nameless = Attempt.objects.held().filter(
+        account=account, closed_at__isnull=False, sent_at__lt=snapshot.taken_at, machine_id=""
+    )
+    for attempt in nameless:
+        if attempt.tag in snapshot.by_tag:
+            continue
+        since, looks = attempt.unseen_since or now, attempt.unseen_looks + 1
+        gone_at = now if is_proven_absent(since, looks, now) else None
+        Attempt.objects.filter(pk=attempt.pk).update(unseen_since=since, unseen_looks=looks, gone_at=gone_at)
+    Attempt.objects.held().filter(account=account, closed_at__isnull=False, sent_at=None).update(gone_at=now)
+
+
+def _to_delete(account: ProviderAccount, ours: Mapping[str, Machine], now: datetime) -> list[str]:
+    """Strays in this list whose time has come, within the budget."""
+    present = Stray.objects.filter(account=account, machine_id__in=list(ours), gone_at=None).order_by(
+        "first_seen_at"
+    )
+    waiting = [one for one in present if one.ordered_at is None or now - one.ordered_at >= RESEND]
+    superseded = [one.machine_id for one in waiting if one.reason == Stray.Reason.SUPERSEDED]
+    may_clean = installation.row().is_sweep_confirmed
+    unknown = [
+        one.machine_id
+        for one in waiting
+        if one.reason == Stray.Reason.UNKNOWN and may_clean and now - one.first_seen_at >= GRACE
+    ]
+    budget = max(LEAST_BUDGET, len(ours) // 10)
+    if len(unknown) > budget:
+        log.error(
+            "more unknown machines than the budget account=%s found=%s budget=%s",
+            account.name,
+            len(unknown),
+            budget,
+        )
+    return superseded + unknown[:budget]
+
+
+def _gone_from_list(account: ProviderAccount, snapshot: Snapshot) -> Iterable[str]:
+    """Machines we have yet to prove gone and this list does not show."""
+    strays = Stray.objects.filter(account=account, gone_at=None).values_list("machine_id", flat=True)
+    attempts = Attempt.objects.held().filter(
+        account=account, closed_at__isnull=False, answered_at__lt=snapshot.taken_at
+    )
+    named = attempts.exclude(machine_id="").values_list("machine_id", flat=True)
+    return sorted({*strays, *named} - set(snapshot.by_id))
+
+
+def _happening(stray: Stray, action: str, now: datetime) -> Happening:
+    details = {
+        "tag": stray.tag,
+        "machine_id": stray.machine_id,
+        "reason": stray.reason,
+        "account": stray.account_id,
+    }
+    return Happening(
+        at=now, actor=ACTOR, action=action, resource="strays", resource_id=str(stray.pk), details=details
+    )

@@ -1,0 +1,193 @@
+"""What a step is given and what it may say. A step touches no database: it returns one of these, and `apply.py` writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from vms.lifecycle import Phase
+from vms.models import VM, Attempt, GameSession
+from vms.providers.base import BadCredentials, Machine, ProviderError, QuotaExceeded, Unavailable
+from vms.setup import StepReport
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One `list()` of an account. `taken_at` is when the call began: nothing older than it may be concluded from absence."""
+
+    account_id: int
+    taken_at: datetime
+    by_tag: Mapping[str, Machine]
+    by_id: Mapping[str, Machine]
+
+    @classmethod
+    def of(cls, account_id: int, taken_at: datetime, machines: Sequence[Machine]) -> Snapshot:
+        by_tag = {machine.tag: machine for machine in machines if machine.tag}
+        return cls(account_id, taken_at, by_tag, {machine.machine_id: machine for machine in machines})
+
+    def find(self, attempt: Attempt) -> Machine | None:
+        return self.by_id.get(attempt.machine_id) or self.by_tag.get(attempt.tag)
+
+
+@dataclass(slots=True)
+class Subject:
+    """A claimed VM with all a step may need. `held` are its attempts that may still own a machine, the current one included."""
+
+    vm: VM
+    attempt: Attempt | None
+    held: Sequence[Attempt]
+    sessions: Sequence[GameSession]
+    snapshot: Snapshot | None = None
+    may_send: bool = False
+    contacted: bool = False  # setup got in before, on this attempt
+    report: Callable[[StepReport], None] = lambda _: None
+
+    @property
+    def machine(self) -> Machine | None:
+        if self.snapshot is None or self.attempt is None:
+            return None
+        return self.snapshot.find(self.attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChange:
+    """A game session's next state, as the machine told it."""
+
+    session_id: Any
+    status: str
+    error_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An event to record with the outcome."""
+
+    action: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountNote:
+    """How the provider account did: `error` empty means it answered. `pause_s` pauses it and tells the operator."""
+
+    error: str = ""
+    pause_s: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Column changes to be written in one transaction, whatever the verdict. `cools` puts the offer aside, with the reason."""
+
+    vm: Mapping[str, Any] = field(default_factory=dict)
+    attempt: Mapping[str, Any] = field(default_factory=dict)
+    others: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    sessions: Sequence[SessionChange] = ()
+    notes: Sequence[Note] = ()
+    account: AccountNote | None = None
+    cools: str = ""
+
+    @property
+    def is_plain(self) -> bool:
+        return not (
+            self.vm
+            or self.attempt
+            or self.others
+            or self.sessions
+            or self.notes
+            or self.account
+            or self.cools
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advance(Outcome):
+    """The VM enters another phase."""
+
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait(Outcome):
+    """Nothing moved: look again in so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fail(Outcome):
+    """The VM is given up: `error` is a short code, `text` a sentence for people. It goes to DELETING."""
+
+    error: str
+    text: str
+
+
+# A broken provider is asked again at this pace, slower the longer it fails.
+RETRY_S = (1, 2, 4, 8, 15)
+PAUSE_S = 600
+
+
+def retry_in(failures: int) -> int:
+    return RETRY_S[min(failures, len(RETRY_S) - 1)]
+
+
+def note_of(error: ProviderError) -> AccountNote:
+    """What a provider's error means for its account."""
+    text = f"{type(error).__name__}: {error}"[:300]
+    return AccountNote(
+        error=text, pause_s=PAUSE_S if isinstance(error, BadCredentials | QuotaExceeded) else 0
+    )
+
+
+def later(error: ProviderError, subject: Subject) -> Wait:
+    """The same step again, when the provider may have recovered."""
+    failures = subject.attempt.account.failures_in_a_row if subject.attempt else 0
+    wanted = error.retry_after if isinstance(error, Unavailable) and error.retry_after else retry_in(failures)
+    return Wait(seconds=min(max(wanted, 0.5), 60), account=note_of(error))
+
+
+# What the row forgets when its machine is given up.
+NO_MACHINE: Mapping[str, Any] = {
+    "attempt": None,
+    "ip_address": "",
+    "ssh_port": 22,
+    "ssh_user": "",
+    "machine_raw": {},
+    "missing_since": None,
+    "missing_looks": 0,
+    "agent_token_digest": "",
+    "agent_seen_at": None,
+}
+
+
+def next_offer(
+    subject: Subject, now: datetime, error_class: str, text: str, *, nothing_made: bool = False, **more: Any
+) -> Advance:
+    """Gives this attempt up and places the VM anew. A machine it may have is no longer current, and so deleted on sight."""
+    assert subject.attempt is not None
+    closed: dict[str, Any] = {"closed_at": now, "error_class": error_class[:30], "error_text": text[:500]}
+    if nothing_made:
+        closed["gone_at"] = now
+    details = {
+        "offer": subject.attempt.offer_id,
+        "location": subject.attempt.location_name,
+        "reason": text[:300],
+    }
+    return Advance(
+        phase=Phase.REQUESTED,
+        vm=NO_MACHINE,
+        attempt=closed,
+        notes=(Note("attempt_failed", {**details, "error": error_class}),),
+        **more,
+    )
+
+
+# Absence must be seen so often, over so long, before it counts.
+UNSEEN_LOOKS = 3
+UNSEEN_S = 30
+
+
+def is_proven_absent(since: datetime | None, looks: int, now: datetime) -> bool:
+    """Whether a machine that no list shows may be called missing: never on the word of one list."""
+    return since is not None and looks >= UNSEEN_LOOKS and (now - since).total_seconds() >= UNSEEN_S

@@ -1,0 +1,49 @@
+"""BOOTING: the machine exists at the provider; wait until it runs and has an address."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from vms.lifecycle import Phase
+from vms.providers.base import MachineState, Provider
+from vms.reconcile.outcome import Advance, Fail, Outcome, Subject, Wait, is_proven_absent, next_offer
+
+# Often in the first minute, when most machines arrive; never rarer than every 10 s.
+EARLY_S, LATE_S, EARLY_FOR_S = 2, 10, 60
+
+
+def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
+    vm = subject.vm
+    waited = (now - vm.phase_since).total_seconds()
+    pause = EARLY_S if waited < EARLY_FOR_S else LATE_S
+    if subject.snapshot is None or subject.snapshot.taken_at <= vm.phase_since:
+        return Wait(seconds=pause)
+    machine = subject.machine
+    if machine is None:
+        since, looks = vm.missing_since or now, vm.missing_looks + 1
+        if is_proven_absent(since, looks, now):
+            if vm.ready_at is not None:  # a start never makes another machine silently
+                return Fail(error="machine_lost", text="The machine vanished at the provider.")
+            return next_offer(
+                subject,
+                now,
+                "Lost",
+                "the machine vanished while it was booting",
+                cools="its machine vanished",
+            )
+        return Wait(seconds=10, vm={"missing_since": since, "missing_looks": looks})
+    if machine.state is MachineState.RUNNING and machine.ip:
+        known = {"ip_address": machine.ip, "ssh_port": machine.ssh_port, "ssh_user": machine.ssh_user}
+        seen = {"machine_raw": dict(machine.raw), "missing_since": None, "missing_looks": 0}
+        return Advance(phase=Phase.SETTING_UP, vm={**known, **seen})
+    if machine.state is MachineState.STOPPED and vm.ready_at is None:
+        return next_offer(
+            subject,
+            now,
+            "StoppedByItself",
+            "the machine stopped by itself while booting",
+            cools="its machine stopped by itself",
+        )
+    if vm.missing_looks:
+        return Wait(seconds=pause, vm={"missing_since": None, "missing_looks": 0})
+    return Wait(seconds=pause)

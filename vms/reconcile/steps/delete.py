@@ -1,0 +1,86 @@
+"""DELETING: order the end of every machine this VM may have, and prove each gone before the VM may end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from gamer.crash import crash_point
+from vms.lifecycle import Phase
+from vms.models import Attempt
+from vms.providers.base import NotFound, Provider, ProviderError
+from vms.reconcile.outcome import AccountNote, Advance, Outcome, Subject, Wait, is_proven_absent, later
+
+LOOK_S = 2
+SLOW_LOOK_S = 10
+
+
+def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
+    """Orders the deletes. `provider` is the account of the current attempt; machines elsewhere are the sweep's."""
+    for attempt in _here(subject):
+        if not attempt.machine_id:
+            continue
+        try:
+            provider.delete(attempt.machine_id)
+        except ProviderError as error:
+            return later(error, subject)
+    crash_point("delete.after_call")
+    return Wait(seconds=LOOK_S, vm={"action_sent_at": now}, account=AccountNote())
+
+
+def confirm(subject: Subject, provider: Provider, now: datetime) -> Outcome:
+    """Absent from a list and unknown by its id: gone. An order whose machine was never seen must stay unseen for a while."""
+    if subject.snapshot is None:
+        return Wait(seconds=LOOK_S)
+    changes: dict[int, Mapping[str, Any]] = {}
+    is_found = False
+    for attempt in _here(subject):
+        machine = subject.snapshot.find(attempt)
+        if machine is not None:
+            if not attempt.machine_id:
+                is_found = True
+                changes[attempt.pk] = {"machine_id": machine.machine_id, "answered_at": now}
+            continue
+        if attempt.machine_id:
+            try:
+                provider.get(attempt.machine_id)
+            except NotFound:
+                changes[attempt.pk] = {"gone_at": now, "closed_at": attempt.closed_at or now}
+            except ProviderError as error:
+                return later(error, subject)
+            continue
+        changes[attempt.pk] = _unseen(attempt, now)
+    waited = (now - (subject.vm.action_sent_at or subject.vm.phase_since)).total_seconds()
+    again = {"action_sent_at": None} if is_found else {}
+    return Wait(
+        seconds=0 if is_found or _all_gone(subject, changes) else LOOK_S if waited < 20 else SLOW_LOOK_S,
+        vm=again,
+        others=changes,
+    )
+
+
+def close(subject: Subject, now: datetime) -> Outcome:
+    """Nothing is left: the VM ends, FAILED when it was given up for an error."""
+    never_sent = {
+        attempt.pk: {"gone_at": now, "closed_at": attempt.closed_at or now} for attempt in subject.held
+    }
+    phase = Phase.FAILED if subject.vm.error else Phase.DELETED
+    return Advance(phase=phase, vm={"ended_at": now}, others=never_sent)
+
+
+def _here(subject: Subject) -> list[Attempt]:
+    """The held attempts of the account that was opened for this VM."""
+    sent = [attempt for attempt in subject.held if attempt.sent_at]
+    return [attempt for attempt in sent if attempt.account_id == sent[0].account_id]
+
+
+def _unseen(attempt: Attempt, now: datetime) -> dict[str, Any]:
+    since, looks = attempt.unseen_since or now, attempt.unseen_looks + 1
+    if is_proven_absent(since, looks, now):
+        return {"gone_at": now, "closed_at": attempt.closed_at or now}
+    return {"unseen_since": since, "unseen_looks": looks}
+
+
+def _all_gone(subject: Subject, changes: Mapping[int, Mapping[str, Any]]) -> bool:
+    return all("gone_at" in changes.get(attempt.pk, {}) for attempt in subject.held if attempt.sent_at)

@@ -1,0 +1,34 @@
+"""READY: the player plays; see that the machine is still there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from vms.lifecycle import Desired, Phase
+from vms.providers.base import MachineState, Provider
+from vms.reconcile.outcome import Advance, Fail, Note, Outcome, Subject, Wait, is_proven_absent
+
+LOOK_S = 30
+MISSING_LOOK_S = 10
+
+
+def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
+    vm = subject.vm
+    if subject.snapshot is None or subject.snapshot.taken_at <= vm.phase_since:
+        return Wait(seconds=LOOK_S)
+    machine = subject.machine
+    if machine is None:
+        since, looks = vm.missing_since or now, vm.missing_looks + 1
+        if is_proven_absent(since, looks, now):
+            return Fail(error="machine_lost", text="The machine vanished at the provider.")
+        return Wait(seconds=MISSING_LOOK_S, vm={"missing_since": since, "missing_looks": looks})
+    if machine.state is MachineState.STOPPED:
+        # The machine's own clock, or the provider (no balance, a reclaimed GPU): we accept it rather than fight it.
+        return Advance(
+            phase=Phase.STOPPED,
+            vm={"desired": Desired.STOPPED, "missing_since": None, "missing_looks": 0},
+            notes=(Note("power_off", {"reason": "the machine stopped by itself"}),),
+        )
+    if vm.missing_looks:
+        return Wait(seconds=LOOK_S, vm={"missing_since": None, "missing_looks": 0})
+    return Wait(seconds=LOOK_S)

@@ -1,0 +1,53 @@
+"""STOPPED: the machine waits for its player; start it when they come back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from gamer.crash import crash_point
+from vms.lifecycle import Desired, Phase
+from vms.providers.base import NoCapacity, NotFound, Provider, ProviderError, Suspendable
+from vms.reconcile.outcome import (
+    AccountNote,
+    Advance,
+    Fail,
+    Note,
+    Outcome,
+    Subject,
+    Wait,
+    is_proven_absent,
+    later,
+)
+
+LOOK_S = 60
+MISSING_LOOK_S = 15
+
+
+def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
+    vm = subject.vm
+    if subject.snapshot is None or subject.machine is not None or subject.snapshot.taken_at <= vm.phase_since:
+        return Wait(
+            seconds=LOOK_S, vm={"missing_since": None, "missing_looks": 0} if vm.missing_looks else {}
+        )
+    since, looks = vm.missing_since or now, vm.missing_looks + 1
+    if is_proven_absent(since, looks, now):
+        return Fail(error="machine_lost", text="The stopped machine vanished at the provider.")
+    return Wait(seconds=MISSING_LOOK_S, vm={"missing_since": since, "missing_looks": looks})
+
+
+def start(subject: Subject, provider: Provider, now: datetime) -> Outcome:
+    """Starts the same machine. It is never replaced silently: without capacity the VM stays stopped and says so."""
+    assert subject.attempt is not None
+    if not isinstance(provider, Suspendable):
+        return Fail(error="cannot_start", text=f"Machines of {provider.kind} cannot be started again.")
+    try:
+        provider.start(subject.attempt.machine_id)
+    except NoCapacity as error:
+        refused = Note("start_refused", {"reason": str(error)[:300]})
+        return Wait(seconds=LOOK_S, vm={"desired": Desired.STOPPED}, notes=(refused,), account=AccountNote())
+    except NotFound:
+        return Fail(error="machine_lost", text="The stopped machine vanished at the provider.")
+    except ProviderError as error:
+        return later(error, subject)
+    crash_point("start.after_call")
+    return Advance(phase=Phase.BOOTING, account=AccountNote())

@@ -1,0 +1,34 @@
+"""STOPPING: order the stop, then look until the provider says it happened."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from gamer.crash import crash_point
+from vms.lifecycle import Phase
+from vms.providers.base import MachineState, NotFound, Provider, ProviderError, Suspendable
+from vms.reconcile.outcome import AccountNote, Advance, Fail, Outcome, Subject, Wait, later
+
+LOOK_S = 3
+
+
+def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
+    assert subject.attempt is not None
+    if not isinstance(provider, Suspendable):
+        return Fail(error="cannot_stop", text=f"Machines of {provider.kind} cannot be stopped, only deleted.")
+    try:
+        provider.stop(subject.attempt.machine_id)
+    except NotFound:
+        return Fail(error="machine_lost", text="The machine vanished at the provider.")
+    except ProviderError as error:
+        return later(error, subject)
+    crash_point("stop.after_call")
+    return Wait(seconds=LOOK_S, vm={"action_sent_at": now}, account=AccountNote())
+
+
+def wait(subject: Subject, provider: Provider, now: datetime) -> Outcome:
+    """Absence is left to the deadline: a vanished machine ends the VM there, by a proven delete."""
+    machine = subject.machine
+    if machine is not None and machine.state is MachineState.STOPPED:
+        return Advance(phase=Phase.STOPPED, vm={"missing_since": None, "missing_looks": 0})
+    return Wait(seconds=LOOK_S)

@@ -1,0 +1,341 @@
+"""What people and policies may do with VMs. Each function is one act: it writes the wish, and the reconciler keeps it.
+
+Doors (API, admin, commands) call these and nothing else. Refusals are `gamer.errors`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+
+from accounts.models import User
+from accounts.principal import Principal
+from emulators.profile import Profile
+from emulators.services import profile_for
+from events.services import record
+from gamer.errors import Conflict, InvalidState, NoCapacity, Unavailable, ValidationError, bad_field
+from gamer.queue.wake import ring
+from vms import installation, offers, placement
+from vms.channels import RECONCILER
+from vms.lifecycle import LIVE, REUSED, Desired, Phase, Status
+from vms.models import VM, GameSession
+from vms.providers import registry
+from vms.providers.base import Suspendable
+from vms.reconcile.apply import happening
+
+LAW = "vm_one_live_per_owner_and_console"
+EXTEND_BY = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a launch asks. `provider` and `preset` are binding when given; the position is whole or absent."""
+
+    console: str
+    game_id: str = ""
+    save_id: str = ""
+    name: str = ""
+    provider: str = ""
+    preset: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    auto_stop_timeout: int = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A launch's answer: the VM, the session queued on it, and whether the VM is new."""
+
+    vm: VM
+    session: GameSession | None
+    is_new: bool
+
+
+def launch_game(*, by: Principal, owner: User | None, order: Order, now: datetime) -> Launched:
+    """Plays a game on the player's VM of that console: the live one, else the stopped one, else a new one.
+
+    Raises NotFound (console not configured), ValidationError, Conflict, NoCapacity, Unavailable.
+    """
+    profile = profile_for(console=order.console, game_id=order.game_id or None)
+    try:
+        return _launch(by, owner, order, profile, now)
+    except IntegrityError as error:
+        if LAW not in str(error):
+            raise
+    # Another launch of the same player won the race: its VM is ours to reuse.
+    return _launch(by, owner, order, profile, now)
+
+
+def _launch(by: Principal, owner: User | None, order: Order, profile: Profile, now: datetime) -> Launched:
+    with transaction.atomic():
+        if owner is not None:
+            User.objects.select_for_update(no_key=True).get(pk=owner.pk)
+            existing = _reusable(owner, order.console)
+            if existing is not None:
+                if existing.status is Status.STOPPED:
+                    start(vm=existing, by=by, now=now)
+                return Launched(
+                    existing,
+                    play(vm=existing, by=by, game_id=order.game_id, save_id=order.save_id, now=now),
+                    False,
+                )
+        _check(order, profile, now)
+        vm = _create(by, owner, order, profile, now)
+        session = (
+            play(vm=vm, by=by, game_id=order.game_id, save_id=order.save_id, now=now)
+            if order.game_id
+            else None
+        )
+        return Launched(vm, session, True)
+
+
+def create(*, by: Principal, owner: User | None, order: Order, now: datetime) -> Launched:
+    """Makes a VM, always a new one. Raises Conflict with the id of the player's live VM of that console, and as `launch_game`."""
+    profile = profile_for(console=order.console, game_id=order.game_id or None)
+    _check(order, profile, now)
+    try:
+        with transaction.atomic():
+            vm = _create(by, owner, order, profile, now)
+            session = (
+                play(vm=vm, by=by, game_id=order.game_id, save_id=order.save_id, now=now)
+                if order.game_id
+                else None
+            )
+            return Launched(vm, session, True)
+    except IntegrityError as error:
+        raise _taken(error, owner, order.console) from error
+
+
+def _reusable(owner: User, console: str) -> VM | None:
+    mine = VM.objects.filter(owner=owner, console=console).order_by("-created_at")
+    return mine.with_any_status(REUSED).first() or mine.with_status(Status.STOPPED).first()
+
+
+def _taken(error: IntegrityError, owner: User | None, console: str) -> Exception:
+    """The law's refusal as the contract's 409; any other broken constraint stays what it is."""
+    if LAW not in str(error) or owner is None:
+        return error
+    first = VM.objects.live().filter(owner=owner, console=console, desired=Desired.RUNNING).first()
+    if first is None:
+        return Conflict("The player's VM of this console changed a moment ago. Try again.")
+    return Conflict(
+        f"The player already has a VM of this console: {first.pk}.", details={"vm_id": [str(first.pk)]}
+    )
+
+
+def _check(order: Order, profile: Profile, now: datetime) -> None:
+    """Refuses what cannot be hosted, before anything is written. Offers too old to trust refuse nothing."""
+    if not installation.row().is_launching:
+        raise Unavailable("New launches are switched off for the moment. Existing machines go on.")
+    if order.preset:
+        floor = profile.presets.get(order.preset)
+        if floor is None:
+            raise bad_field(
+                "preset",
+                f"there is no preset {order.preset!r}; there are {', '.join(sorted(profile.presets))}",
+            )
+        if floor.raised_to(profile.floor) != floor:
+            raise bad_field("preset", f"{order.preset} is below what this console needs")
+    if order.provider and order.provider not in registry.KINDS:
+        raise NoCapacity(
+            f"There is no adapter for {order.provider} yet.", details={order.provider: ["not available"]}
+        )
+    shelf, ranking = rank(order, profile, now)
+    if len(ranking.order) or not shelf.is_refreshed or not shelf.is_fresh:
+        return
+    reasons = ranking.reasons_by_kind()
+    if order.provider and order.provider not in reasons:
+        reasons = {order.provider: "has no offers"}
+    raise NoCapacity(
+        "No provider can host this console now.",
+        details={kind: [text] for kind, text in reasons.items()}
+        or {"providers": ["no provider account offers anything"]},
+    )
+
+
+def rank(order: Order, profile: Profile, now: datetime) -> tuple[offers.Shelf, placement.Ranking]:
+    """What a launch would pick at this moment, and why not the rest. Buys nothing."""
+    shelf = offers.load(now)
+    wish = placement.Wish(
+        profile, order.latitude, order.longitude, order.provider or None, order.preset or None
+    )
+    return shelf, placement.rank(shelf.stock, wish, offers.sizes(), shelf.paused)
+
+
+def _create(by: Principal, owner: User | None, order: Order, profile: Profile, now: datetime) -> VM:
+    vm = VM.objects.create(
+        name=order.name,
+        owner=owner,
+        made_by=by.key,
+        console_id=order.console,
+        game_id=order.game_id,
+        wanted_provider=order.provider,
+        wanted_preset=order.preset,
+        latitude=order.latitude,
+        longitude=order.longitude,
+        auto_stop_timeout=order.auto_stop_timeout,
+        max_session_hours=profile.max_session_hours,
+        phase_since=now,
+        created_at=now,
+        updated_at=now,
+        next_look_at=now,
+    )
+    record(happening(vm, "create", {"console": order.console, "game_id": order.game_id}, now, by.label))
+    ring(RECONCILER)
+    return vm
+
+
+def play(*, vm: VM, by: Principal, game_id: str, save_id: str = "", now: datetime) -> GameSession:
+    """Queues a game on a VM that runs or will. The same game that already runs or waits is no second session."""
+    if vm.is_terminal or vm.desired != Desired.RUNNING:
+        raise InvalidState(f"The VM is {vm.status}; a game needs a running one.")
+    if not game_id:
+        raise bad_field("game_id", "this field is required")
+    with transaction.atomic():
+        VM.objects.select_for_update(no_key=True).get(pk=vm.pk)
+        latest = (
+            vm.sessions.filter(status__in=GameSession.OPEN, is_end_wanted=False)
+            .order_by("-queued_at")
+            .first()
+        )
+        if latest is not None and (latest.game_id, latest.save_id) == (game_id, save_id):
+            return latest
+        session = GameSession.objects.create(vm=vm, game_id=game_id, save_id=save_id, queued_at=now)
+        record(
+            happening(
+                vm, "session_queued", {"session_id": str(session.pk), "game_id": game_id}, now, by.label
+            )
+        )
+        _poke(vm, now)
+    return session
+
+
+def launch_on(*, vm: VM, by: Principal, game_id: str, save_id: str = "", now: datetime) -> GameSession:
+    """`play` on a VM that must be running already. Raises InvalidState."""
+    if vm.status is not Status.RUNNING:
+        raise InvalidState(f"The VM is {vm.status}; launch on it when it is running.")
+    return play(vm=vm, by=by, game_id=game_id, save_id=save_id, now=now)
+
+
+def end_session(*, session: GameSession, by: Principal, now: datetime) -> None:
+    """Ends a game. A session that never reached the machine ends at once; repeating it changes nothing."""
+    with transaction.atomic():
+        is_waiting = session.vm.phase != Phase.READY
+        rows = GameSession.objects.filter(pk=session.pk, status__in=GameSession.OPEN)
+        if is_waiting:
+            changed = rows.update(status=GameSession.Status.ENDED, ended_at=now)
+        else:
+            changed = rows.filter(is_end_wanted=False).update(is_end_wanted=True)
+        if changed:
+            record(happening(session.vm, "session_end", {"session_id": str(session.pk)}, now, by.label))
+            _poke(session.vm, now)
+
+
+def start(*, vm: VM, by: Principal, now: datetime) -> None:
+    """Starts a stopped VM on the same machine. Raises InvalidState, Conflict."""
+    try:
+        _wish(vm, by, Status.STOPPED, Desired.RUNNING, "power_on_asked", now)
+    except IntegrityError as error:
+        raise _taken(error, vm.owner, vm.console_id) from error
+
+
+def stop(*, vm: VM, by: Principal, now: datetime) -> None:
+    """Stops a running VM; its machine is kept, and may still cost. Raises InvalidState."""
+    if vm.attempt is not None and not issubclass(registry.KINDS[vm.attempt.account.kind], Suspendable):
+        raise InvalidState("This provider's machines cannot be stopped; delete the VM instead.")
+    _wish(vm, by, Status.RUNNING, Desired.STOPPED, "power_off_asked", now)
+
+
+def destroy(*, vm: VM, by: Principal, now: datetime) -> None:
+    """Ends a VM in whatever state it is; repeating it is no error."""
+    with transaction.atomic():
+        live = VM.objects.filter(pk=vm.pk, phase__in=LIVE).exclude(desired=Desired.GONE)
+        if live.update(desired=Desired.GONE, updated_at=now):
+            vm.desired = Desired.GONE
+            record(happening(vm, "delete_asked", {}, now, by.label))
+            _poke(vm, now)
+
+
+def retry(*, vm: VM, by: Principal, now: datetime) -> None:
+    """Places a failed VM anew. Everything of the first round is proven gone: that is what FAILED means. Raises InvalidState, Conflict."""
+    afresh: dict[str, Any] = {
+        "phase": Phase.REQUESTED, "desired": Desired.RUNNING, "phase_since": now, "next_look_at": now, "updated_at": now,
+        "error": "", "error_text": "", "attempt": None, "ready_at": None, "ended_at": None, "session_ends_at": None,
+        "gaming_environment_ready": False, "is_acting": False, "action_sent_at": None, "alarmed_at": None, "ip_address": "",
+    }  # fmt: skip
+    try:
+        with transaction.atomic():
+            if not VM.objects.filter(pk=vm.pk, phase=Phase.FAILED).update(round=F("round") + 1, **afresh):
+                raise InvalidState(f"The VM is {vm.status}; only one in error can be tried again.")
+            record(happening(vm, "retry", {}, now, by.label))
+            if vm.game_id:
+                vm.refresh_from_db()
+                play(vm=vm, by=by, game_id=vm.game_id, now=now)
+            ring(RECONCILER)
+    except IntegrityError as error:
+        raise _taken(error, vm.owner, vm.console_id) from error
+
+
+def extend(*, vm: VM, by: Principal, now: datetime) -> datetime:
+    """Moves the end of a running VM's time by an hour; returns the new end. Raises InvalidState."""
+    with transaction.atomic():
+        running = VM.objects.filter(pk=vm.pk, phase=Phase.READY, desired=Desired.RUNNING)
+        if not running.update(session_ends_at=F("session_ends_at") + EXTEND_BY, updated_at=now):
+            raise InvalidState(f"The VM is {vm.status}; only a running one can be extended.")
+        vm.refresh_from_db(fields=["session_ends_at"])
+        assert vm.session_ends_at is not None
+        record(happening(vm, "extend", {"until": vm.session_ends_at.isoformat()}, now, by.label))
+    return vm.session_ends_at
+
+
+def change(
+    *, vm: VM, by: Principal, now: datetime, name: str | None = None, auto_stop_timeout: int | None = None
+) -> VM:
+    """Renames a VM or changes its idle time. Raises ValidationError for an idle time out of range."""
+    changes: dict[str, Any] = {}
+    if name is not None:
+        changes["name"] = name
+    if auto_stop_timeout is not None:
+        if not 60 <= auto_stop_timeout <= 86400:
+            raise ValidationError(
+                "auto_stop_timeout: must be 60 to 86400 seconds",
+                details={"auto_stop_timeout": ["must be 60 to 86400"]},
+            )
+        changes["auto_stop_timeout"] = auto_stop_timeout
+    if changes:
+        with transaction.atomic():
+            VM.objects.filter(pk=vm.pk).update(updated_at=now, **changes)
+            record(happening(vm, "update", changes, now, by.label))
+        vm.refresh_from_db()
+    return vm
+
+
+def look_now(*, vm: VM, by: Principal, now: datetime) -> None:
+    """Has the reconciler look at once: for an operator who knows more than the schedule."""
+    if vm.is_terminal:
+        raise InvalidState(f"The VM is {vm.status}: there is nothing left to look at.")
+    with transaction.atomic():
+        record(happening(vm, "look_asked", {}, now, by.label))
+        _poke(vm, now)
+
+
+def _wish(vm: VM, by: Principal, needed: Status, desired: Desired, action: str, now: datetime) -> None:
+    """Changes the wish if the VM is in the needed status at this very moment."""
+    with transaction.atomic():
+        rows = VM.objects.filter(pk=vm.pk).with_status(needed)
+        if not rows.update(desired=desired, updated_at=now):
+            vm.refresh_from_db(fields=["desired", "phase"])
+            raise InvalidState(f"The VM is {vm.status}; it must be {needed}.")
+        vm.desired = desired
+        record(happening(vm, action, {}, now, by.label))
+        _poke(vm, now)
+
+
+def _poke(vm: VM, now: datetime) -> None:
+    """The next look is now, also when a step is under way and would set a later one."""
+    VM.objects.filter(pk=vm.pk, phase__in=LIVE).update(next_look_at=now, is_acting=False, is_poked=True)
+    ring(RECONCILER)

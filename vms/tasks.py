@@ -1,0 +1,23 @@
+"""django-q2's doors into this app: ids in, nothing out. Every task claims its rows again by token first."""
+
+from __future__ import annotations
+
+import time
+
+from gamer.queue.wake import ring
+from vms.channels import RECONCILER
+from vms.reconcile.acting import Actor
+
+# A task starts its last batch within this time, so that a slow create still ends before the queue's time-out.
+START_WITHIN_S = 20
+
+
+def act() -> None:
+    """Acts on due rows until there are none, or its time is up."""
+    actor = Actor()
+    until = time.monotonic() + START_WITHIN_S
+    try:
+        while time.monotonic() < until and actor.run_batch():
+            ring(RECONCILER)
+    finally:
+        actor.close()
