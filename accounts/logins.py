@@ -86,7 +86,8 @@ def refresh(*, token: str, now: datetime) -> Tokens:
         raise NotAuthenticated("The refresh token is not valid.")
     successor = uuid.uuid4()
     # Guarded by the token's own id: of two requests with one token, one gets no row.
-    used = Login.objects.filter(id=login.id, current=_uuid(claims.get("jti")), ended_at=None)
+    asked = _uuid(claims.get("jti"))
+    used = Login.objects.live(now).filter(id=login.id, current=asked) if asked else Login.objects.none()
     if not used.update(current=successor, expires_at=now + Refresh.lifetime):
         _end(login, now)
         raise NotAuthenticated("The refresh token is not valid.")
@@ -147,7 +148,7 @@ def _read(kind: type[Token], text: str) -> Token:
 
 def _login(claims: Token) -> Login | None:
     login_id = _uuid(claims.get("login"))
-    return Login.objects.select_related("user__department").filter(id=login_id).first()
+    return Login.objects.select_related("user__department").filter(id=login_id).first() if login_id else None
 
 
 def _uuid(text: object) -> uuid.UUID | None:

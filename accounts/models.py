@@ -46,8 +46,13 @@ class Department(models.Model):
 
 
 class UserQuerySet(models.QuerySet["User"]):
-    def named(self, handle: str) -> UserQuerySet:
-        return self.filter(handle=handle)
+    def within(self, department_id: int | None) -> UserQuerySet:
+        """The users of a department, or those of none."""
+        return (
+            self.filter(department=None)
+            if department_id is None
+            else self.filter(department_id=department_id)
+        )
 
     def players(self) -> UserQuerySet:
         return self.filter(is_staff=False, is_superuser=False)
@@ -58,7 +63,7 @@ class UserQuerySet(models.QuerySet["User"]):
             return self.all()
         key, user = principal.key, principal.user
         if key is None or not key.maker.is_staff:
-            return self.filter(pk=user.pk if user is not None else None)
+            return self.filter(pk=user.pk) if user is not None else self.none()
         if key.department_id is not None:
             return self.players().filter(department_id=key.department_id)
         return self.players() if Scope.ACT_AS in key.scopes else self.filter(pk=key.maker_id)
@@ -67,6 +72,9 @@ class UserQuerySet(models.QuerySet["User"]):
 class UserManager(BaseUserManager["User"]):
     def get_queryset(self) -> UserQuerySet:
         return UserQuerySet(self.model, using=self._db)
+
+    def within(self, department_id: int | None) -> UserQuerySet:
+        return self.get_queryset().within(department_id)
 
     def visible_to(self, principal: Principal) -> UserQuerySet:
         return self.get_queryset().visible_to(principal)
@@ -124,6 +132,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         ordering = ("id",)
+        indexes = [models.Index(fields=["handle"], opclasses=["varchar_pattern_ops"], name="user_handle")]
         constraints = [
             models.UniqueConstraint(
                 fields=["department", "handle"], name="user_handle_in_department", nulls_distinct=False

@@ -75,7 +75,7 @@ def _make(key: ApiKey, handle: str) -> User:
     user.set_unusable_password()
     # Two first uses at once: the unique name lets one row in, and both read that one.
     User.objects.bulk_create([user], ignore_conflicts=True)
-    return User.objects.select_related("department").get(handle=handle, department_id=key.department_id)
+    return User.objects.within(key.department_id).select_related("department").get(handle=handle)
 
 
 def make_secret() -> str:

@@ -9,6 +9,12 @@ class EventQuerySet(models.QuerySet["Event"]):
     def about(self, resource: str, resource_id: object) -> EventQuerySet:
         return self.filter(resource=resource, resource_id=str(resource_id))
 
+    def owned_by(self, owner_id: int) -> EventQuerySet:
+        return self.filter(owner_id=owner_id)
+
+    def within(self, department_id: int) -> EventQuerySet:
+        return self.filter(department_id=department_id)
+
     def after(self, event_id: int) -> EventQuerySet:
         return self.filter(id__gt=event_id)
 
@@ -34,6 +40,8 @@ class Event(models.Model):
         indexes = [
             models.Index(fields=["resource", "resource_id", "id"], name="event_subject"),
             models.Index(fields=["owner_id", "id"], name="event_owner"),
+            models.Index(fields=["resource_id"], opclasses=["varchar_pattern_ops"], name="event_resource_id"),
+            models.Index(fields=["actor"], opclasses=["varchar_pattern_ops"], name="event_actor"),
         ]
 
     def __str__(self) -> str:

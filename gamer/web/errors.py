@@ -170,9 +170,9 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBa
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    """What no view caught: a database that is away (also for pages), or a fault of ours."""
+    """What no view caught: a database that is away or refuses a value (also for pages), or a fault of ours."""
     answer = answer_for(sys.exc_info()[1])
-    if answer is not None and answer[0] == 503:
+    if answer is not None:
         status, body, headers = answer
         if is_page(request):
             return HttpResponse(body["detail"], status=status, headers=headers, content_type="text/plain")

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -65,7 +66,13 @@ def fingerprint(request: Request) -> str:
 def _once(
     principal: str, key: str, request_hash: str, answer: Callable[[], Response], now: datetime
 ) -> Response:
-    values = {"principal": principal, "key": key, "hash": request_hash, "now": now, "expired": now - KEPT}
+    values: dict[str, Any] = {
+        "principal": principal,
+        "key": key,
+        "hash": request_hash,
+        "now": now,
+        "expired": now - KEPT,
+    }
     response: Response | None = None
     try:
         with transaction.atomic():

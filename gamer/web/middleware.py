@@ -47,9 +47,8 @@ class BodyLimitMiddleware:
             body = source.read(limit + 1)
             if len(body) > limit:
                 return too_large(limit)
-            request._body = body
-            request._read_started = True
-            request._stream = BytesIO(body)
+            # What HttpRequest.body leaves behind when it has read a body.
+            vars(request).update(_body=body, _read_started=True, _stream=BytesIO(body))
             request.META["CONTENT_LENGTH"] = str(len(body))
         return self.get_response(request)
 

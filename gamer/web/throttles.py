@@ -9,7 +9,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
@@ -53,7 +52,7 @@ def take(name: str, rate: Rate, *, now: datetime) -> int:
     One statement, so that callers in many processes cannot take the same one.
     """
     period = timedelta(seconds=rate.period_s)
-    values = {"name": name[:200], "now": now, "interval": rate.interval, "period": period}
+    values: dict[str, Any] = {"name": name[:200], "now": now, "interval": rate.interval, "period": period}
     with connection.cursor() as cursor:
         cursor.execute(TAKE, values)
         if cursor.fetchone():
@@ -64,11 +63,9 @@ def take(name: str, rate: Rate, *, now: datetime) -> int:
 
 def give_back(name: str, rate: Rate) -> None:
     """Undoes one `take`."""
+    undo = "UPDATE gamer_web_allowance SET full_at = full_at - make_interval(secs => %s) WHERE name = %s"
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE gamer_web_allowance SET full_at = full_at - %s WHERE name = %s",
-            [rate.interval, name[:200]],
-        )
+        cursor.execute(undo, [rate.interval.total_seconds(), name[:200]])
 
 
 def demand(name: str, rate: Rate, *, now: datetime) -> None:
@@ -82,7 +79,7 @@ def sweep(now: datetime) -> int:
     return Allowance.objects.filter(full_at__lt=now).delete()[0]
 
 
-def client_ip(request: HttpRequest | Request) -> str:
+def client_ip(request: Request) -> str:
     """The caller's address, as far as REST_FRAMEWORK["NUM_PROXIES"] proxies of ours are to be believed."""
     return str(BaseThrottle().get_ident(request) or "unknown")[:100]
 
