@@ -161,7 +161,7 @@ class ApiKeyAdmin(BoundedAdmin):
         principal = _principal(request)
         assert principal.user is not None
         key, secret = services.create_api_key(
-            principal=principal, maker=principal.user, now=timezone.now(), **form.cleaned_data
+            by=principal, maker=principal.user, now=timezone.now(), **form.cleaned_data
         )
         obj.pk = key.pk
         obj.refresh_from_db()
@@ -183,5 +183,5 @@ class ApiKeyAdmin(BoundedAdmin):
     @admin.action(description="Revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         for key in queryset.select_related("maker"):
-            services.revoke_api_key(principal=_principal(request), key=key, now=timezone.now())
+            services.revoke_api_key(by=_principal(request), key=key, now=timezone.now())
         self.message_user(request, "The keys are revoked.", messages.SUCCESS)

@@ -14,11 +14,12 @@ PLAYER_SCOPES = frozenset({Scope.READ, Scope.LAUNCH})
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A person (`user`), a service (`key`, with `user` its maker), or one of our own policies (neither)."""
+    """A person (`user`), a service (`key`, with `user` its maker), or one of our own: a policy or a command (neither)."""
 
     user: User | None = None
     key: ApiKey | None = None
     policy: str = ""
+    command: str = ""
 
     @property
     def label(self) -> str:
@@ -27,35 +28,44 @@ class Principal:
             return f"key:{self.key.prefix}"
         if self.user is not None:
             return f"user:{self.user.handle}"
-        return f"policy:{self.policy}"
+        return f"command:{self.command}" if self.command else f"policy:{self.policy}"
 
     @property
     def identity(self) -> str:
         """Who this is to throttles and idempotency keys: unlike a handle, unique in the installation."""
         if self.key is not None:
             return f"key:{self.key.pk}"
-        return f"user:{self.user.pk}" if self.user is not None else f"policy:{self.policy}"
+        return f"user:{self.user.pk}" if self.user is not None else self.label
 
     @property
     def is_staff(self) -> bool:
-        """Sees every row: staff in person, our own policies, and staff's keys with `admin`."""
+        """Sees every row: staff in person, our own, and staff's keys with `admin`."""
         if self.key is not None:
             return Scope.ADMIN in self.key.scopes and self.key.maker.is_staff
-        return self.user.is_staff if self.user is not None else bool(self.policy)
+        return self.user.is_staff if self.user is not None else self._is_ours
 
     def may(self, scope: Scope) -> bool:
-        """Whether a key carries the scope and its maker still has it. A person has the scopes of their role; a policy all."""
+        """Whether a key carries the scope and its maker still has it. A person has the scopes of their role; our own have all."""
         if self.key is not None:
             carries = scope in self.key.scopes or Scope.ADMIN in self.key.scopes
             return carries and (scope in PLAYER_SCOPES or self.key.maker.is_staff)
         if self.user is not None:
             return self.user.is_staff or scope in PLAYER_SCOPES
-        return bool(self.policy)
+        return self._is_ours
+
+    @property
+    def _is_ours(self) -> bool:
+        return bool(self.policy or self.command)
 
 
 def policy(name: str) -> Principal:
-    """One of our own: the reconciler, a command, a limit."""
+    """One of our own that acts by itself: the reconciler, a limit."""
     return Principal(policy=name)
+
+
+def command(name: str) -> Principal:
+    """Whoever may run management commands on this installation."""
+    return Principal(command=name)
 
 
 def principal_of(request: Request) -> Principal:

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.models import HANDLE, ApiKey, Department, Scope, User
-from accounts.principal import PLAYER_SCOPES, Principal, policy
+from accounts.principal import PLAYER_SCOPES, Principal, command
 from events.services import Happening, record
 from gamer.errors import Conflict, NotAuthenticated, PermissionDenied, bad_field
 
@@ -111,7 +111,7 @@ def key_of(secret: str, *, now: datetime) -> ApiKey:
 @transaction.atomic
 def create_api_key(
     *,
-    principal: Principal,
+    by: Principal,
     maker: User,
     name: str,
     scopes: Collection[Scope | str],
@@ -145,22 +145,22 @@ def create_api_key(
         created_at=now,
         expires_at=expires_at,
     )
-    record(_about_key(key, "create", principal, now, scopes=chosen))
+    record(_about_key(key, "create", by, now, scopes=chosen))
     return key, text
 
 
 @transaction.atomic
-def revoke_api_key(*, principal: Principal, key: ApiKey, now: datetime) -> None:
+def revoke_api_key(*, by: Principal, key: ApiKey, now: datetime) -> None:
     """Ends a key for ever; safe to repeat."""
     if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now):
-        record(_about_key(key, "delete", principal, now))
+        record(_about_key(key, "delete", by, now))
     key.refresh_from_db(fields=["revoked_at"])
 
 
-def _about_key(key: ApiKey, action: str, principal: Principal, now: datetime, **details: object) -> Happening:
+def _about_key(key: ApiKey, action: str, by: Principal, now: datetime, **details: object) -> Happening:
     return Happening(
         at=now,
-        actor=principal.label,
+        actor=by.label,
         action=action,
         resource="users",
         resource_id=key.maker.handle,
@@ -198,15 +198,13 @@ def seed(now: datetime) -> Seeded:
 
 
 def _seed_demo_key(admin: User, secret: str, now: datetime) -> ApiKey:
-    seeder = policy("seed")
+    seeder = command("seed")
     for old in ApiKey.objects.filter(name=DEMO_KEY_NAME, maker=admin, revoked_at=None):
         if old.digest == digest_of(secret):
             return old
-        revoke_api_key(principal=seeder, key=old, now=now)
+        revoke_api_key(by=seeder, key=old, now=now)
     scopes = list(Scope)
     # A key that was replaced and is wanted again comes back to life: its prefix is taken by itself.
     ApiKey.objects.filter(prefix=prefix_of(secret), name=DEMO_KEY_NAME, maker=admin).delete()
-    key, _ = create_api_key(
-        principal=seeder, maker=admin, name=DEMO_KEY_NAME, scopes=scopes, secret=secret, now=now
-    )
+    key, _ = create_api_key(by=seeder, maker=admin, name=DEMO_KEY_NAME, scopes=scopes, secret=secret, now=now)
     return key

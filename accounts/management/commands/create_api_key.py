@@ -1,0 +1,52 @@
+"""`manage.py create_api_key NAME --maker EMAIL --scope read --scope launch`: prints the key, once."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from accounts import services
+from accounts.models import Department, Scope, User
+from accounts.principal import command
+from gamer.errors import GamerError
+
+
+class Command(BaseCommand):
+    help = "Makes an API key and prints it. It is shown once and kept nowhere."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", help="what the key is for")
+        parser.add_argument("--maker", default=services.ADMIN_EMAIL, help="whose key it is, by address")
+        parser.add_argument(
+            "--scope", action="append", dest="scopes", choices=Scope.values, default=None, required=True
+        )
+        parser.add_argument("--department", help="the department whose users the key names")
+        parser.add_argument("--days", type=int, help="how long it is good; for ever without")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        maker = User.objects.filter(email=options["maker"].lower(), is_active=True).first()
+        if maker is None:
+            raise CommandError(f"Nobody has the address {options['maker']}.")
+        department = None
+        if options["department"]:
+            department = Department.objects.filter(name=options["department"]).first()
+            if department is None:
+                raise CommandError(f"There is no department {options['department']}.")
+        now = timezone.now()
+        try:
+            _, secret = services.create_api_key(
+                by=command("create_api_key"),
+                maker=maker,
+                name=options["name"],
+                scopes=options["scopes"],
+                department=department,
+                expires_at=now + timedelta(days=options["days"]) if options["days"] is not None else None,
+                now=now,
+            )
+        except GamerError as error:
+            raise CommandError(error.message) from error
+        self.stdout.write(secret)
