@@ -216,7 +216,7 @@ class EmulatorConfig(models.Model):
     )
 
     class Meta:
-        ordering = ("console__position", "console")
+        ordering = ("console__position", "console_id")
         verbose_name = "console"
         verbose_name_plural = "consoles"
         constraints = [
@@ -375,7 +375,7 @@ class Game(models.Model):
     objects = GameQuerySet.as_manager()
 
     class Meta:
-        ordering = ("console", "title", "game_id")
+        ordering = ("title", "game_id")
         constraints = [
             models.UniqueConstraint(
                 fields=["console", "game_id"],

@@ -111,7 +111,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "ordering": ("console", "title", "game_id"),
+                "ordering": ("title", "game_id"),
             },
         ),
         migrations.CreateModel(
@@ -402,7 +402,7 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "console",
                 "verbose_name_plural": "consoles",
-                "ordering": ("console__position", "console"),
+                "ordering": ("console__position", "console_id"),
             },
         ),
         migrations.AddConstraint(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from decimal import Decimal
 
 import pytest
@@ -15,6 +14,7 @@ from emulators.models import Console, EmulatorConfig, Game, GpuClass, ProviderPr
 from emulators.services import configs
 from events.models import Event
 from gamer.errors import Conflict, NotFound, ValidationError
+from tests.at_once import at_once
 
 pytestmark = pytest.mark.usefixtures("shipped")
 BY = policy("test")
@@ -243,26 +243,6 @@ class TestReorder:
 class TestAtOnce:
     """Two people at the same list: one after the other, never half of each."""
 
-    def run(self, *jobs) -> list[object]:
-        gate = threading.Barrier(len(jobs))
-        results: list[object] = [None] * len(jobs)
-
-        def work(number: int, job) -> None:
-            try:
-                gate.wait(10)
-                results[number] = job()
-            except Conflict as error:
-                results[number] = error
-            finally:
-                connection.close()
-
-        threads = [threading.Thread(target=work, args=pair) for pair in enumerate(jobs)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
-        return results
-
     def test_two_orders_end_as_one_of_them(self, now):
         kinds = [kind for _, kind in order("switch")]
         wanted = [kinds[3:] + kinds[:3], kinds[::-1], kinds[1:] + kinds[:1], kinds[2:] + kinds[:2]]
@@ -270,7 +250,7 @@ class TestAtOnce:
         def reorder(one):
             return lambda: configs.reorder_providers(console="switch", providers=one, by=BY, now=now)
 
-        self.run(*map(reorder, wanted))
+        at_once(*map(reorder, wanted))
         assert [number for number, _ in order("switch")] == list(range(1, 8))
         assert [kind for _, kind in order("switch")] in wanted
 
@@ -278,7 +258,7 @@ class TestAtOnce:
         def first(kind):
             return lambda: upsert("switch", kind, now, priority=1)
 
-        self.run(first("libvirt"), first("cloudypad_aws"))
+        at_once(first("libvirt"), first("cloudypad_aws"))
         assert {kind for _, kind in order("switch")[:2]} == {"libvirt", "cloudypad_aws"}
         assert [number for number, _ in order("switch")] == list(range(1, 8))
 
@@ -288,7 +268,7 @@ class TestAtOnce:
         def create():
             return configs.create_config(console="switch", changes={}, by=BY, now=now)
 
-        results = self.run(create, create)
+        results = at_once(create, create)
         assert sorted(type(result).__name__ for result in results) == ["Conflict", "EmulatorConfig"]
         assert len(order("switch")) == 7
 

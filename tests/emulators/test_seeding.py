@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
-from django.db import connection
 
 from emulators import services
 from emulators.models import (
@@ -19,6 +16,7 @@ from emulators.models import (
 )
 from emulators.services.profiles import gpu_table
 from events.models import Event
+from tests.at_once import at_once
 
 # Models as TensorDock names them (facts/tensordock.md 5), and what stands where.
 LADDER = {
@@ -148,20 +146,6 @@ class TestEveryLaterStart:
 @pytest.mark.django_db(transaction=True)
 class TestTwoStartsAtOnce:
     def test_make_everything_once(self, now):
-        gate = threading.Barrier(2)
-        made: list[list[str]] = []
-
-        def start() -> None:
-            try:
-                gate.wait(10)
-                made.append(services.seed(now))
-            finally:
-                connection.close()
-
-        threads = [threading.Thread(target=start) for _ in range(2)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
+        made = at_once(lambda: services.seed(now), lambda: services.seed(now))
         assert sorted(map(len, made)) == [0, 10]
         assert EmulatorConfig.objects.count() == 10

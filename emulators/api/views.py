@@ -1,0 +1,183 @@
+"""`/config/emulators`, `/config/presets` and `/games`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, inline_serializer
+from rest_framework import serializers
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.api.permissions import needs
+from accounts.models import Scope
+from accounts.principal import principal_of
+from emulators.api import examples
+from emulators.api.serializers import (
+    EmulatorChangesSerializer,
+    EmulatorCreationSerializer,
+    EmulatorSerializer,
+    GameQuerySerializer,
+    GameSerializer,
+    PreferenceChangesSerializer,
+    PresetSerializer,
+)
+from emulators.models import Game, Preset
+from emulators.services import configs
+from gamer.errors import bad_field
+from gamer.web.schema import errors
+from gamer.web.serializers import query_values
+
+TAGS = ["configuration"]
+PAGING = ("limit", "skip", "cursor")
+
+
+class _List(GenericAPIView[Any]):
+    def page(self, rows: QuerySet[Any], serializer: type[serializers.BaseSerializer[Any]]) -> Response:
+        found = self.paginate_queryset(rows)
+        return self.get_paginated_response(serializer(found, many=True).data)
+
+
+class EmulatorsView(_List):
+    permission_classes = (needs(Scope.CONFIG),)
+    queryset = configs.configs()
+
+    @extend_schema(
+        operation_id="list_emulators",
+        tags=TAGS,
+        responses=EmulatorSerializer(many=True),
+        examples=[examples.EMULATOR],
+    )
+    def get(self, request: Request) -> Response:
+        """Every configured console, in the order of the consoles."""
+        return self.page(self.get_queryset(), EmulatorSerializer)
+
+    @extend_schema(
+        operation_id="create_emulator",
+        tags=TAGS,
+        request=EmulatorCreationSerializer,
+        responses={201: EmulatorSerializer, **errors(409)},
+        examples=[examples.CREATION, examples.EMULATOR],
+    )
+    def post(self, request: Request) -> Response:
+        """Configures a console that has no configuration. What is left out takes the value we ship."""
+        given = EmulatorCreationSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        console, changes = given.draft()
+        config = configs.create_config(
+            console=console, changes=changes, by=principal_of(request), now=timezone.now()
+        )
+        headers = {"Location": request.build_absolute_uri(f"/config/emulators/{console}")}
+        return Response(EmulatorSerializer(config).data, status=201, headers=headers)
+
+
+class EmulatorView(APIView):
+    permission_classes = (needs(Scope.CONFIG),)
+
+    @extend_schema(
+        operation_id="get_emulator", tags=TAGS, responses=EmulatorSerializer, examples=[examples.EMULATOR]
+    )
+    def get(self, request: Request, console_type: str) -> Response:
+        """One console's configuration."""
+        return Response(EmulatorSerializer(configs.get_config(console=console_type)).data)
+
+    @extend_schema(
+        operation_id="update_emulator",
+        tags=TAGS,
+        request=EmulatorChangesSerializer,
+        responses=EmulatorSerializer,
+        examples=[examples.CHANGES, examples.EMULATOR],
+    )
+    def put(self, request: Request, console_type: str) -> Response:
+        """Changes what is named, from the next launch on. A given list of providers replaces the old one."""
+        given = EmulatorChangesSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        named, changes = given.draft()
+        if named and named != console_type:
+            raise bad_field(
+                "console_type", f"The path says {console_type}; a configuration does not change consoles."
+            )
+        config = configs.update_config(
+            console=console_type, changes=changes, by=principal_of(request), now=timezone.now()
+        )
+        return Response(EmulatorSerializer(config).data)
+
+    @extend_schema(
+        operation_id="delete_emulator",
+        tags=TAGS,
+        responses=inline_serializer("Message", {"message": serializers.CharField()}),
+    )
+    def delete(self, request: Request, console_type: str) -> Response:
+        """Ends launches of the console; its games and running machines stay."""
+        configs.delete_config(console=console_type, by=principal_of(request), now=timezone.now())
+        return Response({"message": "Emulator configuration deleted"})
+
+
+class EmulatorProvidersView(APIView):
+    permission_classes = (needs(Scope.CONFIG),)
+
+    @extend_schema(
+        operation_id="upsert_emulator_provider",
+        tags=TAGS,
+        request=PreferenceChangesSerializer,
+        responses={200: EmulatorSerializer, 201: EmulatorSerializer},
+        examples=[examples.PREFERENCE, examples.EMULATOR],
+    )
+    def post(self, request: Request, console_type: str) -> Response:
+        """Adds a provider (201) or changes it (200). With a priority that is taken, those in its way move down."""
+        given = PreferenceChangesSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        provider, changes = given.draft()
+        config, is_new = configs.upsert_provider(
+            console=console_type,
+            provider=provider,
+            changes=changes,
+            by=principal_of(request),
+            now=timezone.now(),
+        )
+        return Response(EmulatorSerializer(config).data, status=201 if is_new else 200)
+
+
+class PresetsView(_List):
+    permission_classes = (needs(Scope.CONFIG),)
+    queryset = Preset.objects.all()
+
+    @extend_schema(
+        operation_id="list_presets",
+        tags=TAGS,
+        responses=PresetSerializer(many=True),
+        examples=[examples.PRESET],
+    )
+    def get(self, request: Request) -> Response:
+        """The sizes a launch may ask for, the smallest first."""
+        return self.page(self.get_queryset(), PresetSerializer)
+
+
+class GamesView(_List):
+    permission_classes = (needs(Scope.CONFIG),)
+    queryset = Game.objects.select_related("gpu_class")
+
+    @extend_schema(
+        operation_id="list_games",
+        tags=["games"],
+        parameters=[GameQuerySerializer],
+        responses=GameSerializer(many=True),
+        examples=[examples.GAME],
+    )
+    def get(self, request: Request) -> Response:
+        """The library by title. A game that is not in it can be launched too, with its console's values."""
+        asked = {
+            name: text for name, text in query_values(request.query_params).items() if name not in PAGING
+        }
+        query = GameQuerySerializer(data=asked, from_text=True)
+        query.is_valid(raise_exception=True)
+        games = Game.objects.select_related("gpu_class")
+        if console := query.validated_data.get("console"):
+            games = games.of_console(console)
+        if words := query.validated_data.get("q"):
+            games = games.matching(words)
+        return self.page(games, GameSerializer)
