@@ -195,7 +195,7 @@ Gamer is ready.
 Launch a game:
 
   curl -s {url}/launch/game -H "X-API-Key: {key}" -H "Content-Type: application/json" \\
-    -d '{{"console_type": "switch", "game_id": "zelda-totk", "user_id": "alice",
+    -d '{{"console_type": "switch", "game_id": "mario-odyssey", "user_id": "alice",
          "user_latitude": 32.7767, "user_longitude": -96.7970}}'
 
 Ctrl-C ends everything.
