@@ -190,7 +190,7 @@ class Gazetteer:
         """Numbers of the places with that key, the best first."""
         key = name.encode("utf-8", "replace")
         at = self._first_key(key)
-        if not key or at == len(self._key_start) - 1 or self._key_at(at) != key:
+        if at == len(self._key_start) - 1 or self._key_at(at) != key:
             return self._entry_place[:0]
         return self._entry_place[self._entry_start[at] : self._entry_start[at + 1]]
 

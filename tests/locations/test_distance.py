@@ -139,6 +139,12 @@ class TestRanking:
             for a, b in zip(order[head:-1], order[head + 1 : len(expected)], strict=False)
         )
 
+    def test_puts_the_geodesic_winner_first(self):
+        """As above: the sphere would have the second one nearer."""
+        north, east, far = (1.0, 0.0), (0.0, 0.997), (5.0, 5.0)
+        assert distance.ranking(0.0, 0.0, *columns([north, east, far])).tolist() == [0, 1, 2]
+        assert distance.ranking(0.0, 0.0, *columns([north, east, far]), exact=0).tolist() == [1, 0, 2]
+
     def test_keeps_equals_in_their_order(self):
         assert distance.ranking(*DALLAS, *columns([CHUBBUCK, DALLAS, CHUBBUCK, DALLAS])).tolist() == [
             1,

@@ -1,4 +1,3 @@
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +11,8 @@ from locations.geocoding.base import Matched
 from locations.geocoding.nominatim import NominatimGeocoder
 from locations.models import GeocodedPlace, GeocoderTurn, Region
 from locations.services import PlaceName, RegionSeed
+
+from .processes import another_transaction, at_once, closing, wait_until, waiting_for_locks
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
@@ -209,43 +210,43 @@ class TestGeocodeMissing:
 
 @pytest.mark.django_db(transaction=True)
 class TestTwoProcesses:
-    def run_at_once(self, work, times):
-        barrier = threading.Barrier(times)
-
-        def one(number):
-            try:
-                barrier.wait(30)
-                return work(number)
-            finally:
-                connection.close()
-
-        with ThreadPoolExecutor(times) as pool:
-            return list(pool.map(one, range(times)))
-
     def test_share_one_turn_a_second(self):
         for second in range(5):
             now = NOW + second * SECOND
-            assert sum(self.run_at_once(lambda _, now=now: GeocoderTurn.take(now), 6)) == 1
+            assert sum(at_once(lambda _, now=now: GeocoderTurn.take(now), 6)) == 1
 
-    def test_ask_for_a_place_once(self, nominatim):
-        services.locate(city=ATLANTIS.city, state=ATLANTIS.state, country=ATLANTIS.country, now=NOW)
-
-        def work(number):
-            with NominatimGeocoder(user_agent="gamer-tests/1", url=nominatim.url, timeout_s=5) as geocoder:
-                services.geocode_missing(now=NOW + number * SECOND, geocoder=geocoder)
-
-        self.run_at_once(work, 5)
+    def test_pass_over_a_place_that_another_is_claiming(self, missing, nominatim, geocoder):
+        with another_transaction() as other:
+            other.run(lambda: GeocodedPlace.objects.select_for_update().get())
+            assert services.geocode_missing(now=NOW, geocoder=geocoder) is None
+        assert nominatim.asked == []
+        services.geocode_missing(now=NOW, geocoder=geocoder)
         assert len(nominatim.asked) == 1
-        assert GeocodedPlace.objects.get().position is not None
 
-    def test_record_the_same_places_without_waiting_for_ever(self):
-        places = [PlaceName(f"Nowhere {number}", "", "US") for number in range(200)]
+    def test_pass_over_a_place_that_another_asks_for(self, missing, nominatim, geocoder):
+        class Geocoder:
+            def find(self, city, state, country):
+                assert services.geocode_missing(now=NOW + 2 * SECOND, geocoder=geocoder) is None
+                return geocoder.find(city, state, country)
 
-        def work(number):
-            services.locate_many(places=places if number % 2 else places[::-1], now=NOW)
+        services.geocode_missing(now=NOW, geocoder=Geocoder())
+        assert len(nominatim.asked) == 1
 
-        self.run_at_once(work, 4)
-        assert GeocodedPlace.objects.count() == 200
+    def test_record_the_same_places_without_waiting_for_each_other_for_ever(self):
+        """Both must wait for M before either goes on: in different orders they would hold A and Z then."""
+        a, m, z = (PlaceName(f"Nowhere {letter}", "", "US") for letter in "AMZ")
+        services.prepare_gazetteer()
+        with another_transaction() as other:
+            other.run(lambda: services.locate_many(places=[m], now=NOW))
+            with ThreadPoolExecutor(2) as pool:
+                orders = [[a, m, z], [z, m, a]]
+                running = [
+                    pool.submit(closing, services.locate_many, places=order, now=NOW) for order in orders
+                ]
+                wait_until(lambda: waiting_for_locks() == 2)
+                other.end()
+                assert [len(future.result(30)) for future in running] == [3, 3]
+        assert GeocodedPlace.objects.count() == 3
 
 
 @pytest.mark.django_db

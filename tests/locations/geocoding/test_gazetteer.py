@@ -82,7 +82,7 @@ class TestFind:
         [
             ("Paris", "Texas", "Paris, Texas, United States"),
             ("London", "Ontario", "London, Ontario, Canada"),
-            ("Seattle", "WA", "Seattle, Washington, United States"),
+            ("Vancouver", "WA", "Vancouver, Washington, United States"),
         ],
     )
     def test_takes_the_country_from_the_state(self, gazetteer, city, state, name):
@@ -106,6 +106,16 @@ class TestFind:
         position = gazetteer.find("Chubbuck", "Texas", "United States")
         assert position.matched == Matched.STATE
         assert position.name.endswith("Texas, United States")
+
+    def test_reads_geonames_own_codes_where_they_are_letters(self, gazetteer):
+        position = gazetteer.find("", "ZH", "Switzerland")
+        assert position.matched == Matched.STATE
+        assert abs(position.latitude - 47.4) < 0.2
+
+    def test_prefers_the_province_of_the_city_that_gave_it_the_name(self, gazetteer):
+        """The larger Fuchu is a part of Tokyo."""
+        assert gazetteer.find("Fuchu", "", "Japan").latitude == pytest.approx(35.67, abs=0.01)
+        assert gazetteer.find("Fuchu", "Hiroshima", "Japan").latitude < 35
 
     def test_takes_the_city_that_gave_its_state_the_name(self, gazetteer):
         position = gazetteer.find("Nowhere at all", "Osaka", "Japan")
@@ -210,6 +220,12 @@ class TestSearch:
         found = gazetteer.search("m", 200)
         assert len(found) == 200
         assert len({(place.name, place.latitude, place.longitude) for place in found}) == 200
+
+    def test_finds_further_places_behind_one_with_very_many_names(self, gazetteer):
+        """Saint Petersburg alone has more than eight that start so."""
+        found = [place.name for place in gazetteer.search("sankt p", 2)]
+        assert len(found) == 2
+        assert found[0] == "Saint Petersburg"
 
     @pytest.mark.parametrize("text", ["", " ", "\0", "!!", "zzzzzz", "x" * 10_000, "\ud800", ",US"])
     def test_finds_nothing_for_nothing(self, gazetteer, text):
