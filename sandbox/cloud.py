@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from pathlib import Path
 
 from sandbox.account import DELETED_AFTER_S, Account
 from sandbox.addresses import Addresses, bound, bound_near
+from sandbox.catalogue import DISPLAY_NAMES
 from sandbox.clock import Callback, Clock
 from sandbox.faults import MACHINE, Fault, Faults
+from sandbox.guests.guest import Guests, GuestSpec
 from sandbox.instances import RELEASED, STOPPED, Instance, order_facts
 from sandbox.settings import Settings
 from sandbox.stock import Hostnode, NoNodes, NoPublicIp, Resources, Stock
@@ -37,7 +40,7 @@ class Cloud:
         self.clock = Clock()
         self.faults = Faults()
         self.addresses = Addresses()
-        self.state_dir = state_dir
+        self.guests = Guests(state_dir)
         self._seed = seed
         self._made = 0
         self._initial_settings = settings
@@ -132,7 +135,7 @@ class Cloud:
     def _begin_life(self, instance: Instance, now: float) -> None:
         settings = self.settings
         if "ip_never" not in instance.carried:
-            self._later(instance, now + settings.ip_s, lambda _at: self._give_address(instance))
+            self._later(instance, now + settings.ip_s, lambda at: self._give_address(instance, at))
         if "never_running" not in instance.carried:
             self._later(instance, now + settings.running_s, lambda at: self._runs(instance, at))
         if fault := instance.carried.get("stops_by_itself"):
@@ -146,7 +149,7 @@ class Cloud:
 
     # -- what time does
 
-    def _give_address(self, instance: Instance) -> None:
+    def _give_address(self, instance: Instance, at: float) -> None:
         """The address comes with nothing listening yet, as while a machine boots."""
         order, hostnode = instance.order, instance.hostnode
         is_dropped = "port_drop" in instance.carried or hostnode.location.city.drops_port_forwards
@@ -166,6 +169,7 @@ class Cloud:
                     forward["external_port"] = instance.ssh_socket.getsockname()[1]
         instance.ssh_port = instance.ssh_socket.getsockname()[1] if instance.ssh_socket else None
         instance.forwards, instance.ip_address = forwards, host
+        self._boot_later(instance, at)
 
     def _forwards(self, instance: Instance) -> list[dict[str, int]]:
         return [
@@ -175,6 +179,32 @@ class Cloud:
 
     def _runs(self, instance: Instance, at: float) -> None:
         self._set_status(instance, "running", at)
+        self._boot_later(instance, at)
+
+    def _boot_later(self, instance: Instance, at: float) -> None:
+        """Once it runs and has an address, whichever comes last. Without a way in, nothing needs to boot."""
+        is_reachable = instance.ssh_port is not None and "ssh_refused" not in instance.carried
+        if (
+            instance.status == "running"
+            and instance.ip_address
+            and is_reachable
+            and not instance.order.is_windows
+        ):
+            self._later(instance, at + self.settings.ssh_s, lambda _at: self._boot(instance))
+
+    async def _boot(self, instance: Instance) -> None:
+        await self.guests.prepare()
+        if instance.status != "running":
+            return
+        if instance.guest is None:
+            instance.guest = self.guests.make(_guest_spec(instance), lambda: self.stopped_by_itself(instance))
+        sock = instance.ssh_socket or bound(instance.ip_address, instance.ssh_port or 0)
+        instance.ssh_socket = None
+        guest = instance.guest
+        await guest.boot(sock)
+        if instance.status == "running":
+            due = self.clock.now() + self.settings.cloud_init_s
+            self._later(instance, due, lambda _at: guest.finish_cloud_init())
 
     def stopped_by_itself(self, instance: Instance, at: float | None = None) -> None:
         """Power-off from inside, or a host that reclaims it: no stopping in between."""
@@ -184,6 +214,8 @@ class Cloud:
     def _halt(self, instance: Instance, at: float) -> None:
         instance.cancel_timers()
         instance.close_socket()
+        if instance.guest is not None:
+            self.clock.start(instance.guest.stop())
         instance.status = self.settings.stopped_status
         if instance.status == RELEASED:
             self._release(instance)
@@ -250,7 +282,7 @@ class Cloud:
         now = self.clock.now()
         self._set_status(instance, "starting", now)
         if not instance.ip_address:
-            self._later(instance, now + self.settings.ip_s, lambda _at: self._give_address(instance))
+            self._later(instance, now + self.settings.ip_s, lambda at: self._give_address(instance, at))
         self._later(instance, now + self.settings.start_s, lambda at: self._runs(instance, at))
         self.clock.run_due()
 
@@ -320,9 +352,23 @@ class Cloud:
             return
         instance.cancel_timers()
         instance.close_socket()
+        if instance.guest is not None:
+            self.clock.start(instance.guest.destroy())
         instance.hostnode.give(instance.held)
         instance.hostnode.give_ports(instance.ports)
         instance.hostnode.public_ips += int(instance.has_public_ip)
         instance.is_gone = True
         del self.instances[instance.id]
         self._charge(self.clock.now() if at is None else at)
+
+
+def _guest_spec(instance: Instance) -> GuestSpec:
+    gpu = next(iter(instance.resources.gpus), None)
+    return GuestSpec(
+        hostname=re.sub(r"[^a-z0-9]+", "-", instance.name.lower()).strip("-")[:63] or "guest",
+        ssh_key=instance.ssh_key,
+        cloud_init=instance.order.cloud_init,
+        gpu=DISPLAY_NAMES[gpu] if gpu else None,
+        ignores_host_key="host_key_ignored" in instance.carried,
+        accepts_keys="ssh_auth_fails" not in instance.carried,
+    )

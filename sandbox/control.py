@@ -31,6 +31,7 @@ def _described(cloud: Cloud, instance: Instance) -> dict[str, Any]:
         "created_at": created_at.isoformat().replace("+00:00", "Z"),
         "ip_address": instance.ip_address,
         "ssh_port": instance.ssh_port,
+        "is_guest_running": instance.guest is not None and instance.guest.is_running,
         "location_id": instance.hostnode.location.id,
         "hostnode_id": instance.hostnode.id,
         "usd_per_hour": round(instance.current_usd_per_hour, 6),
@@ -113,6 +114,14 @@ async def stop(request: Request) -> Response:
     return JSONResponse(_described(cloud, found))
 
 
+async def kill_guest(request: Request) -> Response:
+    """The machine hangs: nothing in it runs or answers any more, the vendor still says running."""
+    cloud, found = _named(request)
+    if found.guest is not None:
+        await found.guest.stop()
+    return JSONResponse(_described(cloud, found))
+
+
 def _named(request: Request) -> tuple[Cloud, Instance]:
     cloud = _cloud(request)
     return cloud, cloud.get(request.path_params["id"])
@@ -135,4 +144,5 @@ ROUTES = [
     Route("/requests", requests, methods=["GET", "DELETE"]),
     Route("/instances/{id}/vanish", vanish, methods=["POST"]),
     Route("/instances/{id}/stop", stop, methods=["POST"]),
+    Route("/instances/{id}/kill_guest", kill_guest, methods=["POST"]),
 ]

@@ -8,6 +8,7 @@ from typing import Any
 
 from sandbox.clock import Timer
 from sandbox.faults import Fault
+from sandbox.guests.guest import Guest
 from sandbox.stock import Hostnode, Resources
 from sandbox.validation import Order
 
@@ -41,6 +42,7 @@ class Instance:
     is_gone: bool = False
     ssh_socket: socket.socket | None = None
     ssh_port: int | None = None
+    guest: Guest | None = None
     timers: list[Timer] = field(default_factory=list)
 
     @property

@@ -81,6 +81,10 @@ class Control:
         """The machine stops by itself."""
         self._send("POST", f"/instances/{instance_id}/stop")
 
+    def kill_guest(self, instance_id: str) -> None:
+        """The machine hangs: it answers nothing any more while the vendor says running."""
+        self._send("POST", f"/instances/{instance_id}/kill_guest")
+
     def close(self) -> None:
         self._session.close()
 

@@ -1,0 +1,195 @@
+"""What a guest's disk holds before its first boot, and the harmless programs all guests of a sandbox share."""
+
+from __future__ import annotations
+
+import compileall
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.guests import namespaces, programs, standins
+from sandbox.guests.folder import Folder
+from sandbox.guests.init import confined_command
+
+REAL_TOOLS = (
+    *(
+        "[",
+        "awk",
+        "base64",
+        "basename",
+        "bash",
+        "cat",
+        "chmod",
+        "cmp",
+        "cp",
+        "cut",
+        "date",
+        "dd",
+        "df",
+        "diff",
+    ),
+    *(
+        "dirname",
+        "du",
+        "echo",
+        "env",
+        "expr",
+        "false",
+        "find",
+        "free",
+        "grep",
+        "gzip",
+        "head",
+        "hostname",
+        "install",
+    ),
+    *(
+        "kill",
+        "ln",
+        "ls",
+        "mkdir",
+        "mkfifo",
+        "mktemp",
+        "mv",
+        "nohup",
+        "nproc",
+        "printf",
+        "ps",
+        "pwd",
+        "readlink",
+    ),
+    *(
+        "realpath",
+        "rm",
+        "rmdir",
+        "sed",
+        "seq",
+        "setsid",
+        "sh",
+        "sha256sum",
+        "sleep",
+        "sort",
+        "stat",
+        "sync",
+        "tail",
+    ),
+    *("tar", "tee", "test", "timeout", "touch", "tr", "true", "uname", "uniq", "wc", "xargs"),
+)
+_FOLDERS = (
+    *(
+        "/bin",
+        "/boot",
+        "/dev",
+        "/etc/ssh",
+        "/etc/systemd/system",
+        "/home/user",
+        "/mnt",
+        "/opt",
+        "/proc",
+        "/run",
+    ),
+    *("/srv", "/sys", "/usr/local", "/var/cache", "/var/lib/cloud/instance", "/var/log/journal", "/.sandbox"),
+)
+_LINKS = ("/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
+_PASSWD = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n"
+_OS_RELEASE = (
+    'NAME="Ubuntu"\nID=ubuntu\nVERSION_ID="24.04"\nPRETTY_NAME="Ubuntu 24.04 LTS, a guest of the sandbox"\n'
+)
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The shared folder: `bin` copies of real programs, `lib` the modules that run in guests."""
+
+    path: Path
+
+    @property
+    def lib(self) -> Path:
+        return self.path / "lib"
+
+
+def collect_tools(path: Path) -> Tools:
+    """Copies what guests share, so that nothing of the real machine's folders needs to be shown to them."""
+    shutil.rmtree(path, ignore_errors=True)
+    (path / "bin").mkdir(parents=True)
+    (path / "python").mkdir()
+    for name in REAL_TOOLS:
+        if (found := shutil.which(name, path="/usr/bin:/bin")) is not None:
+            shutil.copy(found, path / "bin" / name)
+    shutil.copy(os.path.realpath(sys.executable), path / "bin" / "python3")
+    package = Path(__file__).parent
+    modules = path / "lib" / "sandbox" / "guests"
+    modules.mkdir(parents=True)
+    for source in (package.parent / "__init__.py", *package.glob("*.py")):
+        shutil.copy(source, modules if source.parent == package else modules.parent)
+    # Confined programs may not write here, and would compile the modules at every start.
+    compileall.compile_dir(path / "lib", quiet=2)
+    standin = path / "standin"
+    standin.write_text(
+        "#!/bin/python3 -IS\n" + Path(standins.__file__).read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    standin.chmod(0o755)
+    for inner in path.rglob("*"):
+        inner.chmod(0o755 if inner.is_dir() else inner.stat().st_mode | 0o444)
+    return Tools(path)
+
+
+def lay_out(folder: Folder, tools: Tools, *, hostname: str, gpu: str | None, is_namespaced: bool) -> None:
+    """A new guest's disk."""
+    for path in _FOLDERS:
+        folder.make_dirs(path)
+    folder.make_dirs("/root", 0o700)
+    for path in ("/tmp", "/var/tmp"):  # noqa: S108 - the guest's own
+        folder.make_dirs(path, 0o1777)
+    for path in _LINKS:
+        folder.link("/bin", path)
+    folder.link("/run", "/var/run")
+    folder.write("/etc/hostname", f"{hostname}\n")
+    folder.write("/etc/hosts", "127.0.0.1 localhost\n")
+    folder.write("/etc/passwd", _PASSWD)
+    folder.write("/etc/group", "root:x:0:\nuser:x:1000:\nnogroup:x:65534:\n")
+    folder.write("/etc/os-release", _OS_RELEASE)
+    if gpu is not None:
+        folder.write(standins.GPU, f"{gpu}\n")
+    names = {*standins.PROGRAMS, *(standins.WITH_GPU if gpu is not None else ())}
+    if is_namespaced:
+        _link_programs(folder, tools, names)
+    else:
+        _write_launchers(folder, tools, {*names, *programs.NAMES})
+
+
+def _link_programs(folder: Folder, tools: Tools, names: set[str]) -> None:
+    namespaces.lay_out_libraries(folder)
+    folder.write("/etc/ld.so.cache", "")
+    for name in names:
+        folder.link(f"{namespaces.TOOLS}/standin", f"/bin/{name}")
+    for tool in sorted((tools.path / "bin").iterdir()):
+        if tool.name not in names | {"python3"}:
+            folder.link(f"{namespaces.TOOLS}/bin/{tool.name}", f"/bin/{tool.name}")
+    executable = os.path.realpath(sys.executable)
+    prefix = namespaces.python_prefix()
+    python = f"{namespaces.TOOLS}/bin/python3"
+    if prefix is not None:
+        python = f"{namespaces.TOOLS}/python/{os.path.relpath(executable, prefix)}"
+    for name in ("python3", "python"):
+        folder.link(python, f"/bin/{name}")
+
+
+def _write_launchers(folder: Folder, tools: Tools, names: set[str]) -> None:
+    """Each program of a confined guest is a line that starts Python within the guest's walls."""
+    for name in names:
+        command = confined_command(str(tools.lib), folder.root, [name])
+        quoted = " ".join("'" + word.replace("'", "'\\''") + "'" for word in command)
+        folder.write(f"/bin/{name}", f'#!/bin/sh\nexec {quoted} "$@"\n', 0o755)
+
+
+def remove(path: Path) -> None:
+    """A guest's folder with all in it, whatever modes its folders were given."""
+    for parent, folders, _files in os.walk(path):
+        for name in folders:
+            inner = os.path.join(parent, name)
+            if not os.path.islink(inner):
+                os.chmod(inner, 0o700)
+    shutil.rmtree(path, ignore_errors=True)
