@@ -14,10 +14,6 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
-class _TooLarge(Exception):
-    pass
-
-
 class BodyLimit:
     """Answers 413 as soon as a body has passed `limit` bytes."""
 
@@ -36,14 +32,11 @@ class BodyLimit:
             message = await receive()
             if message["type"] == "http.request":
                 read += len(message.get("body", b""))
-                if read > self.limit:
-                    raise _TooLarge
-            return message
+            # Django reads the whole body before it answers. To it, the client hangs up: it tidies up and says nothing.
+            return message if read <= self.limit else {"type": "http.disconnect"}
 
-        try:
-            # Django reads the whole body before it answers, so nothing has been sent when this is raised.
-            await self.application(scope, counted, send)
-        except _TooLarge:
+        await self.application(scope, counted, send)
+        if read > self.limit:
             body = json.dumps(
                 error_body("too_large", f"The body is larger than {self.limit} bytes.")
             ).encode()

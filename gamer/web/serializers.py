@@ -6,7 +6,6 @@ Views derive from `StrictSerializer` or `StrictModelSerializer`. Values that cam
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -20,6 +19,7 @@ from gamer.errors import bad_field
 
 INTEGER = re.compile(r"[+-]?[0-9]{1,30}\Z", re.ASCII)
 NUMBER = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?\Z", re.ASCII)
+LARGEST = 10**300
 MONEY_DIGITS, MONEY_PLACES = 15, 6
 
 
@@ -30,13 +30,19 @@ def _is_text(field: serializers.Field[Any, Any, Any, Any]) -> bool:
 def _number(field: serializers.Field[Any, Any, Any, Any], value: Any) -> int | float:
     """A number as JSON has them. Fails `invalid` for everything else."""
     if _is_text(field) and isinstance(value, str) and NUMBER.match(value.strip()):
-        return float(value) if not INTEGER.match(value.strip()) else int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        field.fail("invalid")
+        value = int(value) if INTEGER.match(value.strip()) else float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -LARGEST <= value <= LARGEST:
+        field.fail("invalid")  # NaN too: it compares with nothing
     return value
 
 
 class StrictCharField(serializers.CharField):
+    """Text, of at most 10,000 characters unless the field says otherwise."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("max_length", 10_000)
+        super().__init__(**options)
+
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
@@ -75,10 +81,7 @@ class StrictIntegerField(serializers.IntegerField):
 
 class StrictFloatField(serializers.FloatField):
     def to_internal_value(self, data: Any) -> float:
-        value = _number(self, data)
-        if abs(value) > 1e300:
-            self.fail("invalid")
-        return float(value)
+        return float(_number(self, data))
 
 
 class StrictChoiceField(serializers.ChoiceField):
