@@ -10,7 +10,7 @@ from vms.setup import agent_link
 from vms.setup.agent_link import NoSuchSession
 from vms.setup.orders import Failed, NotYet, Ready, SessionOrder, SessionState, Target
 from vms.setup.plan import OutOfTime, Reporter, StepFailed, run_plan
-from vms.setup.site import Site, survey
+from vms.setup.site import Site, Unfit, survey
 from vms.setup.ssh import AuthFailed, HostKeyMismatch, SshError, TimedOut, Unreachable, connect
 from vms.setup.steps import first_plan
 
@@ -32,6 +32,8 @@ def set_up(target: Target, report: Reporter) -> Ready | NotYet | Failed:
             run_plan(site, first_plan(target), report, secrets=secrets, deadline=deadline)
             return Ready(agent_link.state(site))
     except HostKeyMismatch as error:
+        return Failed("connect", str(error))
+    except Unfit as error:
         return Failed("connect", str(error))
     except StepFailed as error:
         return Failed(error.step, error.reason)

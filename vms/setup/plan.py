@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vms.setup.orders import Report, StepReport
-from vms.setup.site import STEPS, Site
+from vms.setup.site import STEPS, Site, Unfit
 from vms.setup.ssh import CommandFailed, SshError
 
 LOG_TAIL = 2048
@@ -29,17 +29,13 @@ class StepFailed(Exception):
         self.reason = reason
 
 
-class Impossible(Exception):
-    """Raised by a step that finds the machine unfit for good."""
-
-
 class OutOfTime(Exception):
     """The time given to one look is used up; what is finished stays finished."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`apply` does it and returns a log for operators; it raises Impossible, or what `Shell.run` raises.
+    """`apply` does it and returns a log for operators; it raises Unfit, or what `Shell.run` raises.
 
     `digest` names what it would do. Without one the step is cheap, and done at every look.
     """
@@ -87,7 +83,7 @@ def _run_step(site: Site, step: Step, report: Reporter, secrets: Sequence[str], 
     except CommandFailed as error:
         tell("failed", f"{error}\n{error.stderr_tail}")
         raise StepFailed(step.name, _redact(f"{error}: {error.stderr_tail.strip()}", secrets)) from error
-    except Impossible as error:
+    except Unfit as error:
         tell("failed", str(error))
         raise StepFailed(step.name, str(error)) from error
     except SshError as error:

@@ -186,14 +186,18 @@ def _login(transport: paramiko.Transport, address: Address, key: paramiko.PKey) 
 
 
 # Written beside the target and renamed over it; a connection that dies midway leaves too few bytes, and so nothing.
-PUT_SCRIPT = """set -eu
-umask 077
-part="$1.$$.part"
-trap 'rm -f "$part"' EXIT
-cat >"$part"
-[ "$(wc -c <"$part")" -eq "$2" ] || { echo "got fewer bytes than sent" >&2; exit 1; }
-chmod "$3" "$part"
-mv -f "$part" "$1"
+PUT_SCRIPT = """import os, sys
+path, size, mode = sys.argv[1], int(sys.argv[2]), int(sys.argv[3], 8)
+content = sys.stdin.buffer.read()
+if len(content) != size:
+    sys.exit("got fewer bytes than were sent")
+part = "%s.%d.part" % (path, os.getpid())
+with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
+os.chmod(part, mode)
+os.replace(part, path)
 """
 
 
@@ -232,10 +236,11 @@ class Shell:
     ) -> None:
         """Replace the file at `path` in one step: whoever reads it sees the old or the new whole. Its folder must exist.
 
+        Needs python3 there, as all of setup does: one language for every script, and the same words mean the same everywhere.
         Raises CommandFailed when it cannot be written, TimedOut, Unreachable.
         """
         self.run(
-            ["sh", "-c", PUT_SCRIPT, "put", path, str(len(content)), f"{mode:o}"],
+            ["python3", "-c", PUT_SCRIPT, path, str(len(content)), f"{mode:o}"],
             stdin=content,
             as_root=as_root,
             timeout_s=timeout_s,

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from vms.setup import agent_link, bundle
 from vms.setup.orders import Target
-from vms.setup.plan import Impossible, Step
-from vms.setup.site import STEPS, Site
+from vms.setup.plan import Step
+from vms.setup.site import STEPS, Site, Unfit
 
 OLDEST_PYTHON = (3, 8)
 # How long the machine itself waits for an agent that is only starting, before the next look is left to the caller.
 AGENT_START_S = 5.0
 
-_FOLDERS = """set -eu
-umask 022
-mkdir -p "$1/opt/gamer" "$1/etc/gamer" "$1/etc/systemd/system" "$1$2"
-umask 077
-mkdir -p "$1/var/lib/gamer/agent" "$1/run/gamer"
+_FOLDERS = """import os, sys
+os.umask(0o022)
+for path in sys.argv[2:]:
+    os.makedirs(sys.argv[1] + path, exist_ok=True)
 """
+FOLDERS = ("/opt/gamer", "/etc/gamer", "/etc/systemd/system", STEPS)
 
 
 def first_plan(target: Target) -> list[Step]:
@@ -25,20 +25,22 @@ def first_plan(target: Target) -> list[Step]:
     agent = bundle.digest(*(name.encode() + content for name, content in sources.items()))
     content = bundle.digest(agent.encode(), bundle.config(target, ""), bundle.unit("", "", ""))
     return [
-        Step("base", "Folders and Python", _base, bundle.digest(_FOLDERS.encode())),
+        Step(
+            "base",
+            "Folders and Python",
+            _base,
+            bundle.digest(_FOLDERS.encode(), *(path.encode() for path in FOLDERS)),
+        ),
         Step("agent", "The agent", lambda site: _agent(site, target), content),
         Step("verify", "The agent answers", lambda site: _verify(site, target)),
     ]
 
 
 def _base(site: Site) -> str:
-    if not site.python:
-        raise Impossible("python3 is not installed")
-    ask = "import sys; print('%d.%d' % sys.version_info[:2])"
-    version = site.shell.run([site.python, "-c", ask], check=True).stdout.decode().strip()
-    if tuple(int(part) for part in version.split(".")) < OLDEST_PYTHON:
-        raise Impossible(f"python3 is {version}; the agent needs 3.8 or later")
-    site.shell.run(["sh", "-c", _FOLDERS, "base", site.root, STEPS], as_root=True, check=True)
+    version = ".".join(str(part) for part in site.version)
+    if site.version < OLDEST_PYTHON:
+        raise Unfit(f"python3 is {version}; the agent needs 3.8 or later")
+    site.shell.run([site.python, "-c", _FOLDERS, site.root, *FOLDERS], as_root=True, check=True)
     return f"Python {version}"
 
 
@@ -62,7 +64,7 @@ def _verify(site: Site, target: Target) -> str:
     except agent_link.AgentSilent as error:
         raise agent_link.AgentSilent(f"{error}\n{_unit_status(site)}") from error
     if state.vm_id != target.vm_id:
-        raise Impossible("the agent belongs to another VM")
+        raise Unfit("the agent belongs to another VM")
     return f"agent {state.version}, up {state.uptime_s:.0f} s"
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.vms.setup.agent.running import PublicUrl
 from tests.vms.setup.sshd import Machine, started
 
 
@@ -13,3 +14,10 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     """A fresh machine that answers SSH (up in some 10 ms)."""
     with started(Machine(tmp_path)) as running:
         yield running
+
+
+@pytest.fixture
+def public_url() -> Iterator[PublicUrl]:
+    server = PublicUrl()
+    yield server
+    server.close()

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from tests.waiting import eventually
 from vms.setup import Address, Target, make_keypair
-from vms.setup.agent import process
 
 SSHD = "/usr/sbin/sshd"
 STAND_INS = Path(__file__).with_name("stand_ins")
@@ -66,7 +65,8 @@ class Machine:
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {host_key}\n"
             f"AuthorizedKeysFile {self.folder}/authorized_keys\n"
             "UsePAM no\nStrictModes no\nPidFile none\nUseDNS no\n"
-            f"SetEnv PATH={self.bin}:/usr/bin:/bin GAMER_AGENT_ROOT={self.root}\n"
+            # SHLVL 2 keeps bash from reading the login's .bashrc, as it does for the first shell of a connection.
+            f"SetEnv PATH={self.bin}:/usr/bin:/bin GAMER_AGENT_ROOT={self.root} SHLVL=2\n"
         )
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
@@ -104,8 +104,9 @@ class Machine:
             return 0
 
     def game_pids(self) -> list[int]:
-        """The games' shims, ended ones included."""
-        return [int(path.read_text()) for path in self.path("var/lib/gamer/agent/sessions").glob("*/pid")]
+        """The games' processes, ended ones included."""
+        records = self.path("var/lib/gamer/agent/sessions").glob("*/game.json")
+        return [int(json.loads(path.read_text())["pid"]) for path in records]
 
     def end(self) -> None:
         """Stop it with all it started."""
@@ -115,8 +116,7 @@ class Machine:
             for pid in (unit["supervisor"], unit["main"]):
                 end_process(pid)
         for pid in self.game_pids():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+            end_group(pid)
 
 
 def children(parent: int) -> list[int]:
@@ -132,9 +132,17 @@ def end_process(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def end_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
 def is_running(pid: int) -> bool:
-    stat = process.stat_of(pid)
-    return stat is not None and stat.is_running
+    """Not gone, and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @contextlib.contextmanager

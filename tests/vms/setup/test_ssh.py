@@ -204,7 +204,7 @@ class TestPut:
     def test_keeps_the_old_file_when_the_connection_dies_midway(self, machine: Machine, shell: Shell) -> None:
         machine.path("file").write_bytes(b"old")
         # What the far side sees then: its input ends before the announced number of bytes.
-        argv = ["sh", "-c", PUT_SCRIPT, "put", str(machine.path("file")), "100", "644"]
+        argv = ["python3", "-c", PUT_SCRIPT, str(machine.path("file")), "100", "644"]
         assert shell.run(argv, stdin=b"x" * 99).exit_status != 0
         assert [path.name for path in machine.root.iterdir()] == ["file"]
         assert machine.path("file").read_bytes() == b"old"

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-MAX_JSON = 256 * 1024
+MAX_JSON = 1024 * 1024
+MAX_SOCKET_NAME = 100
 
 
 def make_private(folder: Path) -> None:
@@ -61,7 +62,10 @@ def read_tail(path: Path, limit: int) -> str:
 
 @contextlib.contextmanager
 def short_name(path: Path) -> Iterator[str]:
-    """Another name for `path` that fits the 107 bytes of a unix socket's address (unix(7)), good inside the block."""
+    """A name for `path` that fits the 107 bytes of a unix socket's address (unix(7)), good inside the block."""
+    if len(os.fsencode(path)) < MAX_SOCKET_NAME:
+        yield str(path)
+        return
     folder = os.open(str(path.parent), os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"

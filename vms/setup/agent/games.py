@@ -1,31 +1,27 @@
 """The sessions of this machine: at most one game runs, each order is launched at most once, all survive the agent.
 
-Each session has a folder: `session.json` is written by the agent before and after every move, `pid` and `exit` by the game's shim.
-A restarted agent reads them back and finds the game running, ended, or not begun; it never has to guess.
+Each session has a folder, described in `keeper.py`. A restarted agent reads the folders and finds each game running, over, or not
+begun; it never has to guess, and there is nothing to adopt but a folder.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import subprocess
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from . import process
-from .files import make_private, read_json, read_tail, read_text, write_json
+from . import keeper
+from .files import make_private, read_json, read_text, write_json
 from .session import ACTIVE, ENDED, FAILED, LAUNCHED, QUEUED, Session, from_order, from_stored
 
 KEPT_SESSIONS = 20
-TICK_S = 0.1
-LOG_TAIL = 2048
-MAX_LOG = 1024 * 1024
+TICK_S = 0.05
+START_S = 5.0
 # How long after SIGKILL a game may still be there (a process in the kernel's hands cannot be ended at once).
 KILL_S = 4.0
-PASSED_ON = ("PATH", "HOME", "LANG", "USER", "GAMER_AGENT_ROOT")
 
 
 class StillRunning(Exception):
@@ -34,31 +30,29 @@ class StillRunning(Exception):
 
 def boot_id() -> str:
     """Differs after each boot of the machine (random(4))."""
-    return read_text(Path("/proc/sys/kernel/random/boot_id"))
+    return read_text(Path("/proc/sys/kernel/random/boot_id")) or "unknown"
 
 
 class Games:
-    """All methods may be called from any thread. `wake` is called after every move of a session."""
+    """All methods may be called from any thread. `wake` is set after every move of a session."""
 
     def __init__(self, folder: Path, *, grace_s: float, default_argv: tuple[str, ...]) -> None:
         make_private(folder)
         self._folder = folder
         self._grace_s = grace_s
         self._default_argv = list(default_argv)
-        self._boot_id = boot_id()
         self._changed = threading.Condition()
         self._sessions: dict[str, Session] = {}
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._kill_at: dict[str, float] = {}
+        self._keepers: dict[str, subprocess.Popen[bytes]] = {}
         self.wake = threading.Event()
         self._recover()
 
     def launch(self, order: dict[str, Any]) -> tuple[dict[str, Any], bool]:
         """The session's view, and whether it is new. A known session is left as it is; a running other one is ended first.
 
-        Takes up to the grace time and `KILL_S`. Raises BadOrder, StillRunning.
+        Takes up to the grace time and some seconds. A game that is slow to start is still `queued` then. Raises BadOrder, StillRunning.
         """
-        session = from_order(order, self._default_argv, self._boot_id)
+        session = from_order(order, self._default_argv)
         deadline = time.monotonic() + self._grace_s + KILL_S
         with self._changed:
             while True:
@@ -71,8 +65,8 @@ class Games:
                 self._ask_to_end(running)
                 if not self._changed.wait(deadline - time.monotonic()):
                     raise StillRunning(running.session_id)
-            self._sessions[session.session_id] = session
             self._start(session)
+            self._changed.wait_for(lambda: session.state != QUEUED, START_S)
             return self._view(session), True
 
     def end(self, session_id: str) -> dict[str, Any] | None:
@@ -130,14 +124,13 @@ class Games:
         return self._folder / session.session_id
 
     def _view(self, session: Session) -> dict[str, Any]:
-        place = self._place(session)
-        log = read_tail(place / "log.before", LOG_TAIL) + read_tail(place / "log", LOG_TAIL)
-        return session.view(log[-LOG_TAIL:])
+        return session.view(keeper.log_tail(self._place(session)))
 
     def _save(self, session: Session) -> None:
         write_json(self._place(session) / "session.json", session.stored())
 
-    def _moved(self, session: Session) -> None:
+    def _move(self, session: Session, state: str) -> None:
+        session.move(state)
         self._save(session)
         self._changed.notify_all()
         self.wake.set()
@@ -148,96 +141,51 @@ class Games:
             session for each in stored if each is not None for session in [from_stored(each)] if session
         ]
         with self._changed:
-            for session in sorted(sessions, key=lambda each: each.launched_at or each.ended_at or "~"):
+            for session in sorted(sessions, key=lambda each: each.ordered_at):
                 self._sessions[session.session_id] = session
-                if session.state not in ACTIVE:
-                    continue
-                if session.boot_id != self._boot_id:
-                    self._finish(session, None, "the machine was restarted")
-                elif session.state == QUEUED and not self._adopt(session):
-                    self._start(session)
-
-    def _adopt(self, session: Session) -> bool:
-        pid = process.started_pid(self._place(session))
-        if pid is None or pid == session.pid:
-            return False
-        stat = process.stat_of(pid)
-        session.pid, session.start_time = pid, stat.start_time if stat else 0
-        if session.state == QUEUED:
-            session.move(LAUNCHED)
-        self._moved(session)
-        return True
+                if session.state == QUEUED and not keeper.is_kept(self._place(session)):
+                    self._spawn(session)
 
     def _start(self, session: Session) -> None:
-        place = self._place(session)
-        make_private(place)
-        # The order is on disk before the game runs: an agent that dies here finds it, and the shim makes a second start harmless.
+        self._sessions[session.session_id] = session
+        make_private(self._place(session))
+        # On disk before anything runs: an agent that dies here finds the order, and the keeper's lock makes a second start harmless.
         self._save(session)
-        env = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        env.update(session.env)
-        program = shutil.which(session.argv[0], path=env.get("PATH"))
-        if program is None:
-            self._finish(session, None, f"{session.argv[0]} is not installed")
-            return
+        self._spawn(session)
+
+    def _spawn(self, session: Session) -> None:
         try:
-            child = process.start(place, [program, *session.argv[1:]], env)
-        except (OSError, ValueError) as error:
+            self._keepers[session.session_id] = keeper.spawn(self._place(session), self._grace_s)
+        except OSError as error:
             self._finish(session, None, f"cannot be started: {error}")
-            return
-        stat = process.stat_of(child.pid)
-        self._children[session.session_id] = child
-        session.pid, session.start_time = child.pid, stat.start_time if stat else 0
-        session.move(LAUNCHED)
-        self._moved(session)
 
     def _ask_to_end(self, session: Session) -> None:
-        if session.session_id in self._kill_at:
-            return
-        self._kill_at[session.session_id] = time.monotonic() + self._grace_s
-        session.is_ending = True
-        self._save(session)
-        process.signal_all(process.members(session.pid, session.start_time), signal.SIGTERM)
+        if not session.is_ending:
+            session.is_ending = True
+            self._save(session)
+        (self._place(session) / "end").touch()
 
     def _look_after(self, session: Session) -> None:
         place = self._place(session)
-        child = self._children.get(session.session_id)
-        status = child.poll() if child is not None else None
-        if process.exit_code(place) is None and process.is_alive(session.pid, session.start_time):
-            if session.is_ending:
-                self._press(session)
-            self._trim_log(place)
-            return
-        code = process.exit_code(place)
-        if code is None and status == process.ALREADY_STARTED and self._adopt(session):
-            return
-        self._finish(session, code, "" if code == 0 else "killed" if code is None else f"exit status {code}")
+        child = self._keepers.get(session.session_id)
+        # In this order: a keeper found dead has written all it ever will.
+        is_starting = child is not None and child.poll() is None
+        is_kept = is_starting or keeper.is_kept(place)
+        outcome = read_json(place / "exit.json")
+        if session.state == QUEUED and (place / "game.json").exists():
+            self._move(session, LAUNCHED)
+        if outcome is not None:
+            self._finish(session, outcome.get("exit_code"), str(outcome.get("reason", "")))
+        elif not is_kept:
+            keeper.end_orphan(place)
+            self._finish(session, None, "killed")
 
-    def _press(self, session: Session) -> None:
-        # The wish to end may come from the agent before this one: it then gets its grace anew.
-        kill_at = self._kill_at.setdefault(session.session_id, time.monotonic() + self._grace_s)
-        if time.monotonic() >= kill_at:
-            process.signal_all(process.members(session.pid, session.start_time), signal.SIGKILL)
-
-    def _finish(self, session: Session, code: int | None, reason: str) -> None:
-        process.signal_all(self._leftovers(session), signal.SIGKILL)
-        self._children.pop(session.session_id, None)
-        self._kill_at.pop(session.session_id, None)
-        session.exit_code = code
+    def _finish(self, session: Session, exit_code: int | None, reason: str) -> None:
+        self._keepers.pop(session.session_id, None)
+        session.exit_code = exit_code
         session.reason = "ended on request" if session.is_ending else reason
-        session.move(ENDED if session.is_ending or code == 0 else FAILED)
-        self._moved(session)
+        self._move(session, ENDED if session.is_ending or exit_code == 0 else FAILED)
         self._prune()
-
-    def _leftovers(self, session: Session) -> list[int]:
-        if not session.pid or session.boot_id != self._boot_id:
-            return []
-        return process.members(session.pid, session.start_time)
-
-    def _trim_log(self, place: Path) -> None:
-        log = place / "log"
-        if log.exists() and log.stat().st_size > MAX_LOG:
-            (place / "log.before").write_text(read_tail(log, LOG_TAIL))
-            os.truncate(str(log), 0)
 
     def _prune(self) -> None:
         finished = [each for each in self._sessions.values() if each.state not in ACTIVE]

@@ -1,4 +1,4 @@
-"""`run` is the supervised service, `call` asks it. Both take `--config`.
+"""`run` is the supervised service, `call` asks it, `keep` looks after one game and is started by `run`.
 
 python3 agent.pyz run --config agent.json
 echo '{"method": "GET", "path": "/state"}' | python3 agent.pyz call --config agent.json
@@ -23,6 +23,7 @@ from .call import NoAnswer, call
 from .config import BadConfig, Config, load
 from .files import make_private
 from .games import Games, boot_id
+from .keeper import keep
 from .uplink import Uplink
 
 MAX_REQUEST = 512 * 1024
@@ -33,12 +34,16 @@ POLL_S = 0.05
 def main(arguments: list[str]) -> int:
     """The exit status: 0 asked to end, 1 the agent cannot work or does not answer, 2 the request or configuration is wrong."""
     parser = argparse.ArgumentParser(prog="gamer-agent", description="Looks after the games of one machine.")
-    parser.add_argument("command", choices=["run", "call"])
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument(
-        "--wait", type=float, default=0, help="seconds `call` waits for an agent that is starting"
-    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("run", "call"):
+        commands.add_parser(name).add_argument("--config", type=Path, required=True)
+    commands.choices["call"].add_argument("--wait", type=float, default=0)
+    keeping = commands.add_parser("keep")
+    keeping.add_argument("--folder", type=Path, required=True)
+    keeping.add_argument("--grace", type=float, required=True)
     chosen = parser.parse_args(arguments)
+    if chosen.command == "keep":
+        return keep(chosen.folder, chosen.grace)
     try:
         config = load(chosen.config)
         if chosen.command == "run":

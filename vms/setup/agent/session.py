@@ -32,17 +32,15 @@ def utc_now() -> str:
 class Session:
     """`events` are the states to report, oldest first; the first `reported` of them have been taken by the server.
 
-    `pid` and `start_time` name the game's shim. `boot_id` is the boot it was launched in.
+    `is_ending`: its end was asked for. Times are ISO-8601 UTC.
     """
 
     session_id: str
     game_id: str
     argv: list[str]
     env: dict[str, str]
-    boot_id: str
+    ordered_at: str
     state: str = QUEUED
-    pid: int = 0
-    start_time: int = 0
     launched_at: str | None = None
     ended_at: str | None = None
     exit_code: int | None = None
@@ -87,7 +85,7 @@ def from_stored(stored: dict[str, Any]) -> Session | None:
         return None
 
 
-def from_order(order: dict[str, Any], default_argv: list[str], boot_id: str) -> Session:
+def from_order(order: dict[str, Any], default_argv: list[str]) -> Session:
     """A session as ordered: `session_id`*, `game_id`, `argv` (empty means the machine's default), `env`. Raises BadOrder."""
     session_id, game_id = order.get("session_id"), order.get("game_id", "")
     argv, env = order.get("argv") or default_argv, order.get("env") or {}
@@ -101,7 +99,7 @@ def from_order(order: dict[str, Any], default_argv: list[str], boot_id: str) -> 
         raise BadOrder(f"env: at most {MAX_WORDS} texts by name, without NUL")
     if any(not name or "=" in name for name in env):
         raise BadOrder("env: a name is not empty and holds no =")
-    return Session(session_id, game_id, list(argv), dict(env), boot_id)
+    return Session(session_id, game_id, list(argv), dict(env), utc_now())
 
 
 def _are_texts(values: list[Any]) -> bool:

@@ -1,0 +1,157 @@
+"""The agent as the process it is, and a server that stands for PUBLIC_URL."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.vms.setup.sshd import end_group
+from tests.waiting import eventually
+from vms.setup import bundle
+from vms.setup.agent.call import NoAnswer, call
+from vms.setup.agent.config import Config, load
+
+TOKEN = "agent-token-canary"
+
+# Answers: (status, body), or what writes bytes to the connection by itself.
+Answer = tuple[int, bytes] | Callable[[BaseHTTPRequestHandler], None]
+
+
+class PublicUrl:
+    """Keeps every request. `answers` maps the path's last word to what it answers from now on."""
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.answers: dict[str, Answer] = {
+            "register": (200, b'{"token": "issued-1"}'),
+            "heartbeat": (200, b"{}"),
+            "events": (200, b"{}"),
+        }
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        public = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                seen = {"path": self.path, "token": self.headers["Authorization"], "body": json.loads(body)}
+                answer = public.answers[self.path.rpartition("/")[2]]
+                public.requests.append(seen)
+                if callable(answer):
+                    answer(self)
+                    return
+                self.send_response(answer[0])
+                self.send_header("Location", f"{public.url}/agent/elsewhere/heartbeat")
+                self.send_header("Content-Length", str(len(answer[1])))
+                self.end_headers()
+                self.wfile.write(answer[1])
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Quiet."""
+
+        return Handler
+
+    def seen(self, word: str) -> list[dict[str, Any]]:
+        """The requests so far whose path ends so."""
+        return [each for each in self.requests if each["path"].endswith(word)]
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class Agent:
+    """One agent's folder; `start` runs it there, as often as wanted."""
+
+    def __init__(self, folder: Path, public_url: str = "", **settings: Any) -> None:
+        self.folder = folder
+        self.program = folder / "agent.pyz"
+        self.program.write_bytes(bundle.archive())
+        self.config_path = folder / "agent.json"
+        self.log = folder / "agent.log"
+        self.settings = {
+            "vm_id": "vm1",
+            "agent_token": TOKEN,
+            "public_url": public_url,
+            "state_dir": str(folder / "state"),
+            "socket_path": str(folder / "run" / "agent.sock"),
+            "session_command": ["sleep", "600"],
+            "heartbeat_s": 0.05,
+            "grace_s": 5,
+            **settings,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def config(self) -> Config:
+        return load(self.config_path)
+
+    def start(self, *, is_awaited: bool = True) -> subprocess.Popen[bytes]:
+        self.config_path.write_text(json.dumps(self.settings))
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(self.program), "run", "--config", str(self.config_path)], stderr=log
+            )
+        if is_awaited:
+            self.ask("GET", "/state")
+        return self.process
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        status = self.process.wait(10)
+        self.process = None
+        return status
+
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
+        answer = call(self.config, {"method": method, "path": path, "body": body}, wait_s=10)
+        return answer["status"], answer["body"]
+
+    def launch(self, session_id: str, *argv: str, **env: str) -> dict[str, Any]:
+        order = {"session_id": session_id, "game_id": f"game of {session_id}", "argv": argv, "env": env}
+        status, view = self.ask("POST", "/sessions", order)
+        assert status in (200, 201), view
+        return view
+
+    def session(self, session_id: str) -> dict[str, Any]:
+        return self.ask("GET", f"/sessions/{session_id}")[1]
+
+    def until(self, session_id: str, state: str) -> dict[str, Any]:
+        eventually(lambda: self.session(session_id)["state"] == state)
+        return self.session(session_id)
+
+    def state(self) -> dict[str, Any]:
+        return self.ask("GET", "/state")[1]
+
+    def games(self) -> dict[str, int]:
+        """The started games' processes by session, ended ones included."""
+        records = (self.folder / "state/sessions").glob("*/game.json")
+        return {path.parent.name: int(json.loads(path.read_text())["pid"]) for path in records}
+
+    def end(self) -> None:
+        """Stop it with all it started."""
+        if self.process is not None:
+            self.stop(signal.SIGKILL)
+        for pid in self.games().values():
+            end_group(pid)
+
+
+def is_silent(agent: Agent) -> bool:
+    try:
+        call(agent.config, {"path": "/state"}, wait_s=0)
+    except NoAnswer:
+        return True
+    return False

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.vms.setup.agent.running import TOKEN, Agent, is_silent
+from vms.setup.agent.call import UnixConnection
+from vms.setup.agent.config import BadConfig, load
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
+    """One for all: nothing here launches or stops anything."""
+    agent = Agent(tmp_path_factory.mktemp("agent"))
+    agent.start()
+    yield agent
+    agent.end()
+
+
+def exchange(agent: Agent, raw: bytes) -> bytes:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(5)
+        sock.connect(str(agent.config.socket_path))
+        sock.sendall(raw)
+        return b"".join(iter(lambda: sock.recv(65536), b""))
+
+
+class TestState:
+    def test_tells_who_and_how_it_is(self, agent: Agent) -> None:
+        state = agent.state()
+        assert state["vm_id"] == "vm1"
+        assert state["boot_id"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        assert state["uptime_s"] >= 0
+        assert (state["is_registered"], state["last_heartbeat"], state["sessions"]) == (False, None, [])
+
+
+class TestSocket:
+    def test_is_for_its_owner_only(self, agent: Agent) -> None:
+        socket_path = agent.config.socket_path
+        assert socket_path.stat().st_mode & 0o777 == 0o600
+        assert socket_path.parent.stat().st_mode & 0o777 == 0o700
+
+    @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}])
+    def test_needs_the_token(self, agent: Agent, header: dict[str, str]) -> None:
+        connection = UnixConnection(agent.config.socket_path, 5)
+        connection.request("GET", "/state", headers=header)
+        response = connection.getresponse()
+        assert (response.status, json.loads(response.read())) == (401, {"error": "wrong token"})
+        connection.close()
+
+    def test_may_lie_deeper_than_a_socket_address_is_long(
+        self, make_agent: Callable[..., Agent], tmp_path: Path
+    ) -> None:
+        agent = make_agent(socket_path=str(tmp_path / ("d" * 100) / ("e" * 100) / "agent.sock"))
+        agent.start()
+        assert agent.state()["vm_id"] == "vm1"
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            b"\r\n\r\n",
+            b"\x00\xff\xfe\r\n\r\n",
+            b"GET\r\n\r\n",
+            b"BREW /state HTTP/1.1\r\n\r\n",
+            b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n",
+            b"POST /sessions HTTP/1.1\r\nAuthorization: Bearer " + TOKEN.encode() + b"\r\n\r\n",
+            b"POST /sessions HTTP/1.1\r\nAuthorization: Bearer "
+            + TOKEN.encode()
+            + b"\r\nContent-Length: -1\r\n\r\n",
+            b"POST /sessions HTTP/1.1\r\nAuthorization: Bearer "
+            + TOKEN.encode()
+            + b"\r\nContent-Length: 999999\r\n\r\n",
+        ],
+    )
+    def test_survives_nonsense(self, agent: Agent, raw: bytes) -> None:
+        exchange(agent, raw)
+        assert agent.state()["vm_id"] == "vm1"
+
+    @pytest.mark.parametrize(
+        "path", ["/", "/sessions", "/sessions/", "/sessions/nobody", "/sessions/../state"]
+    )
+    @pytest.mark.parametrize("method", ["GET", "DELETE"])
+    def test_knows_no_other_path(self, agent: Agent, method: str, path: str) -> None:
+        assert agent.ask(method, path)[0] == 404
+
+    def test_does_not_post_elsewhere(self, agent: Agent) -> None:
+        assert agent.ask("POST", "/state", {})[0] == 404
+
+
+class TestOrders:
+    @pytest.mark.parametrize(
+        "order",
+        [
+            [],
+            {},
+            {"session_id": ""},
+            {"session_id": 7},
+            {"session_id": ".."},
+            {"session_id": "a/b"},
+            {"session_id": "a" * 65},
+            {"session_id": "a\n"},
+            {"session_id": "a", "game_id": 7},
+            {"session_id": "a", "argv": "ls"},
+            {"session_id": "a", "argv": [1]},
+            {"session_id": "a", "argv": ["a\0b"]},
+            {"session_id": "a", "argv": ["x"] * 257},
+            {"session_id": "a", "env": ["A=1"]},
+            {"session_id": "a", "env": {"A": 1}},
+            {"session_id": "a", "env": {"A=B": "1"}},
+            {"session_id": "a", "env": {"": "1"}},
+        ],
+    )
+    def test_are_refused_in_words_when_they_make_no_sense(self, agent: Agent, order: object) -> None:
+        status, answer = agent.ask("POST", "/sessions", order)
+        assert status == 400
+        assert answer["error"]
+        assert agent.state()["sessions"] == []
+
+    def test_are_refused_when_they_are_no_json(self, agent: Agent) -> None:
+        for body in (b"", b"{", b"[" * 100_000, b"\xff"):
+            connection = UnixConnection(agent.config.socket_path, 5)
+            connection.request("POST", "/sessions", body, {"Authorization": f"Bearer {TOKEN}"})
+            response = connection.getresponse()
+            assert (response.status, b"error" in response.read()) == (400, True)
+            connection.close()
+
+
+class TestCall:
+    def run(self, agent: Agent, request: str, wait_s: float = 0) -> subprocess.CompletedProcess[str]:
+        argv = [
+            sys.executable,
+            str(agent.program),
+            "call",
+            "--config",
+            str(agent.config_path),
+            "--wait",
+            str(wait_s),
+        ]
+        return subprocess.run(argv, input=request, capture_output=True, text=True, check=False)
+
+    def test_prints_the_answer_as_json(self, agent: Agent) -> None:
+        done = self.run(agent, '{"method": "GET", "path": "/sessions/nobody"}')
+        assert (done.returncode, json.loads(done.stdout)["status"]) == (0, 404)
+
+    def test_waits_for_an_agent_that_is_starting(self, make_agent: Callable[..., Agent]) -> None:
+        agent = make_agent()
+        agent.start(is_awaited=False)
+        assert self.run(agent, '{"path": "/state"}', wait_s=20).returncode == 0
+
+    def test_tells_when_nobody_listens(self, make_agent: Callable[..., Agent]) -> None:
+        agent = make_agent()
+        agent.start()
+        agent.stop()
+        assert is_silent(agent)
+        done = self.run(agent, '{"path": "/state"}')
+        assert (done.returncode, done.stderr) == (1, "the agent does not listen\n")
+
+    @pytest.mark.parametrize("request_text", ["", "[]", "nonsense"])
+    def test_refuses_what_is_no_request(self, agent: Agent, request_text: str) -> None:
+        assert self.run(agent, request_text).returncode == 2
+
+
+class TestConfig:
+    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"vm_id": "a", "agent_token": "b", "state_dir": 1}'])
+    def test_is_refused_when_it_cannot_be_used(self, tmp_path: Path, text: str) -> None:
+        path = tmp_path / "agent.json"
+        path.write_text(text)
+        with pytest.raises(BadConfig):
+            load(path)
+
+    def test_does_not_show_its_token(self, agent: Agent) -> None:
+        assert TOKEN not in repr(agent.config)

@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import json
+import stat
+from dataclasses import replace
+
+import pytest
+
+from tests.vms.setup.agent.running import PublicUrl
+from tests.vms.setup.sshd import TOKEN, Machine, end_process, free_port, is_running
+from tests.waiting import eventually
+from vms.setup import (
+    Failed,
+    NoSuchSession,
+    NotYet,
+    Ready,
+    SessionOrder,
+    StepReport,
+    Unreachable,
+    end_session,
+    launch_game,
+    make_keypair,
+    session_state,
+    set_up,
+)
+from vms.setup.ssh import AuthFailed, HostKeyMismatch
+
+STEPS = ["base", "agent", "verify"]
+ZELDA = SessionOrder("s1", "zelda", "switch", save_id="save-1", env={"LANG": "C"})
+
+
+class Reports:
+    """Keeps what `set_up` reports; `act_at` maps a step's name to what happens when it begins."""
+
+    def __init__(self) -> None:
+        self.all: list[StepReport] = []
+        self.act_at: dict[str, object] = {}
+
+    def __call__(self, report: StepReport) -> None:
+        self.all.append(report)
+        act = self.act_at.get(report.name)
+        if report.state == "running" and callable(act):
+            act()
+
+    def states(self) -> list[tuple[str, str]]:
+        return [(report.name, report.state) for report in self.all]
+
+
+@pytest.fixture
+def reports() -> Reports:
+    return Reports()
+
+
+def systemctl_calls(machine: Machine) -> list[str]:
+    return machine.path("systemctl.calls").read_text().splitlines()
+
+
+class TestSetUp:
+    def test_makes_a_bare_machine_ready(self, machine: Machine, reports: Reports) -> None:
+        outcome = set_up(machine.target(), reports)
+        assert isinstance(outcome, Ready)
+        assert outcome.agent.vm_id == "vm1"
+        assert reports.states() == [(step, state) for step in STEPS for state in ("running", "done")]
+        assert all(report.seconds is not None for report in reports.all if report.state == "done")
+        assert systemctl_calls(machine) == [
+            "daemon-reload",
+            "enable gamer-agent.service",
+            "restart gamer-agent.service",
+        ]
+
+    def test_keeps_the_secret_from_other_users_of_the_machine(
+        self, machine: Machine, reports: Reports
+    ) -> None:
+        set_up(machine.target(), reports)
+        holders = [
+            path
+            for path in machine.root.rglob("*")
+            if path.is_file() and not path.is_socket() and TOKEN.encode() in path.read_bytes()
+        ]
+        assert [path.name for path in holders] == ["agent.json"]
+        assert stat.S_IMODE(holders[0].stat().st_mode) == 0o600
+
+    def test_is_harmless_to_repeat(self, machine: Machine, reports: Reports) -> None:
+        set_up(machine.target(), reports)
+        agent = eventually(machine.agent_pid)
+        reports.all.clear()
+        assert isinstance(set_up(machine.target(), reports), Ready)
+        assert reports.states() == [
+            ("base", "done"),
+            ("agent", "done"),
+            ("verify", "running"),
+            ("verify", "done"),
+        ]
+        assert machine.agent_pid() == agent
+        assert len(systemctl_calls(machine)) == 3
+
+    @pytest.mark.parametrize("step", STEPS)
+    def test_goes_on_after_the_connection_died_in_a_step(
+        self, machine: Machine, reports: Reports, step: str
+    ) -> None:
+        reports.act_at[step] = machine.drop_connections
+        outcome = set_up(machine.target(), reports)
+        assert isinstance(outcome, NotYet)
+        assert reports.states()[-1] == (step, "failed")
+        reports.act_at.clear()
+        reports.all.clear()
+        assert isinstance(set_up(machine.target(), reports), Ready)
+        finished = STEPS[: STEPS.index(step)]
+        assert [
+            report.name for report in reports.all if report.seconds is None and report.state == "done"
+        ] == finished
+        assert len(systemctl_calls(machine)) == 3
+
+    def test_does_a_changed_step_again_and_the_game_plays_on(
+        self, machine: Machine, reports: Reports
+    ) -> None:
+        set_up(machine.target(), reports)
+        launched = launch_game(machine.target(), ZELDA)
+        (game,) = machine.game_pids()
+        renewed = replace(machine.target(), agent_token="renewed")
+        assert isinstance(set_up(renewed, reports), Ready)
+        assert json.loads(machine.path("etc/gamer/agent.json").read_text())["agent_token"] == "renewed"
+        assert session_state(renewed, "s1") == launched
+        assert is_running(game)
+
+    def test_waits_for_a_machine_that_does_not_answer_yet(self, machine: Machine, reports: Reports) -> None:
+        address = replace(machine.address, port=free_port())
+        outcome = set_up(replace(machine.target(), address=address), reports)
+        assert isinstance(outcome, NotYet)
+        assert outcome.retry_s > 0
+        assert reports.all == []
+
+    def test_waits_for_a_key_that_is_not_in_place_yet(self, machine: Machine, reports: Reports) -> None:
+        target = replace(machine.target(), private_key=make_keypair().private_openssh)
+        assert isinstance(set_up(target, reports), NotYet)
+
+    def test_never_talks_to_another_machine(self, machine: Machine, reports: Reports) -> None:
+        target = replace(machine.target(), host_public_key=make_keypair().public_line)
+        outcome = set_up(target, reports)
+        assert isinstance(outcome, Failed)
+        assert outcome.step == "connect"
+        assert list(machine.root.iterdir()) == []
+
+    @pytest.mark.parametrize(
+        ("python3", "outcome"),
+        [
+            ("exit 127", Failed("connect", "python3 is not installed")),
+            (
+                'echo \'{"root": "", "python": "/usr/bin/python3", "version": [3, 7], "finished": {}}\'',
+                Failed("base", "python3 is 3.7; the agent needs 3.8 or later"),
+            ),
+        ],
+        ids=["none", "too old"],
+    )
+    def test_fails_in_words_without_its_python(
+        self, machine: Machine, reports: Reports, python3: str, outcome: Failed
+    ) -> None:
+        (machine.bin / "python3").write_text(f"#!/bin/sh\n{python3}\n")
+        assert set_up(machine.target(), reports) == outcome
+
+    def test_comes_back_to_a_python_that_talks_nonsense(self, machine: Machine, reports: Reports) -> None:
+        (machine.bin / "python3").write_text("#!/bin/sh\necho nonsense\n")
+        assert isinstance(set_up(machine.target(), reports), NotYet)
+
+    def test_fails_with_what_a_command_said_but_not_the_secret(
+        self, machine: Machine, reports: Reports
+    ) -> None:
+        machine.path("systemctl.fails").write_text(f"no bus for {TOKEN}\n")
+        outcome = set_up(machine.target(), reports)
+        assert isinstance(outcome, Failed)
+        assert outcome.step == "agent"
+        assert "no bus for [secret]" in outcome.reason
+        assert TOKEN not in repr(reports.all)
+        machine.path("systemctl.fails").unlink()
+        assert isinstance(set_up(machine.target(), reports), Ready)
+
+    def test_waits_for_an_agent_that_does_not_come_up(
+        self, machine: Machine, reports: Reports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        set_up(machine.target(), reports)
+        machine.path("etc/gamer/agent.json").write_text("{}")
+        end_process(eventually(machine.agent_pid))
+        monkeypatch.setattr("vms.setup.steps.AGENT_START_S", 0.1)
+        outcome = set_up(machine.target(), reports)
+        assert isinstance(outcome, NotYet)
+        assert "agent" in outcome.reason
+
+    def test_stops_beginning_steps_when_its_time_is_up(
+        self, machine: Machine, reports: Reports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("vms.setup.machine.LOOK_S", 0)
+        assert set_up(machine.target(), reports) == NotYet("base is next", 0)
+        assert reports.all == []
+
+    def test_lets_the_agent_register(self, machine: Machine, reports: Reports, public_url: PublicUrl) -> None:
+        set_up(machine.target(public_url.url), reports)
+        eventually(lambda: public_url.seen("heartbeat"))
+        assert public_url.requests[0]["body"] == {"vm_id": "vm1", "bootstrap_token": TOKEN}
+
+    def test_shows_no_secret_of_its_target(self, machine: Machine) -> None:
+        target = machine.target()
+        assert target.agent_token not in repr(target)
+        assert "PRIVATE" not in repr(target)
+
+
+class TestAfterSetUp:
+    @pytest.fixture(autouse=True)
+    def _ready(self, machine: Machine, reports: Reports) -> None:
+        assert isinstance(set_up(machine.target(), reports), Ready)
+
+    def test_a_game_is_launched_once(self, machine: Machine) -> None:
+        launched = launch_game(machine.target(), ZELDA)
+        assert (launched.session_id, launched.game_id, launched.state) == ("s1", "zelda", "launched")
+        assert launch_game(machine.target(), ZELDA) == launched
+        assert session_state(machine.target(), "s1") == launched
+        assert len(machine.game_pids()) == 1
+
+    def test_a_game_knows_what_it_is(self, machine: Machine) -> None:
+        seen = machine.path("seen")
+        launch_game(
+            machine.target(), replace(ZELDA, argv=("sh", "-c", f"env >{seen}.part; mv {seen}.part {seen}"))
+        )
+        eventually(lambda: session_state(machine.target(), "s1").state == "ended")
+        env = dict(line.split("=", 1) for line in seen.read_text().splitlines())
+        assert env["GAMER_SESSION_ID"] == "s1"
+        assert env["GAMER_GAME_ID"] == "zelda"
+        assert env["GAMER_CONSOLE"] == "switch"
+        assert env["GAMER_SAVE_ID"] == "save-1"
+        assert env["LANG"] == "C"
+
+    def test_another_game_replaces_the_first(self, machine: Machine) -> None:
+        launch_game(machine.target(), ZELDA)
+        second = launch_game(machine.target(), replace(ZELDA, session_id="s2", game_id="mario"))
+        assert second.state == "launched"
+        assert session_state(machine.target(), "s1").state == "ended"
+
+    def test_a_session_can_be_ended_again_and_again(self, machine: Machine) -> None:
+        launch_game(machine.target(), ZELDA)
+        ended = end_session(machine.target(), "s1")
+        assert (ended.state, ended.reason) == ("ended", "ended on request")
+        assert end_session(machine.target(), "s1") == ended
+        assert end_session(machine.target(), "never").state == "ended"
+
+    def test_an_unknown_session_is_told_apart(self, machine: Machine) -> None:
+        with pytest.raises(NoSuchSession):
+            session_state(machine.target(), "never")
+
+    def test_a_game_survives_the_death_of_the_agent(self, machine: Machine) -> None:
+        launched = launch_game(machine.target(), ZELDA)
+        (game,) = machine.game_pids()
+        agent = eventually(machine.agent_pid)
+        end_process(agent)
+        eventually(lambda: machine.agent_pid() not in (0, agent))
+        eventually(lambda: isinstance(set_up(machine.target(), Reports()), Ready))
+        assert session_state(machine.target(), "s1") == launched
+        assert launch_game(machine.target(), ZELDA) == launched
+        assert machine.game_pids() == [game]
+
+    def test_each_failure_keeps_its_name(self, machine: Machine) -> None:
+        target = machine.target()
+        with pytest.raises(Unreachable):
+            launch_game(replace(target, address=replace(target.address, port=free_port())), ZELDA)
+        with pytest.raises(AuthFailed):
+            launch_game(replace(target, private_key=make_keypair().private_openssh), ZELDA)
+        with pytest.raises(HostKeyMismatch):
+            launch_game(replace(target, host_public_key=make_keypair().public_line), ZELDA)
