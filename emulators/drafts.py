@@ -70,13 +70,13 @@ class PreferenceChanges(TypedDict, total=False):
 def tidy(draft: ConfigDraft) -> ConfigDraft:
     """The draft as it is kept: extensions with their dot in small letters, regions without blanks or doubles, every priority a number."""
     placed = tuple(
-        replace(one, regions=_unique(one.regions), priority=number if one.priority is None else one.priority)
+        replace(one, regions=words_in(one.regions), priority=number if one.priority is None else one.priority)
         for number, one in enumerate(draft.preferred_providers, start=1)
     )
     return replace(
         draft,
-        supported_file_extensions=_extensions(draft.supported_file_extensions),
-        save_file_extensions=_extensions(draft.save_file_extensions),
+        supported_file_extensions=extensions_in(draft.supported_file_extensions),
+        save_file_extensions=extensions_in(draft.save_file_extensions),
         preferred_providers=tuple(sorted(placed, key=lambda one: one.priority or 0)),
     )
 
@@ -100,9 +100,11 @@ def put(
     return tuple(sorted([new, *moved], key=lambda one: one.priority or 0))
 
 
-def _extensions(texts: Sequence[str]) -> tuple[str, ...]:
-    return _unique(f".{text.strip().lower().removeprefix('.')}" for text in texts if text.strip())
+def extensions_in(texts: Sequence[str]) -> tuple[str, ...]:
+    """File extensions as they are kept: `NES` and `.nes` are one `.nes`."""
+    return words_in(f".{text.strip().lower().removeprefix('.')}" for text in texts if text.strip())
 
 
-def _unique(texts: Iterable[str]) -> tuple[str, ...]:
+def words_in(texts: Iterable[str]) -> tuple[str, ...]:
+    """The texts without blanks around them, empty ones and repetitions."""
     return tuple(dict.fromkeys(text.strip() for text in texts if text.strip()))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import OpClass
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Deferrable, F, Q
+from django.db.models import Deferrable, Q
+from django.db.models.functions import Upper
 
 MAX_VCPUS = 512
 MAX_RAM_GB = 4096
@@ -389,7 +391,12 @@ class Game(models.Model):
                 name="game_floor",
             ),
         ]
-        indexes = [models.Index(F("title").asc(), name="game_title")]
+        indexes = [
+            models.Index(fields=["title", "game_id"], name="game_by_title"),
+            # What the admin's search by the beginning asks: UPPER(…) LIKE 'MAR%'.
+            models.Index(OpClass(Upper("title"), "text_pattern_ops"), name="game_title_begins"),
+            models.Index(OpClass(Upper("game_id"), "text_pattern_ops"), name="game_id_begins"),
+        ]
 
     def __str__(self) -> str:
         return self.title

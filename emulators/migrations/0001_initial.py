@@ -1,9 +1,11 @@
 from decimal import Decimal
 
 import django.contrib.postgres.fields
+import django.contrib.postgres.indexes
 import django.core.validators
 import django.db.models.constraints
 import django.db.models.deletion
+import django.db.models.functions.text
 from django.db import migrations, models
 
 
@@ -564,7 +566,25 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="game",
-            index=models.Index(models.OrderBy(models.F("title")), name="game_title"),
+            index=models.Index(fields=["title", "game_id"], name="game_by_title"),
+        ),
+        migrations.AddIndex(
+            model_name="game",
+            index=models.Index(
+                django.contrib.postgres.indexes.OpClass(
+                    django.db.models.functions.text.Upper("title"), "text_pattern_ops"
+                ),
+                name="game_title_begins",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="game",
+            index=models.Index(
+                django.contrib.postgres.indexes.OpClass(
+                    django.db.models.functions.text.Upper("game_id"), "text_pattern_ops"
+                ),
+                name="game_id_begins",
+            ),
         ),
         migrations.AddConstraint(
             model_name="game",

@@ -1,0 +1,260 @@
+"""Staff's pages for consoles, games, presets and GPU classes. Each save is one call of a service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from unfold.admin import TabularInline
+from unfold.decorators import action
+
+from accounts.models import User
+from accounts.principal import Principal
+from emulators.forms import ConfigForm, GameForm, GpuClassForm, PreferenceForm, PreferenceFormSet, PresetForm
+from emulators.models import EmulatorConfig, Game, GpuClass, Preset, ProviderPreference
+from emulators.rules import size_in_words
+from emulators.services import configs, library
+from emulators.services.profiles import floor_of
+from gamer.errors import GamerError
+from gamer.web.admin import BoundedAdmin
+
+PREVIEW = "admin:vms_placement_preview"
+PROVIDERS_SHOWN = 3
+
+
+def by(request: HttpRequest) -> Principal:
+    """Who is at the admin."""
+    assert isinstance(request.user, User)
+    return Principal(user=request.user)
+
+
+class ServiceAdmin(BoundedAdmin):
+    """Saves and deletes through services, and shows what they refuse as a message."""
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+        return self._told(
+            request, lambda: super(ServiceAdmin, self).changeform_view(request, *args, **options)
+        )
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+        return self._told(
+            request, lambda: super(ServiceAdmin, self).changelist_view(request, *args, **options)
+        )
+
+    def delete_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+        return self._told(request, lambda: super(ServiceAdmin, self).delete_view(request, *args, **options))
+
+    def delete_queryset(self, request: HttpRequest, queryset: Iterable[Any]) -> None:
+        for row in queryset:
+            self.delete_model(request, row)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        library.delete_row(row=obj, by=by(request), now=timezone.now())
+
+    def _told(self, request: HttpRequest, answer: Callable[[], HttpResponse]) -> HttpResponse:
+        # What a form cannot see, because somebody else was faster.
+        try:
+            return answer()
+        except GamerError as error:
+            if request.method != "POST":
+                raise
+            messages.error(request, error.message)
+            return HttpResponseRedirect(request.get_full_path())
+
+
+class PreferenceInline(TabularInline):  # type: ignore[misc]
+    model = ProviderPreference
+    form = PreferenceForm
+    formset = PreferenceFormSet
+    ordering = ("priority",)
+    ordering_field = "priority"
+    hide_ordering_field = True
+    extra = 0
+    verbose_name_plural = "Providers, from the first to the last to be tried: drag the rows into order"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderPreference]:
+        return ProviderPreference.objects.select_related("preset_override", "gpu_class")
+
+
+@admin.register(EmulatorConfig)
+class EmulatorConfigAdmin(ServiceAdmin):
+    form = ConfigForm
+    inlines = (PreferenceInline,)
+    list_display = ("name", "emulator", "default_preset", "floor", "gpu_class", "limit", "hours", "providers")
+    list_display_links = ("name",)
+    ordering = ("console__position",)
+    actions_detail = ("preview",)
+    fieldsets = (
+        (None, {"fields": (("console", "display_name"), "default_emulator")}),
+        (
+            "Machine",
+            {"fields": (("default_preset", "gpu_class"), ("min_cpu", "min_ram_gb"), "requires_gpu")},
+        ),
+        ("Limits", {"fields": (("cost_per_hour_limit", "max_session_hours"),)}),
+        ("Files", {"fields": (("supported_file_extensions", "save_file_extensions"),)}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[EmulatorConfig]:
+        return configs.configs()
+
+    def get_fieldsets(self, request: HttpRequest, obj: EmulatorConfig | None = None) -> Any:
+        """The console itself is chosen once and never changes."""
+        if obj is None:
+            return self.fieldsets
+        return ((None, {"fields": (("display_name", "default_emulator"),)}), *self.fieldsets[1:])
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
+        if obj is not None:
+            options["exclude"] = ("console",)
+        return super().get_form(request, obj, change, **options)
+
+    def save_model(self, request: HttpRequest, obj: EmulatorConfig, form: ConfigForm, change: bool) -> None:
+        """Nothing yet: the console and its providers are saved together, below."""
+
+    def save_related(
+        self, request: HttpRequest, form: ConfigForm, formsets: list[PreferenceFormSet], change: bool
+    ) -> None:
+        changes = form.changes()
+        for formset in formsets:
+            changes["preferred_providers"] = formset.drafts()
+            formset.save(commit=False)  # only sorts its rows into new, changed and deleted, for the history
+        save = configs.update_config if change else configs.create_config
+        save(console=form.instance.pk, changes=changes, by=by(request), now=timezone.now())
+
+    def delete_model(self, request: HttpRequest, obj: EmulatorConfig) -> None:
+        configs.delete_config(console=obj.pk, by=by(request), now=timezone.now())
+
+    def has_preview_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        """Whether there is a preview: the room above brings it."""
+        try:
+            reverse(PREVIEW)
+        except NoReverseMatch:
+            return False
+        return True
+
+    @action(description="Preview: what would a launch pick?", permissions=["preview"], icon="travel_explore")  # type: ignore[untyped-decorator]
+    def preview(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return HttpResponseRedirect(f"{reverse(PREVIEW)}?{urlencode({'console': object_id})}")
+
+    @admin.display(description="Console", ordering="console__position")
+    def name(self, config: EmulatorConfig) -> str:
+        return config.console.display_name
+
+    @admin.display(description="Emulator")
+    def emulator(self, config: EmulatorConfig) -> str:
+        return config.default_emulator
+
+    @admin.display(description="Floor")
+    def floor(self, config: EmulatorConfig) -> str:
+        return size_in_words(floor_of(config))
+
+    @admin.display(description="Limit per hour")
+    def limit(self, config: EmulatorConfig) -> str:
+        return "none" if config.cost_per_hour_limit is None else f"${config.cost_per_hour_limit:.2f}"
+
+    @admin.display(description="Session")
+    def hours(self, config: EmulatorConfig) -> str:
+        return f"{config.max_session_hours} h"
+
+    @admin.display(description="Providers")
+    def providers(self, config: EmulatorConfig) -> str:
+        names = [str(one) for one in config.preferences.all() if one.enabled]
+        more = len(names) - PROVIDERS_SHOWN
+        return " → ".join(names[:PROVIDERS_SHOWN]) + (f" and {more} more" if more > 0 else "") or "none"
+
+
+@admin.register(Game)
+class GameAdmin(ServiceAdmin):
+    form = GameForm
+    list_display = ("title", "game_id", "console", "asks")
+    list_filter = ("console",)
+    list_select_related = ("console", "preset", "gpu_class")
+    search_fields = ("^title", "^game_id")
+    search_help_text = "The beginning of a title or id"
+    ordering = ("title", "game_id")
+    fieldsets = (
+        (None, {"fields": ("title", ("console", "game_id"))}),
+        (
+            "What it asks for itself",
+            {
+                "description": "Only where it differs from its console.",
+                "fields": (
+                    ("preset", "gpu_class"),
+                    ("min_cpu", "min_ram_gb"),
+                    ("requires_gpu", "emulator"),
+                ),
+            },
+        ),
+    )
+
+    def save_model(self, request: HttpRequest, obj: Game, form: GameForm, change: bool) -> None:
+        library.save_game(game=obj, by=by(request), now=timezone.now())
+
+    @admin.display(description="Asks for itself")
+    def asks(self, game: Game) -> str:
+        wishes = (
+            f"preset {game.preset}" if game.preset else "",
+            f"GPU {game.gpu_class}" if game.gpu_class else "",
+            f"{game.min_cpu} vCPUs" if game.min_cpu else "",
+            f"{game.min_ram_gb} GB RAM" if game.min_ram_gb else "",
+            "a GPU" if game.requires_gpu else "",
+            game.emulator,
+        )
+        return ", ".join(filter(None, wishes)) or "–"
+
+
+@admin.register(Preset)
+class PresetAdmin(ServiceAdmin):
+    form = PresetForm
+    list_display = ("slug", "vcpus", "ram_gb", "disk_gb", "gpus")
+    fieldsets = ((None, {"fields": ("slug", ("vcpus", "gpus"), ("ram_gb", "disk_gb"))}),)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Preset | None = None) -> tuple[str, ...]:
+        return ("slug",) if obj else ()
+
+    def save_model(self, request: HttpRequest, obj: Preset, form: PresetForm, change: bool) -> None:
+        library.save_preset(preset=obj, by=by(request), now=timezone.now())
+
+
+@admin.register(GpuClass)
+class GpuClassAdmin(ServiceAdmin):
+    form = GpuClassForm
+    list_display = ("name", "listed_terms")
+    list_per_page = 200
+    ordering = ("rank",)
+    ordering_field = "rank"
+    hide_ordering_field = True
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        if request.method == "POST" and "_save" in request.POST and self.has_change_permission(request):
+            return self._told(request, lambda: self._reorder(request))
+        return super().changelist_view(request, extra_context)
+
+    def _reorder(self, request: HttpRequest) -> HttpResponse:
+        """The dragged order, all ranks in one statement; Django would save row by row and refuse the first swap."""
+        count = min(_number(request.POST.get("form-TOTAL_FORMS")), self.list_per_page)
+        rows = [
+            (_number(request.POST.get(f"form-{n}-rank")), _number(request.POST.get(f"form-{n}-id")))
+            for n in range(count)
+        ]
+        library.reorder_gpu_classes(ids=[pk for _, pk in sorted(rows)], by=by(request), now=timezone.now())
+        messages.success(request, "The order is saved, from weak to strong.")
+        return HttpResponseRedirect(request.get_full_path())
+
+    def save_model(self, request: HttpRequest, obj: GpuClass, form: GpuClassForm, change: bool) -> None:
+        library.save_gpu_class(gpu_class=obj, by=by(request), now=timezone.now())
+
+    @admin.display(description="Matches models with")
+    def listed_terms(self, gpu_class: GpuClass) -> str:
+        return ", ".join(gpu_class.terms)
+
+
+def _number(text: Any) -> int:
+    """A posted whole number; 0 for anything else, which no row has."""
+    return int(text) if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -1,0 +1,207 @@
+"""The admin's forms: what staff type, read as drafts, and every fault put beside the field it belongs to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from django import forms
+from unfold.forms import PaginationInlineFormSet
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
+
+from emulators.drafts import ConfigChanges, PreferenceDraft, extensions_in, tidy, words_in
+from emulators.models import Console, EmulatorConfig, Game, GpuClass, Preset, ProviderKind, ProviderPreference
+from emulators.rules import Faults
+from emulators.services import configs, library
+
+CONFIG_FIELDS = (
+    *("console", "default_emulator", "default_preset", "min_cpu", "min_ram_gb", "requires_gpu", "gpu_class"),
+    *("cost_per_hour_limit", "max_session_hours", "supported_file_extensions", "save_file_extensions"),
+)
+PREFERENCE_FIELDS = (
+    *("provider", "enabled", "preset_override", "gpu_class", "cost_per_hour_limit", "regions", "priority"),
+)
+
+
+class WordsField(forms.CharField):
+    """Several short texts in one line, separated by commas; `tidy_up` says how each is written."""
+
+    widget = UnfoldAdminTextInputWidget
+
+    def __init__(
+        self, *, tidy_up: Callable[[Sequence[str]], Sequence[str]] = words_in, **options: Any
+    ) -> None:
+        self.tidy_up = tidy_up
+        super().__init__(**options)
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(value) if isinstance(value, list | tuple) else value
+
+    def to_python(self, value: Any) -> Any:
+        return list(self.tidy_up(re.split(r"[,;\n]", value or "")))
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(list(initial or []) != self.to_python(data))
+
+
+def _words(model: type[Any], name: str, tidy_up: Callable[[Sequence[str]], Sequence[str]]) -> WordsField:
+    column = model._meta.get_field(name)
+    return WordsField(tidy_up=tidy_up, help_text=column.help_text, required=not column.blank)
+
+
+def _terms_in(texts: Sequence[str]) -> Sequence[str]:
+    return words_in(re.sub(r"[^a-z0-9]", "", text.lower()) for text in texts)
+
+
+def _tell(form: forms.BaseForm, faults: Faults) -> None:
+    """Puts each fault beside its field, or above the form when it has none."""
+    for name, texts in faults.items():
+        for text in texts:
+            form.add_error(name if name in form.fields else None, text)
+
+
+class ConfigForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A console's own values. What they mean for its providers is judged by the formset below."""
+
+    display_name = forms.CharField(
+        max_length=60, widget=UnfoldAdminTextInputWidget, help_text="The name players see."
+    )
+    supported_file_extensions = _words(EmulatorConfig, "supported_file_extensions", extensions_in)
+    save_file_extensions = _words(EmulatorConfig, "save_file_extensions", extensions_in)
+
+    class Meta:
+        model = EmulatorConfig
+        fields = CONFIG_FIELDS
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if "console" in self.fields:
+            consoles = cast(forms.ModelChoiceField[Console], self.fields["console"])
+            consoles.queryset = Console.objects.filter(config=None)
+            consoles.help_text = "One that has no configuration yet."
+            self.fields["display_name"].required = False
+            self.fields["display_name"].help_text = "The name players see; empty for the usual one."
+        else:
+            self.initial["display_name"] = self.instance.console.display_name
+
+    def changes(self) -> ConfigChanges:
+        """What the form says of the console, providers apart."""
+        values = dict(self.cleaned_data)
+        values.pop("console", None)
+        if not values["display_name"]:
+            del values["display_name"]
+        values["default_preset"] = values["default_preset"].slug
+        values["gpu_class"] = values["gpu_class"].name if values["gpu_class"] else None
+        return cast(ConfigChanges, values)
+
+
+class PreferenceForm(forms.ModelForm):  # type: ignore[type-arg]
+    """One provider. Its place in the list arrives as a number that only the order of counts."""
+
+    regions = _words(ProviderPreference, "regions", words_in)
+    priority = forms.IntegerField(required=False, widget=UnfoldAdminIntegerFieldWidget)
+
+    class Meta:
+        model = ProviderPreference
+        fields = PREFERENCE_FIELDS
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.instance.pk is None:
+            self.initial.pop("priority", None)  # a new row has no place yet: it comes last
+        if self.instance.provider != ProviderKind.MEMORY:
+            choices = cast(forms.ChoiceField, self.fields["provider"])
+            choices.choices = [
+                (value, label) for value, label in ProviderKind.choices if value != ProviderKind.MEMORY
+            ]
+
+    def _get_validation_exclusions(self) -> set[str]:
+        # Rows may swap providers and places in one request; the whole list is judged by the formset.
+        return {*super()._get_validation_exclusions(), "provider", "priority"}  # type: ignore[misc]
+
+    def draft(self, priority: int) -> PreferenceDraft:
+        """What the form says, in a place of the list."""
+        values = self.cleaned_data
+        preset, gpu_class = values["preset_override"], values["gpu_class"]
+        return PreferenceDraft(
+            provider=values["provider"],
+            priority=priority,
+            enabled=values["enabled"],
+            preset_override=preset.slug if preset else None,
+            cost_per_hour_limit=values["cost_per_hour_limit"],
+            regions=tuple(values["regions"]),
+            gpu_class=gpu_class.name if gpu_class else None,
+        )
+
+
+class PreferenceFormSet(PaginationInlineFormSet):  # type: ignore[misc]
+    """A console's providers from first to last, judged together with the console's own values."""
+
+    def listed(self) -> list[PreferenceForm]:
+        """The rows that stay, in their order; rows without a place come last."""
+        staying = [
+            form
+            for form in self.forms
+            if getattr(form, "cleaned_data", {}).get("provider") and not self._should_delete_form(form)
+        ]
+        places = {id(form): form.cleaned_data.get("priority") for form in staying}
+        return sorted(staying, key=lambda form: (places[id(form)] is None, places[id(form)] or 0))
+
+    def drafts(self) -> tuple[PreferenceDraft, ...]:
+        return tuple(form.draft(number) for number, form in enumerate(self.listed(), start=1))
+
+    def clean(self) -> None:
+        config = cast(EmulatorConfig, self.instance)
+        if any(self.errors) or not (config.console_id and config.default_preset_id and config.min_cpu):
+            return
+        rows = self.listed()
+        stored = configs.configs().filter(pk=config.pk).first()
+        before = configs.draft_of(stored) if stored else None
+        draft = replace(configs.draft_of(config), preferred_providers=self.drafts())
+        found = configs.problems(tidy(draft), before=before)
+        for form, faults in zip(rows, found.providers, strict=True):
+            _tell(form, faults)
+        if found.config:
+            raise forms.ValidationError([text for texts in found.config.values() for text in texts])
+
+
+class GameForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Game
+        fields = (
+            *("title", "console", "game_id", "preset", "min_cpu", "min_ram_gb", "requires_gpu"),
+            *("gpu_class", "emulator"),
+        )
+
+    def clean(self) -> None:
+        super().clean()
+        game = cast(Game, self.instance)
+        values = self.cleaned_data
+        if not self.errors:
+            for name in ("console", "preset", "min_cpu", "min_ram_gb", "requires_gpu"):
+                setattr(game, name, values[name])
+            _tell(self, library.game_faults(game))
+
+
+class PresetForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = Preset
+        fields = ("slug", "vcpus", "ram_gb", "disk_gb", "gpus")
+
+    def clean(self) -> None:
+        super().clean()
+        preset = cast(Preset, self.instance)
+        if not self.errors and not preset._state.adding:
+            for name in ("vcpus", "ram_gb", "disk_gb", "gpus"):
+                setattr(preset, name, self.cleaned_data[name])
+            _tell(self, library.preset_faults(preset))
+
+
+class GpuClassForm(forms.ModelForm):  # type: ignore[type-arg]
+    terms = _words(GpuClass, "terms", _terms_in)
+
+    class Meta:
+        model = GpuClass
+        fields = ("name", "terms")
