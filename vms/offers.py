@@ -36,6 +36,9 @@ PRICES = (
 NUMBERS = ("min_gpus", "max_gpus", "max_vcpus", "max_ram_gb", "max_disk_gb")
 FLAGS = ("has_dedicated_ip", "maps_ports_one_to_one")
 PLACE = ("region", "city", "state", "country")
+COLUMNS = (
+    "id", "account_id", "offer_id", *PLACE, "gpu_model", "latitude", "longitude", "cools_until", *NUMBERS, *FLAGS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +68,8 @@ def load(now: datetime, *, tried: frozenset[tuple[int, str]] = frozenset()) -> S
     rows = list(
         Offer.objects.filter(refreshed_at__gte=now - USABLE)
         .order_by("id")
-        .values_list(
-            "id", "account_id", "offer_id", *PLACE, "gpu_model", "latitude", "longitude", "cools_until", *NUMBERS, *FLAGS,
-            *(Cast(F(name), FloatField()) for name in PRICES),
-        )
-    )  # fmt: skip
+        .values_list(*COLUMNS, *(Cast(F(name), FloatField()) for name in PRICES))
+    )
     return Shelf(
         stock=_stock(rows, {account.pk: account.kind for account in accounts}, tried, now),
         keys=[row[0] for row in rows],
@@ -100,34 +100,33 @@ def _stock(
     tried: frozenset[tuple[int, str]],
     now: datetime,
 ) -> placement.Stock:
-    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * 25
-    _, account, offer_id, *rest = columns
-    place_names, (gpu, latitude, longitude, cools), rest = rest[:4], rest[4:8], rest[8:]
+    names = (*COLUMNS, *PRICES)
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
+    account, offer_id = columns["account_id"], columns["offer_id"]
     kind_names, kind = _indexed(kinds[one] for one in account)
-    places, place = _indexed(zip(*place_names, strict=True))
-    gpu_models, gpu_index = _indexed(gpu)
-    numbers = dict(zip(NUMBERS, (np.array(column, dtype=np.int64) for column in rest[:5]), strict=True))
-    flags = [np.array(column, dtype=bool) for column in rest[5:7]]
-    prices = dict(zip(PRICES, (np.array(column, dtype=np.float64) for column in rest[7:]), strict=True))
-    was_tried = (
-        [pair in tried for pair in zip(account, offer_id, strict=True)] if tried else [False] * len(rows)
-    )
-    columns_by_name: dict[str, Any] = {**numbers, **prices}
+    places, place = _indexed(zip(*(columns[name] for name in PLACE), strict=True))
+    gpu_models, gpu = _indexed(columns["gpu_model"])
+    was_tried = [pair in tried for pair in zip(account, offer_id, strict=True)]
+    numbers: dict[str, Any] = {name: np.array(columns[name], dtype=np.int64) for name in NUMBERS}
+    decimals: dict[str, Any] = {
+        name: np.array(columns[name], dtype=np.float64) for name in ("latitude", "longitude", *PRICES)
+    }
     return placement.Stock(
         kinds=kind_names,
-        places=[base.Place(*names) for names in places],
+        places=[base.Place(*words) for words in places],
         gpu_models=gpu_models,
         kind=kind,
         account=np.array(account, dtype=np.int64),
         place=place,
-        gpu=gpu_index,
-        latitude=np.array(latitude, dtype=np.float64),
-        longitude=np.array(longitude, dtype=np.float64),
-        has_dedicated_ip=flags[0],
-        maps_ports=flags[1],
-        is_cooling=np.array([moment is not None and moment > now for moment in cools], dtype=bool),
+        gpu=gpu,
+        has_dedicated_ip=np.array(columns["has_dedicated_ip"], dtype=bool),
+        maps_ports=np.array(columns["maps_ports_one_to_one"], dtype=bool),
+        is_cooling=np.array(
+            [moment is not None and moment > now for moment in columns["cools_until"]], dtype=bool
+        ),
         is_tried=np.array(was_tried, dtype=bool),
-        **columns_by_name,
+        **numbers,
+        **decimals,
     )
 
 

@@ -45,7 +45,13 @@ class ControlPlane:
         defaults = {"kind": "memory", "calls_per_minute": 1_000_000, "call_tokens": 1_000_000}
         account = ProviderAccount.objects.create(
             name=name,
-            **{**defaults, "next_refresh_at": self.clock(), "call_tokens_at": self.clock(), **columns},
+            **{
+                **defaults,
+                "next_refresh_at": self.clock(),
+                "next_sweep_at": self.clock(),
+                "call_tokens_at": self.clock(),
+                **columns,
+            },
         )
         self.clouds[account.pk] = cloud or MemoryCloud(boot_s=5)
         started = self.clock()

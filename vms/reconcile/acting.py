@@ -75,7 +75,8 @@ class Actor:
             _flush(reports, self.clock())
             for future in done:
                 act = running.pop(future)
-                written(act.subject, lease.token, future.result(), self.clock())
+                now = self.clock()
+                written(act.subject, lease.token, liveness.shouted(act.subject, future.result(), now), now)
             if time.monotonic() - renewed > claims.RENEW_S:
                 renewed = time.monotonic()
                 claims.renew([lease.token], self.clock())

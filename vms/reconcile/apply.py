@@ -133,9 +133,10 @@ def _write_events(vm: VM, source: Phase, outcome: Outcome, now: datetime) -> Non
     notes = list(outcome.notes)
     if isinstance(outcome, Fail):
         notes.append(Note("error", {"error": outcome.error, "text": outcome.text}))
-    if vm.phase != source and Phase(vm.phase) in ACTIONS:
+    action = ACTIONS.get(Phase(vm.phase)) if vm.phase != source else None
+    if action is not None and action not in {note.action for note in notes}:
         told = {"from": source, **({"ip_address": vm.ip_address} if vm.ip_address else {})}
-        notes.append(Note(ACTIONS[Phase(vm.phase)], told))
+        notes.append(Note(action, told))
     for change in outcome.sessions:
         notes.append(
             Note(f"session_{change.status}", {"session_id": str(change.session_id), "why": change.error_text})

@@ -31,6 +31,7 @@ class Job:
     looks: Sequence[Look]
     calls: int
     started_at: datetime
+    is_sweeping: bool = False
     outcomes: list[tuple[Look, Outcome]] = field(default_factory=list)
     snapshot: Snapshot | None = None
     note: AccountNote | None = None

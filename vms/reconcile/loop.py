@@ -67,6 +67,7 @@ class Reconciler:
         self._waiting: dict[int, list[Look]] = defaultdict(list)
         self._running: dict[int, tuple[Job, Future[Job]]] = {}
         self._refreshing: dict[int, tuple[ProviderAccount, Future[Sequence[base.Offer] | AccountNote]]] = {}
+        self._sweeps: set[int] = set()
         self._sweeping: dict[int, Future[orphans.Sweep]] = {}
         self._renewed_at: datetime | None = None
 
@@ -129,11 +130,14 @@ class Reconciler:
 
     def _start_looks(self, now: datetime) -> None:
         """One job per account at a time; rows that come while it runs wait for the next one."""
-        for account_id in [one for one in self._waiting if one not in self._running]:
-            looks = self._waiting.pop(account_id)
+        self._sweeps |= orphans.due(now)
+        for account_id in ({*self._waiting} | self._sweeps) - {*self._running}:
+            looks = self._waiting.pop(account_id, [])
+            is_sweeping = account_id in self._sweeps and account_id not in self._sweeping
+            self._sweeps.discard(account_id)
             account = ProviderAccount.objects.get(pk=account_id)
             calls = claims.take_calls(account_id, 1 + sum(look.step.calls for look in looks), now)
-            job = Job(account, self.open_provider(account), looks, calls, now)
+            job = Job(account, self.open_provider(account), looks, calls, now, is_sweeping)
             self._running[account_id] = job, self._submit(partial(looking.run, job))
 
     def _finish_looks(self, turn: Turn, patience_s: float) -> None:
@@ -159,10 +163,11 @@ class Reconciler:
         claims.rest(rests)
         if job.note is not None:
             note_account(job.account, job.note, now)
-        if job.snapshot is not None and job.account.pk not in self._sweeping:
+        if job.is_sweeping and job.snapshot is not None:
             sweep = orphans.plan(job.account, job.snapshot, now)
-            if sweep is not None:
-                self._sweeping[job.account.pk] = self._submit(partial(orphans.carry_out, sweep, job.provider))
+            self._sweeping[job.account.pk] = self._submit(partial(orphans.carry_out, sweep, job.provider))
+        elif job.is_sweeping:
+            orphans.postpone(job.account, now)
 
     def _sweep(self, now: datetime) -> None:
         for account_id in [one for one, future in self._sweeping.items() if future.done()]:

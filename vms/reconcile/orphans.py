@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from events.services import Happening, record
 from gamer.crash import crash_point
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 EVERY = timedelta(seconds=60)
 SOON = timedelta(seconds=5)
+AGAIN = timedelta(seconds=15)
 GRACE = timedelta(minutes=10)
 RESEND = timedelta(seconds=30)
 LEAST_BUDGET = 5
@@ -44,11 +45,25 @@ class Sweep:
     error: str = ""
 
 
-def plan(account: ProviderAccount, snapshot: Snapshot, now: datetime) -> Sweep | None:
-    """Takes the account's turn to sweep and compares the list with the rows; None when it is not due."""
-    mine = ProviderAccount.objects.filter(pk=account.pk, next_sweep_at__lte=now)
-    if not mine.update(next_sweep_at=now + EVERY):
-        return None
+def due(now: datetime) -> set[int]:
+    """Takes the accounts whose turn to be swept has come, machines waiting there or not; each goes to one process."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE vms_provideraccount SET next_sweep_at = %s WHERE next_sweep_at <= %s RETURNING id",
+            [now + EVERY, now],
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def postpone(account: ProviderAccount, now: datetime) -> None:
+    """The list failed: the sweep comes back soon."""
+    ProviderAccount.objects.filter(pk=account.pk, next_sweep_at__gt=now + AGAIN).update(
+        next_sweep_at=now + AGAIN
+    )
+
+
+def plan(account: ProviderAccount, snapshot: Snapshot, now: datetime) -> Sweep:
+    """Compares the list with the rows, and says what to delete and whom to ask after."""
     ours = {
         m.machine_id: m
         for m in snapshot.by_id.values()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-
 from gamer.crash import crash_point
 from vms import setup
 from vms.models import GameSession

@@ -1,0 +1,22 @@
+"""Nothing is leaked, doubled or forgotten, whatever happens: the same seeded life as `make bench` and `make soak`, shorter."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.vms import simulation
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.timeout(300)
+def test_leaves_no_machine_behind_after_every_fault_and_death(seed: int) -> None:
+    report = simulation.run(seed, 1000)
+    assert (report.leaked, report.doubled, report.living_behind_a_terminal_row, report.unproven) == (
+        0,
+        0,
+        0,
+        0,
+    ), report
+    assert set(report.statuses) <= {"terminated", "error"}, report
+    assert report.reached_ready > report.launches / 4, report
