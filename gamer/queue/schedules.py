@@ -118,9 +118,11 @@ def _keywords(text: str | None) -> dict[str, Any]:
     if not text:
         return {}
     tree = ast.parse(text if text.lstrip().startswith("{") else f"dict({text})", mode="eval").body
-    if isinstance(tree, ast.Call):
-        return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in tree.keywords}
-    return dict(ast.literal_eval(tree))
+    if not isinstance(tree, ast.Call):
+        return dict(ast.literal_eval(tree))
+    if tree.args or any(keyword.arg is None for keyword in tree.keywords):
+        raise ValueError(f"keyword arguments need names: {text}")
+    return {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in tree.keywords}
 
 
 def _switch_off(pk: int, error: BaseException, now: datetime) -> None:

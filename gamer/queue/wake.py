@@ -115,6 +115,9 @@ class Listener:
     ) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        self.close()  # a thread that ends takes what `listen` kept for it along
+
 
 _listeners = threading.local()
 
@@ -123,3 +126,10 @@ def listen(channel: str, timeout_s: float) -> bool:
     """`Listener.wait` on a listener that this thread keeps for `channel`. The first call hears only what rings after it began."""
     kept: dict[str, Listener] = _listeners.__dict__
     return kept.setdefault(channel, Listener(channel)).wait(timeout_s)
+
+
+def close_listeners() -> None:
+    """Closes what `listen` kept for this thread."""
+    kept: dict[str, Listener] = _listeners.__dict__
+    while kept:
+        kept.popitem()[1].close()
