@@ -206,7 +206,14 @@ DEFAULT_FROM_EMAIL = "Gamer <gamer@localhost>"
 
 GAZETTEER_DIR = STATE_DIR / "gazetteer"
 # What `manage.py seed` calls, each with the time, each safe to repeat.
-SEEDS = ["locations.services.seed", "accounts.services.seed", "emulators.services.seed"]
+SEEDS = [
+    "locations.services.seed",
+    "accounts.services.seed",
+    "emulators.services.seed",
+    "vms.provider_accounts.seed",
+]
+# Whom the console pages ask what is on offer; they know no room above theirs.
+OFFER_FACTS = "vms.offers.facts"
 STOPPED_KEEP_HOURS = int(ENV.stopped_keep_hours) if ENV.stopped_keep_hours.isdigit() else 48
 VERSION = "1.0.0"
 

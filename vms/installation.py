@@ -54,3 +54,17 @@ def notice_a_move(*, now: datetime) -> None:
             )
         )  # fmt: skip
     Installation.objects.filter(pk=known.pk).update(**changes)
+
+
+def confirm_sweeps(*, actor: str, now: datetime) -> None:
+    """An operator has looked: unknown machines are deleted again without asking."""
+    if Installation.objects.filter(is_sweep_confirmed=False).update(is_sweep_confirmed=True):
+        record(
+            Happening(
+                at=now,
+                actor=actor,
+                action="sweep_confirmed",
+                resource="installation",
+                resource_id=identifier(),
+            )
+        )

@@ -13,6 +13,8 @@ from django.db import transaction
 from django.db.models import F, FloatField
 from django.db.models.functions import Cast
 
+from emulators.facts import KnownPlace, OfferFacts
+from emulators.profile import Floor, GpuTable
 from locations.services import PlaceName, locate_many
 from vms import placement
 from vms.models import Offer, ProviderAccount
@@ -214,3 +216,29 @@ def fetch(provider: base.Provider) -> Sequence[base.Offer] | AccountNote:
         return provider.offers(base.Need())
     except base.ProviderError as error:
         return note_of(error)
+
+
+def facts(*, provider: str, floor: Floor, gpu_rank: int, gpus: GpuTable) -> OfferFacts:
+    """What the console pages may say of a provider's stock: its cheapest fitting price, and its places."""
+    rows = Offer.objects.filter(account__kind=provider)
+    places = rows.values_list(*PLACE).distinct()
+    ladders = sizes().get(provider)
+    if ladders is None:
+        return OfferFacts(None, tuple(KnownPlace(*words) for words in places))
+    size = {
+        "vcpus": base.Sizes.at_least(ladders.vcpus, floor.vcpus),
+        "ram_gb": base.Sizes.at_least(ladders.ram_gb, floor.ram_gb),
+        "disk_gb": base.Sizes.at_least(ladders.disk_gb, floor.disk_gb),
+    }
+    prices = []
+    for offer in rows.filter(
+        max_vcpus__gte=floor.vcpus, max_ram_gb__gte=floor.ram_gb, max_disk_gb__gte=floor.disk_gb
+    ):
+        count = max(floor.gpus, offer.min_gpus)
+        if offer.max_gpus < count or (floor.gpus and gpus.rank_of_model(offer.gpu_model) < gpu_rank):
+            continue
+        bought = {name: value or 0 for name, value in size.items()}
+        if ladders.whole:
+            bought = {"vcpus": offer.max_vcpus, "ram_gb": offer.max_ram_gb, "disk_gb": offer.max_disk_gb}
+        prices.append(exact_price(offer, gpus=count, **bought))
+    return OfferFacts(min(prices, default=None), tuple(KnownPlace(*words) for words in places))

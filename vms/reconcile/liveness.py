@@ -72,7 +72,7 @@ def cost_so_far(attempt: Attempt, until: datetime) -> Decimal:
     """What a machine has cost since it was ordered, USD."""
     since = attempt.answered_at or attempt.sent_at or until
     hours = Decimal(str(max(0.0, ((attempt.gone_at or until) - since).total_seconds()))) / 3600
-    return (hours * attempt.usd_per_hour).quantize(Decimal("0.000001"))
+    return Decimal(hours * attempt.usd_per_hour).quantize(Decimal("0.000001"))
 
 
 def shouted(subject: Subject, outcome: Outcome, now: datetime) -> Outcome:

@@ -62,8 +62,8 @@ def postpone(account: ProviderAccount, now: datetime) -> None:
     )
 
 
-def plan(account: ProviderAccount, snapshot: Snapshot, now: datetime) -> Sweep:
-    """Compares the list with the rows, and says what to delete and whom to ask after."""
+def plan(account: ProviderAccount, snapshot: Snapshot, now: datetime, *, at_once: bool = False) -> Sweep:
+    """Compares the list with the rows, and says what to delete and whom to ask after. `at_once` is an operator's word."""
     ours = {
         m.machine_id: m
         for m in snapshot.by_id.values()
@@ -72,7 +72,7 @@ def plan(account: ProviderAccount, snapshot: Snapshot, now: datetime) -> Sweep:
     with transaction.atomic():
         _record_strays(account, ours, now)
         _doubt_attempts(account, snapshot, now)
-    unwanted = _to_delete(account, ours, now)
+    unwanted = _to_delete(account, ours, now, at_once)
     doubts = list(_gone_from_list(account, snapshot))
     allowed = claims.take_calls(account.pk, len(unwanted) + len(doubts), now)
     unwanted = unwanted[:allowed]
@@ -170,28 +170,30 @@ def _doubt_attempts(account: ProviderAccount, snapshot: Snapshot, now: datetime)
     Attempt.objects.held().filter(account=account, closed_at__isnull=False, sent_at=None).update(gone_at=now)
 
 
-def _to_delete(account: ProviderAccount, ours: Mapping[str, Machine], now: datetime) -> list[str]:
+def _to_delete(
+    account: ProviderAccount, ours: Mapping[str, Machine], now: datetime, at_once: bool
+) -> list[str]:
     """Strays in this list whose time has come, within the budget."""
     present = Stray.objects.filter(account=account, machine_id__in=list(ours), gone_at=None).order_by(
         "first_seen_at"
     )
     waiting = [one for one in present if one.ordered_at is None or now - one.ordered_at >= RESEND]
     superseded = [one.machine_id for one in waiting if one.reason == Stray.Reason.SUPERSEDED]
-    may_clean = installation.row().is_sweep_confirmed
-    unknown = [
-        one.machine_id
-        for one in waiting
-        if one.reason == Stray.Reason.UNKNOWN and may_clean and now - one.first_seen_at >= GRACE
-    ]
+    unknown = [one for one in waiting if one.reason == Stray.Reason.UNKNOWN]
+    if at_once:
+        return superseded + [one.machine_id for one in unknown]
+    if not installation.row().is_sweep_confirmed:
+        return superseded
+    ripe = [one.machine_id for one in unknown if now - one.first_seen_at >= GRACE]
     budget = max(LEAST_BUDGET, len(ours) // 10)
-    if len(unknown) > budget:
+    if len(ripe) > budget:
         log.error(
             "more unknown machines than the budget account=%s found=%s budget=%s",
             account.name,
-            len(unknown),
+            len(ripe),
             budget,
         )
-    return superseded + unknown[:budget]
+    return superseded + ripe[:budget]
 
 
 def _gone_from_list(account: ProviderAccount, snapshot: Snapshot) -> Iterable[str]:

@@ -1,0 +1,54 @@
+"""Compares every account's machines with our rows: what nobody knows, and what costs money without a VM."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from vms import installation
+from vms.models import ProviderAccount, Stray
+from vms.provider_accounts import open_provider
+from vms.providers.base import ProviderError
+from vms.reconcile import claims, orphans
+from vms.reconcile.outcome import Snapshot
+
+
+class Command(BaseCommand):
+    help = (
+        "Lists machines of this installation that no VM wants. With --fix it deletes them at once, also those that wait for "
+        "an operator after the database moved or was restored. Machines of other installations are never touched."
+    )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--fix", action="store_true", help="delete them now")
+
+    def handle(self, *args: Any, fix: bool = False, **options: Any) -> None:
+        found = 0
+        for account in ProviderAccount.objects.order_by("name"):
+            try:
+                provider = open_provider(account)
+                snapshot = Snapshot.of(account.pk, claims.database_now(), provider.list())
+            except (ProviderError, ValueError) as error:
+                self.stderr.write(f"{account.name}: cannot be asked: {error}")
+                continue
+            sweep = orphans.plan(account, snapshot, claims.database_now(), at_once=fix)
+            present = Stray.objects.filter(account=account, gone_at=None, machine_id__in=list(snapshot.by_id))
+            for stray in present.order_by("first_seen_at"):
+                found += 1
+                price = f"${stray.usd_per_hour:.3f}/h" if stray.usd_per_hour is not None else "price unknown"
+                self.stdout.write(
+                    f"{account.name}  {stray.machine_id}  {stray.tag}  {stray.get_reason_display()}  {price}"
+                )
+            if fix:
+                orphans.write(orphans.carry_out(sweep, provider), claims.database_now())
+                self.stdout.write(f"{account.name}: deletion of {len(sweep.ordered)} ordered")
+                if sweep.error:
+                    self.stderr.write(f"{account.name}: {sweep.error}")
+        if fix:
+            installation.confirm_sweeps(actor="command:find_orphans", now=claims.database_now())
+        elif found:
+            self.stdout.write(f"{found} found. Delete them with: manage.py find_orphans --fix")
+        else:
+            self.stdout.write("No orphans.")
