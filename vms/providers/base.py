@@ -215,7 +215,7 @@ class Machine:
 
 
 # installation (8 lower-case letters or digits) + VM (12) + attempt number: fits a vendor's name field, leads back to the row.
-TAG = re.compile(r"^gamer-(?P<installation>[a-z0-9]{8})-(?P<vm>[a-z0-9]{12})-(?P<attempt>[0-9]{1,4})$")
+TAG = re.compile(r"^gamer-(?P<installation>[a-z0-9]{8})-(?P<vm>[a-z0-9]{12})-(?P<attempt>[0-9]{1,4})\Z")
 
 
 def make_tag(installation: str, vm: str, attempt: int) -> str:

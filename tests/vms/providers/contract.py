@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import logging
 import traceback
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from enum import Enum, auto
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import pytest
 
+from tests.vms.providers.harness import (
+    LATE_S,
+    LISTS_WITHOUT,
+    RETRY_AFTER_S,
+    Harness,
+    Trouble,
+    by_tag,
+    listed_in_time,
+)
 from tests.vms.providers.specs import OTHERS, key_pair, pick, spec, tag
 from vms.providers.base import (
     BadCredentials,
@@ -34,67 +41,6 @@ from vms.providers.base import (
     installation_of,
 )
 
-LATE_S = 60
-LISTS_WITHOUT = 2
-RETRY_AFTER_S = 7
-
-
-class Trouble(Enum):
-    """What a harness can make go wrong. Once, unless said otherwise."""
-
-    NO_CAPACITY = auto()  # create
-    QUOTA_EXCEEDED = auto()  # create
-    REJECTED = auto()  # create
-    BAD_CREDENTIALS = auto()  # every verb, until healed
-    UNAVAILABLE = auto()  # every verb, until healed; the vendor says to come back after RETRY_AFTER_S
-    BROKEN = auto()  # every verb, until healed; the vendor answers nonsense
-    LOST_MADE = auto()  # create: no answer, the machine is there
-    LOST_UNMADE = auto()  # create: no answer, no machine
-    LOST_LATE = auto()  # create: no answer, the machine comes LATE_S later
-    HIDDEN = auto()  # the next machine is missing from LISTS_WITHOUT lists
-    INCOMPLETE_LIST = auto()  # list, until healed
-    NEVER_RUNS = auto()  # the next machine
-    NEVER_IP = auto()  # the next machine
-    DELETE_FAILS = auto()  # delete, until healed
-    LOST_DELETE = auto()  # delete: done, but no answer
-    SLOW_DELETE = auto()  # delete: done LATE_S later
-    START_REFUSED = auto()  # start: the capacity is gone
-
-
-class Harness(ABC):
-    """One account at a vendor (or its stand-in), the vendor's own books, and a hand on its clock and its faults."""
-
-    # What the account is opened with; must never be seen anywhere.
-    secret: str
-
-    @abstractmethod
-    def open(self) -> Provider:
-        """A new adapter to the account."""
-
-    @abstractmethod
-    def trouble(self, trouble: Trouble) -> None: ...
-
-    @abstractmethod
-    def heal(self) -> None: ...
-
-    @abstractmethod
-    def advance(self, seconds: float = 1) -> None:
-        """Vendor's time passes; 1 s is enough for a boot, a stop and a delete."""
-
-    @abstractmethod
-    def alive(self) -> list[str]:
-        """The names of all machines the vendor would bill, by its own books."""
-
-    @abstractmethod
-    def plant(self, name: str) -> None:
-        """A machine that somebody else ordered by other means."""
-
-    @abstractmethod
-    def stop_by_itself(self, machine_id: str) -> None: ...
-
-    @abstractmethod
-    def vanish(self, machine_id: str) -> None: ...
-
 
 class Contract:
     """Needs the fixture `harness`."""
@@ -112,15 +58,6 @@ class Contract:
         made = provider.create(spec(offer), tag())
         harness.advance()
         return provider.get(made.machine_id)
-
-
-def by_tag(provider: Provider) -> dict[str, Machine]:
-    return {machine.tag: machine for machine in provider.list() if machine.tag}
-
-
-def listed_in_time(provider: Provider, wanted: str, lists: int) -> Machine:
-    """The machine with that tag, which must come within so many lists."""
-    return next(found[wanted] for _ in range(lists) if wanted in (found := by_tag(provider)))
 
 
 class OffersContract(Contract):
@@ -289,10 +226,14 @@ class CreateContract(Contract):
         assert (machine.state, machine.ip) == (MachineState.RUNNING, "")
 
     def test_from_eight_threads_makes_eight(self, harness: Harness, provider: Provider) -> None:
-        offer = pick(provider.offers(Need()), gpus=0)
+        offers = [each for each in provider.offers(Need()) if each.has_public_ports and each.min_gpus == 0]
         tags = [tag(number) for number in range(8)]
         with ThreadPoolExecutor(8) as pool:
-            made = list(pool.map(lambda each: harness.open().create(spec(offer, vcpus=2), each), tags))
+            made = list(
+                pool.map(
+                    lambda offer, each: harness.open().create(spec(offer, gpus=0), each), cycle(offers), tags
+                )
+            )
         assert len({machine.machine_id for machine in made}) == 8
         assert sorted(by_tag(provider)) == sorted(harness.alive()) == tags
 

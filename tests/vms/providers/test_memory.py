@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from tests.vms.providers import contract
-from tests.vms.providers.contract import LATE_S, LISTS_WITHOUT, RETRY_AFTER_S, Harness, Trouble
+from tests.vms.providers.harness import LATE_S, LISTS_WITHOUT, RETRY_AFTER_S, Harness, Trouble
 from tests.vms.providers.specs import pick, spec, tag
 from vms.providers.base import (
     Machine,
