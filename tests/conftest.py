@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from django.test import override_settings
 from rest_framework.test import APIClient
 
 from tests import world as worlds
 from tests.world import Clock, World, client_of, client_with_key
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quick_hashes() -> Iterator[None]:
+    with override_settings(PASSWORD_HASHERS=["tests.factories.QuickArgon2"]):
+        yield
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import factory
-from django.contrib.auth.hashers import make_password
+from django.contrib.auth.hashers import Argon2PasswordHasher, make_password
 
 from accounts import services
 from accounts.models import ApiKey, Department, Scope, User, handle_for
@@ -14,9 +14,15 @@ from accounts.models import ApiKey, Department, Scope, User, handle_for
 PASSWORD = "correct horse battery"
 
 
+class QuickArgon2(Argon2PasswordHasher):
+    """The same hash without the price that protects it."""
+
+    time_cost, memory_cost, parallelism = 1, 8, 1
+
+
 @cache
 def hashed_password() -> str:
-    """Hashed once per run: a good hash is slow on purpose."""
+    """Hashed once per run, because many people have it."""
     return make_password(PASSWORD)
 
 

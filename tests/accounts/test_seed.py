@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from accounts import services
+from accounts.models import ApiKey, Scope, User
+from tests.factories import DepartmentFactory
+from tests.world import NOON, World
+
+pytestmark = pytest.mark.django_db
+SECRET = "gk_0a1b2c3d_" + "s" * 43
+
+
+@pytest.fixture
+def environment(settings: Any) -> Any:
+    """Sets what the operator said."""
+
+    def change(**values: Any) -> None:
+        settings.ENV = replace(settings.ENV, **values)
+
+    change(is_production=False, admin_password="first password", demo_api_key=SECRET)
+    return change
+
+
+class TestSeed:
+    def test_makes_an_administrator_whom_the_admin_lets_in(self, environment: Any, client: Any) -> None:
+        seeded = services.seed(NOON)
+        page = client.post("/admin/login/", {"username": seeded.admin_email, "password": "first password"})
+        assert page.status_code == 302
+        assert client.get("/admin/").status_code == 200
+
+    def test_makes_a_key_with_every_scope(self, environment: Any) -> None:
+        seeded = services.seed(NOON)
+        key = services.key_of(SECRET, now=NOON)
+        assert key == seeded.demo_key
+        assert set(key.scopes) == set(Scope)
+        assert key.department is None
+
+    def test_is_safe_to_repeat(self, environment: Any, django_assert_max_num_queries: Any) -> None:
+        services.seed(NOON)
+        before = User.objects.get().password
+        with django_assert_max_num_queries(4):
+            services.seed(NOON)
+        assert User.objects.get().password == before
+        assert ApiKey.objects.count() == 1
+
+    def test_follows_the_environment_in_development(self, environment: Any) -> None:
+        services.seed(NOON)
+        environment(admin_password="second password", demo_api_key="what I like")
+        services.seed(NOON)
+        assert User.objects.get().check_password("second password")
+        assert services.key_of("what I like", now=NOON).name == "Demo"
+        assert ApiKey.objects.usable(NOON).count() == 1
+        environment(demo_api_key=SECRET)
+        services.seed(NOON)
+        assert services.key_of(SECRET, now=NOON).name == "Demo"
+
+    def test_makes_no_key_and_changes_no_password_in_production(self, environment: Any) -> None:
+        environment(is_production=True)
+        services.seed(NOON)
+        environment(admin_password="second password")
+        services.seed(NOON)
+        assert User.objects.get().check_password("first password")
+        assert not ApiKey.objects.exists()
+
+    def test_makes_nobody_without_a_password(self, environment: Any) -> None:
+        environment(is_production=True, admin_password="")
+        services.seed(NOON)
+        assert not User.objects.exists()
+
+
+class TestCreateApiKeyCommand:
+    def call(self, *args: str) -> str:
+        out = StringIO()
+        call_command("create_api_key", *args, stdout=out)
+        return out.getvalue().strip()
+
+    def test_prints_the_key(self, world: World) -> None:
+        secret = self.call(
+            "Site",
+            "--maker",
+            "Sam@gamer.test",
+            "--scope",
+            "read",
+            "--scope",
+            "act_as",
+            "--department",
+            "Arcade",
+        )
+        key = services.key_of(secret, now=NOON)
+        assert (key.name, key.scopes, key.department, key.expires_at) == (
+            "Site",
+            ["act_as", "read"],
+            world.arcade,
+            None,
+        )
+
+    def test_bounds_its_life(self, world: World) -> None:
+        secret = self.call("Site", "--maker", "sam@gamer.test", "--scope", "read", "--days", "2")
+        assert ApiKey.objects.get(digest=services.digest_of(secret)).expires_at is not None
+
+    @pytest.mark.parametrize(
+        ("args", "text"),
+        [
+            (("--maker", "nobody@gamer.test", "--scope", "read"), "Nobody has the address"),
+            (("--maker", "sam@gamer.test", "--scope", "read", "--department", "x"), "no department"),
+            (("--maker", "alice@gamer.test", "--scope", "admin"), "Only staff"),
+            (("--maker", "sam@gamer.test", "--scope", "read", "--days", "0"), "In the past"),
+        ],
+    )
+    def test_says_what_is_wrong(self, world: World, args: tuple[str, ...], text: str) -> None:
+        DepartmentFactory()
+        with pytest.raises(CommandError, match=text):
+            self.call("Site", *args)
