@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 from dataclasses import replace
@@ -115,9 +116,7 @@ class FirstBoot:
         self.calls = root / "calls"
         tools = root / "tools"
         tools.mkdir()
-        homes = f'case $2 in root) echo "root:x:0:0::{root}/root:";; user) echo "user:x:1:1::{root}/home/user:";; esac'
         for name, script in {
-            "getent": homes,
             "chown": f'echo chown "$@" >> {self.calls}',
             "systemctl": f'echo systemctl "$@" >> {self.calls}',
         }.items():
@@ -134,7 +133,7 @@ class FirstBoot:
 
     def run(self, cloud_init: dict[str, Any]) -> None:
         for command in cloud_init["runcmd"]:
-            inside = command.replace("/etc/", f"{self.root}/etc/")
+            inside = re.sub(r"(?<=\s)/(?=etc/|root/|home/)", f"{self.root}/", command)
             subprocess.run(["sh", "-c", inside], env=self.environ, check=True)
 
     def mode(self, path: str) -> int:
@@ -163,11 +162,11 @@ class TestFirstBoot:
         cloud_init = cloud_init_of(spec(OFFER))
         boot.write_files(cloud_init)
         (boot.root / "home/user/.ssh").mkdir(parents=True)
-        (boot.root / "home/user/.ssh/authorized_keys").write_text(f"somebody else's\n{key_pair()[1]}\n")
+        (boot.root / "home/user/.ssh/authorized_keys").write_text("somebody else's")
         boot.run(cloud_init)
         root_keys = (boot.root / "root/.ssh/authorized_keys").read_text()
         user_keys = (boot.root / "home/user/.ssh/authorized_keys").read_text()
-        assert root_keys.splitlines() == [key_pair()[1]]
+        assert root_keys.split("\n") == ["", key_pair()[1], ""]
         assert user_keys.splitlines() == ["somebody else's", key_pair()[1]]
         assert (boot.mode("root/.ssh"), boot.mode("root/.ssh/authorized_keys")) == (0o700, 0o600)
         assert f"chown -R user: {boot.root}/home/user/.ssh" in boot.calls.read_text()

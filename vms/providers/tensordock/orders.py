@@ -21,17 +21,22 @@ _CLOUD_INIT_FLAGS = ("package_update", "package_upgrade")
 
 # cloud-init's own ssh module removes /etc/ssh/ssh_host_* after write_files and makes new ones: ours is put back from a copy.
 _INSTALL_HOST_KEY = (
-    f"cp {_KEPT}/ssh_host_ed25519_key {_HOST_KEY} && cp {_KEPT}/ssh_host_ed25519_key.pub {_HOST_KEY}.pub"
-    f" && chmod 600 {_HOST_KEY} && chmod 644 {_HOST_KEY}.pub && rm -r {_KEPT}/ssh_host_ed25519_key"
-)
-# On some hosts `ssh_key` is not installed, and /home/user/.ssh does not exist yet when write_files runs.
-_INSTALL_LOGIN_KEY = (
-    f'for u in root {SSH_USER}; do h=$(getent passwd $u | cut -d: -f6); [ -n "$h" ] || continue; mkdir -p $h/.ssh;'
-    f" grep -qxFf {_KEPT}/authorized_key $h/.ssh/authorized_keys 2>/dev/null"
-    f" || cat {_KEPT}/authorized_key >> $h/.ssh/authorized_keys;"
-    " chown -R $u: $h/.ssh; chmod 700 $h/.ssh; chmod 600 $h/.ssh/authorized_keys; done"
+    f"mv -f {_KEPT}/ssh_host_ed25519_key {_HOST_KEY}",
+    f"mv -f {_KEPT}/ssh_host_ed25519_key.pub {_HOST_KEY}.pub",
 )
 _RESTART_SSH = "systemctl restart ssh || systemctl restart sshd"
+
+
+def _install_login_key(home: str, owner: str) -> tuple[str, ...]:
+    """On some hosts `ssh_key` is not installed, and /home/user/.ssh does not exist yet when write_files runs."""
+    keys = f"{home}/.ssh/authorized_keys"
+    return (
+        f"mkdir -p {home}/.ssh",
+        f"cat {_KEPT}/authorized_key >> {keys}",
+        f"chown -R {owner}: {home}/.ssh",
+        f"chmod 700 {home}/.ssh",
+        f"chmod 600 {keys}",
+    )
 
 
 def attributes_of(spec: MachineSpec, tag: str) -> Row:
@@ -77,7 +82,8 @@ def _external_ssh_port(order: Mapping[str, Any], tag: str) -> int:
 def cloud_init_of(spec: MachineSpec) -> Row:
     """Our host key and login key, then what the spec adds."""
     files = [
-        _file(f"{_KEPT}/authorized_key", _one_line(spec.ssh_public_key) + "\n", "0644"),
+        # Begins with a line break: what it is appended to may end without one.
+        _file(f"{_KEPT}/authorized_key", f"\n{_one_line(spec.ssh_public_key)}\n", "0644"),
         *(
             _file(folder + "/ssh_host_ed25519_key" + suffix, content, permissions)
             for folder in ("/etc/ssh", _KEPT)
@@ -87,7 +93,13 @@ def cloud_init_of(spec: MachineSpec) -> Row:
             )
         ),
     ]
-    ours: Row = {"write_files": files, "runcmd": [_INSTALL_HOST_KEY, _INSTALL_LOGIN_KEY, _RESTART_SSH]}
+    commands = [
+        *_INSTALL_HOST_KEY,
+        *_install_login_key("/root", "root"),
+        *_install_login_key(f"/home/{SSH_USER}", SSH_USER),
+        _RESTART_SSH,
+    ]
+    ours: Row = {"write_files": files, "runcmd": commands}
     extra = dict(spec.cloud_init)
     merged: Row = {}
     for key in _CLOUD_INIT_LISTS:
