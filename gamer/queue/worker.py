@@ -164,13 +164,14 @@ def run(*, stuck_after_s: float) -> int:
     )
     sentinel.start()
     watchdog = Watchdog(stuck_after_s)
-    look_at = time.monotonic() + WATCH_EVERY_S
+    watch_every_s = min(WATCH_EVERY_S, stuck_after_s / 2)
+    look_at = time.monotonic() + watch_every_s
     while not stopping:
         if multiprocessing.connection.wait([sentinel.sentinel], timeout=Conf.GUARD_CYCLE):
             return FALLEN
         if time.monotonic() < look_at:
             continue
-        look_at = time.monotonic() + min(WATCH_EVERY_S, stuck_after_s / 2)
+        look_at = time.monotonic() + watch_every_s
         if reason := _verdict(watchdog, pulse):
             logger.critical("%s; this cluster ends, so that a supervisor can start a sound one", reason)
             sentinel.kill()

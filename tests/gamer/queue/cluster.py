@@ -17,7 +17,7 @@ from django.db import connection
 from gamer.env import ROOT
 from tests.waiting import eventually
 
-SETTINGS = "tests.gamer.queue.worker_settings"
+SETTINGS = "worker_settings"
 
 
 def own_url() -> str:
@@ -26,11 +26,11 @@ def own_url() -> str:
     return f"postgres://{found['USER']}@{quote(str(found['HOST']), safe='')}/{found['NAME']}"
 
 
-def environment(database_url: str | None = None) -> dict[str, str]:
+def environment(database_url: str | None = None, settings: str = SETTINGS) -> dict[str, str]:
     return {
         **os.environ,
         "DATABASE_URL": database_url or own_url(),
-        "DJANGO_SETTINGS_MODULE": SETTINGS,
+        "DJANGO_SETTINGS_MODULE": f"tests.gamer.queue.{settings}",
         "GAMER_PROCESS": "worker",
         "PYTHONUNBUFFERED": "1",
     }
@@ -103,22 +103,23 @@ class WorkerCluster:
 
 @contextmanager
 def running(
-    log: Path, database_url: str | None = None
+    log: Path, database_url: str | None = None, *, settings: str = SETTINGS, until_complete: bool = True
 ) -> Iterator[tuple[WorkerCluster, subprocess.Popen[bytes]]]:
-    """A cluster with all its processes up; none of them survives the context."""
+    """A cluster, with all its processes up unless told otherwise; none of them survives the context."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             COMMAND,
             cwd=ROOT,
-            env=environment(database_url),
+            env=environment(database_url, settings),
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
     cluster = WorkerCluster(process.pid)
     try:
-        eventually(lambda: cluster.is_complete() or process.poll() is not None, timeout_s=20)
-        assert process.poll() is None, log.read_text()
+        if until_complete:
+            eventually(lambda: cluster.is_complete() or process.poll() is not None, timeout_s=20)
+            assert process.poll() is None, log.read_text()
         yield cluster, process
     finally:
         with suppress(ProcessLookupError):

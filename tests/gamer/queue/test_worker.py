@@ -1,47 +1,164 @@
-"""The worker cluster under the faults that freeze or orphan a stock one: real processes, real signals."""
+"""The worker cluster under the faults that freeze or orphan a stock one: real processes, real signals, a real Postgres."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from django_q.models import OrmQ
+from django.db import connection
+from django_q.models import OrmQ, Schedule, Task
 
 from gamer.queue.enqueue import enqueue
+from gamer.queue.worker import FALLEN
 from tests.gamer.queue import cluster as clusters
 from tests.gamer.queue.cluster import is_alive
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
-NOTE = "tests.gamer.queue.tasks.note"
+NOTE, HOLD, DIE, OVERRUN = (f"tests.gamer.queue.tasks.{name}" for name in ("note", "hold", "die", "overrun"))
+ROLES = ("worker", "monitor", "pusher", "sentinel", "main")
 
 
-@pytest.fixture
-def book(tmp_path: Path) -> Path:
-    path = tmp_path / "book"
-    path.touch()
-    return path
+@contextmanager
+def closed_gate(path: Path) -> Iterator[Path]:
+    """Tasks that `hold` at this gate wait until the context ends."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield path
 
 
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    return tmp_path / "log"
+def lines(book: Path) -> list[str]:
+    return book.read_text().splitlines()
+
+
+def is_done() -> bool:
+    return not OrmQ.objects.exists()
+
+
+def let_claims_expire() -> None:
+    """What `retry` seconds would do."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE django_q_ormq SET lock = clock_timestamp() WHERE lock > clock_timestamp()")
 
 
 class TestWork:
     def test_runs_a_task_once_and_acknowledges_it(self, book: Path, log: Path) -> None:
         with clusters.running(log):
             enqueue(NOTE, str(book), "one")
-            eventually(lambda: book.read_text() == "one\n" and not OrmQ.objects.exists())
+            eventually(is_done)
+            assert lines(book) == ["one"]
+
+    def test_keeps_schedules_though_one_of_them_is_bad(self, book: Path, log: Path) -> None:
+        times = {"schedule_type": Schedule.MINUTES, "minutes": 1, "next_run": "2026-01-01T00:00Z"}
+        Schedule.objects.create(name="bad", func=NOTE, args="1, (", **times)
+        Schedule.objects.create(name="good", func=NOTE, args=f"{str(book)!r}, 'on time'", **times)
+        with clusters.running(log):
+            eventually(lambda: lines(book) == ["on time"])
+        assert Schedule.objects.get(name="bad").repeats == 0
+        assert "schedule bad is switched off" in log.read_text()
+
+    def test_survives_a_task_that_overruns_its_time(self, book: Path, log: Path, tmp_path: Path) -> None:
+        with (
+            closed_gate(tmp_path / "gate") as gate,
+            clusters.running(log, settings="hasty_settings") as (cluster, _),
+        ):
+            enqueue(HOLD, str(book), "slow", str(gate))
+            failed = eventually(lambda: Task.objects.filter(success=False).first())
+            assert "Task exceeded maximum timeout value (1 seconds)" in failed.result
+            enqueue(NOTE, str(book), "next")
+            eventually(lambda: "next" in lines(book))
+            eventually(cluster.is_complete)
+
+    def test_survives_a_task_that_cannot_be_interrupted(self, book: Path, log: Path, tmp_path: Path) -> None:
+        with (
+            closed_gate(tmp_path / "gate") as gate,
+            clusters.running(log, settings="hasty_settings") as (cluster, _),
+        ):
+            enqueue(OVERRUN, str(book), str(gate))
+            (stuck,) = eventually(lambda: [int(line.split()[1]) for line in lines(book)])
+            eventually(lambda: not is_alive(stuck), timeout_s=15)
+            eventually(cluster.is_complete)
+            enqueue(NOTE, str(book), "next")
+            eventually(lambda: "next" in lines(book))
+
+
+class TestStop:
+    def test_lets_running_tasks_end_and_takes_no_new_ones(
+        self, book: Path, log: Path, tmp_path: Path
+    ) -> None:
+        with clusters.running(log) as (cluster, process):
+            with closed_gate(tmp_path / "gate") as gate:
+                for name in ("one", "two"):
+                    enqueue(HOLD, str(book), name, str(gate))
+                eventually(lambda: len(lines(book)) == 2)
+                (pusher,) = cluster.pids("pusher")
+                process.send_signal(signal.SIGTERM)
+                eventually(lambda: not is_alive(pusher))
+                enqueue(NOTE, str(book), "late")
+            assert process.wait(15) == 0
+        assert {"one ends", "two ends"} < set(lines(book))
+        assert "late" not in lines(book)
+        assert [row.args()[1] for row in OrmQ.objects.all()] == ["late"]
 
 
 class TestSuddenDeath:
-    @pytest.mark.parametrize("role", ["worker", "monitor", "pusher", "sentinel", "main"])
-    def test_of_any_process_ends_them_all_at_once(self, role: str, log: Path) -> None:
+    @pytest.mark.parametrize("role", ROLES)
+    def test_of_any_process_ends_all_and_loses_no_task(
+        self, role: str, book: Path, log: Path, tmp_path: Path
+    ) -> None:
+        names = [f"task {number}" for number in range(6)]
+        with closed_gate(tmp_path / "gate") as gate:
+            with clusters.running(log) as (cluster, process):
+                for name in names:
+                    enqueue(HOLD, str(book), name, str(gate))
+                eventually(lambda: len(lines(book)) == 2)  # the others are claimed, or wait
+                everyone = cluster.everyone()
+                os.kill(cluster.pids(role)[0], signal.SIGKILL)
+                process.wait(5)
+                eventually(lambda: not any(is_alive(pid) for pid in everyone), timeout_s=5)
+        let_claims_expire()
+        with clusters.running(log):
+            eventually(is_done, timeout_s=15)
+        assert {f"{name} ends" for name in names} <= set(lines(book))
+
+    @pytest.mark.parametrize(
+        "role", ["worker", "monitor"]
+    )  # idle, they hold the locks that freeze a stock cluster
+    def test_of_an_idle_process_freezes_nothing(self, role: str, book: Path, log: Path) -> None:
         with clusters.running(log) as (cluster, process):
             everyone = cluster.everyone()
             os.kill(cluster.pids(role)[0], signal.SIGKILL)
             process.wait(5)
             eventually(lambda: not any(is_alive(pid) for pid in everyone), timeout_s=5)
+
+    def test_by_its_own_task_runs_that_task_again(self, book: Path, log: Path) -> None:
+        enqueue(DIE, str(book))
+        with clusters.running(log, until_complete=False) as (_, process):
+            process.wait(20)
+        assert lines(book) == ["dies"]
+        let_claims_expire()
+        with clusters.running(log, until_complete=False) as (_, process):
+            process.wait(20)
+        assert lines(book) == ["dies", "dies"]
+
+
+class TestHang:
+    """What the death of a process cannot show: one that lives and does nothing."""
+
+    @pytest.mark.parametrize(
+        ("role", "reason"),
+        [("pusher", "idle workers do not take it"), ("sentinel", "the sentinel has been silent")],
+    )
+    def test_is_noticed_and_ends_the_cluster(self, role: str, reason: str, book: Path, log: Path) -> None:
+        with clusters.running(log, settings="watchful_settings") as (cluster, process):
+            everyone = cluster.everyone()
+            os.kill(cluster.pids(role)[0], signal.SIGSTOP)
+            enqueue(NOTE, str(book), "stuck")
+            assert process.wait(20) == FALLEN
+            eventually(lambda: not any(is_alive(pid) for pid in everyone), timeout_s=5)
+        assert reason in log.read_text()

@@ -1,0 +1,5 @@
+"""As `worker_settings`, with a watchdog that a test can wait for."""
+
+from tests.gamer.queue.worker_settings import *  # noqa: F403
+
+QUEUE_STUCK_AFTER_S = 2
