@@ -146,6 +146,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.handle
 
+    def clean(self) -> None:
+        super().clean()
+        self.email = (self.email or "").strip().lower() or None
+
     @property
     def role(self) -> str:
         return "staff" if self.is_staff else "player"

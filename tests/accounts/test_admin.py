@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from accounts import logins, services
+from accounts.models import ApiKey, Department, Scope, User
+from events.models import Event
+from gamer.errors import NotAuthenticated
+from tests.bad_inputs import ODD_TEXTS
+from tests.factories import ApiKeyFactory, UserFactory
+from tests.world import NOON, PASSWORD, World
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def sam(world: World) -> Client:
+    client = Client()
+    client.force_login(world.sam)
+    return client
+
+
+@pytest.fixture
+def helper(world: World) -> Client:
+    """Staff who may edit people and keys but is no administrator."""
+    user = UserFactory(handle="helper", is_staff=True)
+    names = ("view_user", "change_user", "view_apikey")
+    user.user_permissions.set(Permission.objects.filter(codename__in=names))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def user_form(user: User, **changes: Any) -> dict[str, Any]:
+    """What the page of a user posts."""
+    form = {
+        "handle": user.handle,
+        "email": user.email or "",
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "department": user.department_id or "",
+        "is_active": "on",
+        **({"is_staff": "on"} if user.is_staff else {}),
+    }
+    return {name: value for name, value in {**form, **changes}.items() if value is not None}
+
+
+class TestLogin:
+    @pytest.mark.parametrize("name", ["sam@gamer.test", "Sam@Gamer.test"])
+    def test_lets_staff_in_by_address(self, world: World, client: Client, name: str) -> None:
+        assert client.post("/admin/login/", {"username": name, "password": PASSWORD}).status_code == 302
+        assert client.get("/admin/").status_code == 200
+
+    def test_keeps_players_out(self, world: World, client: Client) -> None:
+        page = client.post("/admin/login/", {"username": "alice@gamer.test", "password": PASSWORD})
+        assert page.status_code == 200
+        assert client.get("/admin/").status_code == 302
+
+
+class TestLists:
+    @pytest.mark.parametrize(
+        "name", ["accounts/user", "accounts/department", "accounts/apikey", "auth/group", "events/event"]
+    )
+    def test_open(self, sam: Client, name: str) -> None:
+        assert sam.get(f"/admin/{name}/").status_code == 200
+        assert sam.get(f"/admin/{name}/", {"q": "nothing"}).status_code == 200
+
+    @pytest.mark.parametrize("name", ["q", "o", "department__id__exact"])
+    def test_answer_every_odd_parameter(self, sam: Client, name: str) -> None:
+        for odd in ODD_TEXTS:
+            assert sam.get("/admin/accounts/user/", {name: odd[:500]}).status_code < 500, odd
+
+    def test_search_people_by_the_beginning_of_a_name(self, world: World, sam: Client) -> None:
+        page = sam.get("/admin/accounts/user/", {"q": "ali"}).content.decode()
+        assert "alice@gamer.test" in page
+        assert "bob@gamer.test" not in page
+
+    def test_cost_the_same_for_many_rows(self, sam: Client, django_assert_max_num_queries: Any) -> None:
+        for _ in range(20):
+            ApiKeyFactory()
+        for name in ("user", "apikey"):
+            with django_assert_max_num_queries(8):
+                sam.get(f"/admin/accounts/{name}/")
+
+
+class TestUsers:
+    def test_are_made_with_a_password(self, sam: Client) -> None:
+        sam.post(
+            "/admin/accounts/user/add/",
+            {
+                "handle": "kim",
+                "email": "Kim@gamer.test",
+                "usable_password": "true",
+                "password1": "a long password",
+                "password2": "a long password",
+            },
+        )
+        kim = User.objects.get(handle="kim")
+        assert kim.check_password("a long password")
+        assert kim.email == "kim@gamer.test"
+
+    def test_are_refused_in_words_when_the_name_is_taken(self, world: World, sam: Client) -> None:
+        page = sam.post(
+            f"/admin/accounts/user/{world.bob.pk}/change/", user_form(world.bob, handle="alice@gamer.test")
+        )
+        assert page.status_code == 200
+        assert User.objects.get(pk=world.bob.pk).handle == "bob@gamer.test"
+
+    def test_lose_their_logins_for_good_when_suspended(self, world: World, sam: Client) -> None:
+        path = f"/admin/accounts/user/{world.alice.pk}/change/"
+        pair = logins.begin(user=world.alice, now=timezone.now())
+        assert sam.post(path, user_form(world.alice, is_active=None)).status_code == 302
+        assert not User.objects.get(pk=world.alice.pk).is_active
+        assert sam.post(path, user_form(world.alice)).status_code == 302
+        assert User.objects.get(pk=world.alice.pk).is_active
+        with pytest.raises(NotAuthenticated):
+            logins.person_of(pair.access, timezone.now())
+
+    def test_are_logged_out_by_an_action(self, world: World, sam: Client) -> None:
+        pair = logins.begin(user=world.alice, now=timezone.now())
+        sam.post("/admin/accounts/user/", {"action": "end_logins", "_selected_action": [world.alice.pk]})
+        with pytest.raises(NotAuthenticated):
+            logins.person_of(pair.access, timezone.now())
+
+    def test_are_never_deleted(self, world: World, sam: Client) -> None:
+        assert sam.post(f"/admin/accounts/user/{world.bob.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+class TestHelpers:
+    """Staff without all powers get no more by editing people."""
+
+    def test_give_nobody_powers(self, world: World, helper: Client) -> None:
+        path = f"/admin/accounts/user/{world.alice.pk}/change/"
+        assert (
+            helper.post(
+                path, user_form(world.alice, is_staff="on", is_superuser="on", first_name="A")
+            ).status_code
+            == 302
+        )
+        alice = User.objects.get(pk=world.alice.pk)
+        assert (alice.first_name, alice.is_staff, alice.is_superuser) == ("A", False, False)
+
+    def test_do_not_touch_administrators(self, world: World, helper: Client) -> None:
+        path = f"/admin/accounts/user/{world.sam.pk}"
+        assert (
+            helper.post(f"{path}/change/", user_form(world.sam, email="mine@gamer.test")).status_code == 403
+        )
+        passwords = {"password1": "a long password", "password2": "a long password"}
+        assert helper.post(f"{path}/password/", passwords).status_code == 403
+        helper.post("/admin/accounts/user/", {"action": "end_logins", "_selected_action": [world.sam.pk]})
+        sam = User.objects.get(pk=world.sam.pk)
+        assert (sam.email, sam.check_password(PASSWORD), sam.token_epoch) == ("sam@gamer.test", True, 0)
+
+    def test_make_no_keys(self, helper: Client) -> None:
+        assert helper.get("/admin/accounts/apikey/add/").status_code == 403
+
+
+class TestKeys:
+    def add(self, client: Client, **changes: Any) -> Any:
+        form = {
+            "name": "Site",
+            "scopes": ["read", "launch"],
+            "expires_at_0": "",
+            "expires_at_1": "",
+            **changes,
+        }
+        return client.post("/admin/accounts/apikey/add/", form)
+
+    def test_are_shown_once_in_the_page_itself(self, world: World, sam: Client) -> None:
+        page = self.add(sam, department=world.arcade.pk)
+        secret = re.findall(r"gk_[0-9a-f]{8}_[\w-]{43}", page.content.decode())[0]
+        key = services.key_of(secret, now=NOON)
+        assert (key.name, key.scopes, key.department, key.maker) == (
+            "Site",
+            ["launch", "read"],
+            world.arcade,
+            world.sam,
+        )
+        assert page.headers["Cache-Control"].startswith("no-store")
+        assert secret not in str(page.cookies)
+        for path in ("", f"{key.pk}/change/", f"{key.pk}/history/"):
+            again = sam.get(f"/admin/accounts/apikey/{path}").content.decode()
+            assert key.prefix in again
+            assert secret.rpartition("_")[2] not in again
+            assert key.digest not in again
+        assert Event.objects.get().actor == "user:sam@gamer.test"
+
+    def test_are_refused_in_words(self, sam: Client) -> None:
+        for changes, text in (
+            ({"scopes": []}, "This field is required"),
+            ({"expires_at_0": "2020-01-01", "expires_at_1": "00:00"}, "This is in the past"),
+        ):
+            page = self.add(sam, **changes)
+            assert page.status_code == 200
+            assert text in page.content.decode()
+        assert not ApiKey.objects.filter(name="Site").exists()
+
+    def test_change_their_name_and_expiry_only(self, world: World, sam: Client) -> None:
+        before = ApiKey.objects.get(pk=world.reader_key.pk)
+        path = f"/admin/accounts/apikey/{before.pk}/change/"
+        form = {
+            "name": "New",
+            "scopes": ["admin"],
+            "digest": "0",
+            "expires_at_0": "2099-01-01",
+            "expires_at_1": "00:00",
+        }
+        assert sam.post(path, form).status_code == 302
+        after = ApiKey.objects.get(pk=before.pk)
+        assert (after.name, after.scopes, after.digest) == ("New", [Scope.READ], before.digest)
+        assert after.expires_at is not None
+
+    def test_are_revoked_by_an_action_and_never_deleted(
+        self, world: World, sam: Client, as_reader: APIClient
+    ) -> None:
+        key = world.reader_key
+        sam.post("/admin/accounts/apikey/", {"action": "revoke", "_selected_action": [key.pk]})
+        assert as_reader.get("/health?full=1").status_code == 401
+        assert sam.post(f"/admin/accounts/apikey/{key.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+class TestDepartments:
+    def test_are_made(self, sam: Client) -> None:
+        sam.post("/admin/accounts/department/add/", {"name": "New"})
+        assert Department.objects.filter(name="New").exists()
