@@ -1,7 +1,6 @@
 from datetime import UTC, datetime
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.urls import reverse
 
 from locations import services
@@ -11,8 +10,8 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def sam(client, db):
-    client.force_login(get_user_model().objects.create_superuser("sam@example.org", "correct horse battery"))
+def sam(client, world):
+    client.force_login(world.sam)
     return client
 
 

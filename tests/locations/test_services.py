@@ -1,5 +1,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from django.db import connection
@@ -11,8 +12,10 @@ from locations.geocoding.base import Matched
 from locations.geocoding.nominatim import NominatimGeocoder
 from locations.models import GeocodedPlace, GeocoderTurn, Region
 from locations.services import PlaceName, RegionSeed
+from tests.at_once import at_once
+from tests.waiting import eventually
 
-from .processes import another_transaction, at_once, closing, wait_until, waiting_for_locks
+from .processes import another_transaction, waiting_for_locks
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
@@ -213,7 +216,8 @@ class TestTwoProcesses:
     def test_share_one_turn_a_second(self):
         for second in range(5):
             now = NOW + second * SECOND
-            assert sum(at_once(lambda _, now=now: GeocoderTurn.take(now), 6)) == 1
+            calls = [partial(GeocoderTurn.take, now)] * 6
+            assert sorted(at_once(*calls)) == [False] * 5 + [True]
 
     def test_pass_over_a_place_that_another_is_claiming(self, missing, nominatim, geocoder):
         with another_transaction() as other:
@@ -238,14 +242,13 @@ class TestTwoProcesses:
         services.prepare_gazetteer()
         with another_transaction() as other:
             other.run(lambda: services.locate_many(places=[m], now=NOW))
-            with ThreadPoolExecutor(2) as pool:
+            with ThreadPoolExecutor(1) as pool:
                 orders = [[a, m, z], [z, m, a]]
-                running = [
-                    pool.submit(closing, services.locate_many, places=order, now=NOW) for order in orders
-                ]
-                wait_until(lambda: waiting_for_locks() == 2)
+                calls = [partial(services.locate_many, places=order, now=NOW) for order in orders]
+                running = pool.submit(at_once, *calls)
+                eventually(lambda: waiting_for_locks() == 2)
                 other.end()
-                assert [len(future.result(30)) for future in running] == [3, 3]
+                assert [len(found) for found in running.result(30)] == [3, 3]
         assert GeocodedPlace.objects.count() == 3
 
 

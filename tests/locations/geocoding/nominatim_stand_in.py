@@ -24,13 +24,13 @@ CHUBBUCK = [
 
 
 class NominatimStandIn:
-    """`status`, `body`, `headers` are what it answers; with `is_silent` it never does."""
+    """`status`, `body`, `headers` are what it answers, after `delay_s`."""
 
     def __init__(self) -> None:
         self.status = 200
         self.body: object = CHUBBUCK
         self.headers: dict[str, str] = {}
-        self.is_silent = False
+        self.delay_s = 0.0
         self.asked: list[dict[str, str]] = []
         self.agents: list[str] = []
         self._ends = threading.Event()
@@ -53,8 +53,7 @@ class NominatimStandIn:
             {name: values[0] for name, values in parse_qs(parts.query).items()} | {"path": parts.path}
         )
         self.agents.append(request.headers["User-Agent"])
-        if self.is_silent:
-            self._ends.wait(30)
+        if self._ends.wait(self.delay_s):
             return
         body = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
         request.send_response(self.status)

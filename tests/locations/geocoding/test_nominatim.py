@@ -70,10 +70,16 @@ class TestFind:
         assert refused.value.retry_after == 120
 
     def test_gives_up_after_the_timeout(self, nominatim, geocoder):
-        nominatim.is_silent = True
+        nominatim.delay_s = 30
         with pytest.raises(GeocoderUnavailable, match="timed out"):
             geocoder.find(*CHUBBUCK)
         assert len(nominatim.asked) == 1
+
+    def test_waits_as_long_as_it_is_told(self, nominatim):
+        """Longer than geopy's own second."""
+        nominatim.delay_s = 1.1
+        with NominatimGeocoder(user_agent="gamer-tests/1", url=nominatim.url, timeout_s=10) as geocoder:
+            assert geocoder.find(*CHUBBUCK).matched == Matched.CITY
 
     @pytest.mark.parametrize(
         "body",
