@@ -172,6 +172,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "ENUM_NAME_OVERRIDES": {
+        "StatusOfVm": "vms.api.serializers.machines.STATUSES",
+        "StatusOfSession": "vms.models.GameSession.Status",
+    },
     "PREPROCESSING_HOOKS": ["gamer.web.schema.strip_slashes"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -179,7 +183,12 @@ SPECTACULAR_SETTINGS = {
     ],
 }
 # What /health?full=1 looks at, bottom up; an app above adds its own checks here.
-HEALTH_CHECKS = ["gamer.web.health.database", "gamer.web.health.queue", "gamer.web.health.scheduler"]
+HEALTH_CHECKS = [
+    "gamer.web.health.database",
+    "gamer.web.health.queue",
+    "gamer.web.health.scheduler",
+    "locations.health.geocoder",
+]
 
 # Measured in facts/queue-and-postgres.md 2.8; retry > timeout * (1 + (queue_limit + bulk) / workers).
 Q_CLUSTER: dict[str, Any] = {

@@ -6,10 +6,9 @@ from io import BytesIO
 from typing import Any
 
 import pytest
-from django.core.handlers.asgi import ASGIHandler
 from rest_framework.test import APIClient
 
-from gamer.web.asgi import BodyLimit
+from gamer.asgi import application
 from tests.bad_inputs import assert_error
 
 pytestmark = pytest.mark.django_db
@@ -74,7 +73,7 @@ class TestNul:
 
 
 class TestAsgi:
-    """Django's own handler behind the limit, fed by hand as a server does."""
+    """What uvicorn serves, fed by hand as it does."""
 
     def send(self, *chunks: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) -> tuple[int, Any]:
         sent: list[Any] = []
@@ -98,7 +97,7 @@ class TestAsgi:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        asyncio.run(BodyLimit(ASGIHandler(), LIMIT)(scope, receive, send))
+        asyncio.run(application(scope, receive, send))
         self.unread = len(messages)
         body = b"".join(message.get("body", b"") for message in sent[1:])
         return sent[0]["status"], json.loads(body)
