@@ -267,7 +267,7 @@ class Provider(ABC):
     def list(self) -> Sequence[Machine]:
         """All machines of the account, other installations' included, in one call where the vendor allows. Safe to repeat.
 
-        An incomplete answer must raise, never be returned: absence is evidence. Raises Unavailable, BadCredentials.
+        A part must raise: absence is evidence. A row may lack what `get` tells (ip, port, price). Raises Unavailable, BadCredentials.
         """
 
     @abstractmethod
