@@ -24,6 +24,8 @@ EARTH_RADIUS_KM = 6371.0088
 _LEAST_RATIO = 0.9944
 _MOST_RATIO = 1.0045
 _ROUNDING_KM = 1e-3
+_MM_PER_KM = 1_000_000
+_BEYOND_ANY_KM = 100_000.0
 
 
 def distance_km(a: Coordinates, b: Coordinates) -> float:
@@ -75,15 +77,27 @@ def ranking(
 ) -> Indices:
     """All indices, nearest first, unknown positions last; shape (n,).
 
-    The first `exact` are in geodesic order, the rest in great-circle order. Equal distances keep their order of input.
+    The first `exact` are in geodesic order, the rest in great-circle order to the millimetre. Equal distances keep their
+    order of input.
     """
     rough = distances_km(latitude, longitude, latitudes, longitudes)
-    order = np.argsort(rough, kind="stable")
+    order = _order(rough)
     head = _closest(rough, latitude, longitude, latitudes, longitudes, exact)
     if head == order[: len(head)].tolist():
         return order
     rest = order[~np.isin(order, head)]
     return np.concatenate([np.asarray(head, dtype=np.intp), rest])
+
+
+def _order(distances: Floats) -> Indices:
+    """A stable argsort to the millimetre, NaN last. Sorting numbers that carry their index is several times faster than
+    sorting an index."""
+    bits = len(distances).bit_length()
+    packed = np.where(np.isnan(distances), _BEYOND_ANY_KM, distances) * _MM_PER_KM
+    numbers = (packed.astype(np.int64) << bits) | np.arange(len(distances))
+    numbers.sort()
+    numbers &= (1 << bits) - 1
+    return numbers.astype(np.intp, copy=False)
 
 
 def _closest(

@@ -142,9 +142,9 @@ def _arrays() -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
 
 
 def _vectors(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Unit vectors, shape (n, 3): the nearest place is the largest dot product."""
+    """Unit vectors, shape (3, n): the nearest place is the largest dot product."""
     lat, lon = np.radians(latitude), np.radians(longitude)
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
 
 
 def _blob(texts: Sequence[bytes]) -> Blob:
@@ -198,8 +198,8 @@ def _middles(group: NDArray[np.uint16], arrays: dict[str, NDArray[Any]]) -> dict
     middles = {}
     for members in np.split(order, cuts):
         largest = members[:_MIDDLE_AMONG]
-        vectors = arrays["vector"][largest]
-        angles = np.arccos(np.clip(vectors @ vectors.T, -1.0, 1.0))
+        vectors = arrays["vector"][:, largest]
+        angles = np.arccos(np.clip(vectors.T @ vectors, -1.0, 1.0))
         weights = np.maximum(arrays["population"][largest], 1)
         middles[int(group[largest[0]])] = int(largest[np.argmin(angles @ weights)])
     return middles

@@ -124,7 +124,7 @@ class Gazetteer:
             return None
         lat, lon = math.radians(latitude), math.radians(longitude)
         here = np.array([math.cos(lat) * math.cos(lon), math.cos(lat) * math.sin(lon), math.sin(lat)])
-        cosines = self._vector @ here
+        cosines = np.einsum("ij,i->j", self._vector, here)  # unlike @, starts no threads of a BLAS library
         near = int(np.argmax(cosines >= math.cos(_NEAR_KM / _EARTH_RADIUS_KM)))
         is_near = cosines[near] >= math.cos(_NEAR_KM / _EARTH_RADIUS_KM)
         return self.place(near if is_near else int(np.argmax(cosines)))
