@@ -23,26 +23,28 @@ Bools = npt.NDArray[np.bool_]
 
 # Great-circle ranking may be off by half a percent: so many of the best are put in order again by the geodesic.
 RECHECKED = 32
+# So many reasons are named where a provider cannot host.
+NAMED = 3
 
 
 class Why(IntEnum):
-    """The first question an offer failed; 0 for none."""
+    """The first question an offer failed, in the order they are asked: a higher number came closer. 0 for none."""
 
     FITS = 0
     NOT_ASKED = 1
     PROVIDER_OFF = 2
-    PAUSED = 3
-    GPU_MISSING = 4
-    GPU_TOO_WEAK = 5
-    CPU = 6
-    RAM = 7
-    DISK = 8
-    NO_LEGAL_SIZE = 9
-    PORTS = 10
-    PRICE = 11
-    REGION = 12
-    COOLING = 13
-    TRIED = 14
+    GPU_MISSING = 3
+    GPU_TOO_WEAK = 4
+    CPU = 5
+    RAM = 6
+    DISK = 7
+    NO_LEGAL_SIZE = 8
+    PORTS = 9
+    PRICE = 10
+    REGION = 11
+    PAUSED = 12
+    TRIED = 13
+    COOLING = 14
     ACCOUNT_FULL = 15
 
 
@@ -166,14 +168,13 @@ class Ranking:
         return TEXTS[why]
 
     def reasons_by_kind(self) -> dict[str, str]:
-        """One line per provider kind that cannot host: its most common reason."""
+        """One line per provider kind that cannot host: its reasons, those that came closest first, with their offers."""
         lines: dict[str, str] = {}
         for index, kind in enumerate(self.stock.kinds):
-            mine = self.why[self.stock.kind == index]
-            if len(mine) == 0 or (mine == Why.FITS).any():
-                continue
-            commonest = Why(int(np.bincount(mine).argmax()))
-            lines[kind] = f"{TEXTS[commonest]} ({len(mine)} offers)" if len(mine) > 1 else TEXTS[commonest]
+            counts = np.bincount(self.why[self.stock.kind == index], minlength=len(Why))
+            if counts[Why.FITS] == 0 and counts.any():
+                reasons = [(Why(int(why)), int(counts[why])) for why in np.flatnonzero(counts)[::-1][:NAMED]]
+                lines[kind] = "; ".join(f"{count} × {TEXTS[why]}" for why, count in reasons)
         return lines
 
 

@@ -7,19 +7,22 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from queue import Empty, SimpleQueue
 
+from emulators.services import profile_for
 from gamer.crash import crash_point
+from gamer.errors import NotFound
 from vms.models import Attempt, ProviderAccount, SetupStep
 from vms.provider_accounts import open_provider as open_account
 from vms.providers.base import Provider
 from vms.reconcile import claims, liveness, loading
 from vms.reconcile.apply import written
 from vms.reconcile.outcome import Outcome, Subject
-from vms.reconcile.steps import CREATE, SETUP, Step, decide
+from vms.reconcile.steps import CREATE, PLAY, SETUP, Step, decide
 from vms.setup import StepReport
 
 log = logging.getLogger(__name__)
@@ -118,6 +121,7 @@ class Actor:
         claims.rest(rests)
         _write_intents(acts, now)
         _listen_to_setup(acts, reports)
+        _name_emulators(acts)
         yield from acts
 
 
@@ -149,6 +153,19 @@ def _listen_to_setup(acts: Sequence[Act], reports: Reports) -> None:
     for pk, subject in mine.items():
         subject.contacted = pk in known
         subject.report = partial(_put, reports, pk)
+
+
+def _name_emulators(acts: Sequence[Act]) -> None:
+    """What the recipe needs to know of the console, asked once per game."""
+    known: dict[tuple[str, str], str] = {}
+    for subject in (act.subject for act in acts if act.step is PLAY):
+        game = subject.sessions[-1].game_id
+        if (subject.vm.console_id, game) not in known:
+            with suppress(NotFound):  # its console is no longer configured; the machine goes on as it is
+                known[subject.vm.console_id, game] = profile_for(
+                    console=subject.vm.console_id, game_id=game
+                ).emulator
+        subject.emulator = known.get((subject.vm.console_id, game), "")
 
 
 def _put(reports: Reports, attempt_id: int, report: StepReport) -> None:

@@ -55,7 +55,12 @@ class Chooser:
         vm = subject.vm
         past = list(Attempt.objects.filter(vm=vm, round=vm.round).order_by("number"))
         if len(past) >= MAX_ATTEMPTS:
-            return apply(subject, token, _given_up(past, f"{len(past)} offers failed"), self.now)
+            return apply(
+                subject,
+                token,
+                _given_up(past, f"{len(past)} orders failed. The last: {past[-1].error_text}"),
+                self.now,
+            )
         try:
             ranking, shelf = self._rank(vm, past)
         except NotFound:
@@ -168,6 +173,8 @@ class Chooser:
         """No offer fits now: wait while that may pass, else fail with what everybody said."""
         reasons = "; ".join(f"{kind}: {text}" for kind, text in ranking.reasons_by_kind().items())
         text = f"No provider can host this console. {reasons}".strip()
+        if past:
+            text = f"{text}. The last order: {past[-1].error_class}: {past[-1].error_text}"
         may_pass = self._full or not shelf.is_fresh or any((ranking.why == why).any() for why in PASSING)
         if may_pass:
             return Wait(seconds=WAIT_S, vm={"error_text": text[:1000]} if text != vm.error_text else {})

@@ -42,6 +42,7 @@ class Subject:
     snapshot: Snapshot | None = None
     may_send: bool = False
     contacted: bool = False  # setup got in before, on this attempt
+    emulator: str = ""  # of the game to launch
     report: Callable[[StepReport], None] = lambda _: None
 
     @property

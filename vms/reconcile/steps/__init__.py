@@ -74,7 +74,9 @@ def decide(
         case Phase.READY:
             if vm.desired == Desired.STOPPED:
                 return HALT
-            return PLAY if any(play.is_wanted(session) for session in sessions) else READY
+            # A machine that did not take a game is looked at before it is asked again: it may be gone.
+            may_ask = vm.action_sent_at is None
+            return PLAY if may_ask and any(play.is_wanted(session) for session in sessions) else READY
         case Phase.STOPPING:
             return STOP_WAIT if sent else STOP
         case Phase.STOPPED:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from emulators.recipes import recipe_for
 from gamer.crash import crash_point
 from vms import setup
 from vms.models import GameSession
@@ -12,7 +13,7 @@ from vms.providers.base import Provider
 from vms.reconcile.outcome import Outcome, SessionChange, Subject, Wait
 from vms.reconcile.steps.setup import target_of
 
-RETRY_S = 3
+RETRY_S = 1
 GIVE_UP_S = 300
 Status = GameSession.Status
 
@@ -47,9 +48,11 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
             for one in subject.sessions
             if is_wanted(one) and (now - one.queued_at).total_seconds() > GIVE_UP_S
         ]
-        return Wait(seconds=RETRY_S, sessions=[*changes, *_failed(overdue, str(error))])
+        return Wait(
+            seconds=RETRY_S, sessions=[*changes, *_failed(overdue, str(error))], vm={"action_sent_at": now}
+        )
     crash_point("play.after_call")
-    return Wait(seconds=1, sessions=changes, vm={"last_activity": now})
+    return Wait(seconds=1, sessions=changes, vm={"last_activity": now, "action_sent_at": None})
 
 
 def _end(subject: Subject, provider: Provider, session: GameSession) -> SessionChange:
@@ -61,11 +64,14 @@ def _end(subject: Subject, provider: Provider, session: GameSession) -> SessionC
 def _launch(subject: Subject, provider: Provider, session: GameSession) -> list[SessionChange]:
     """The launch's own change, and the end of the game it replaced."""
     if provider.has_shell:
+        recipe = recipe_for(console=subject.vm.console_id, game_id=session.game_id, emulator=subject.emulator)
         wanted = setup.SessionOrder(
             session_id=str(session.pk),
             game_id=session.game_id,
             console=subject.vm.console_id,
             save_id=session.save_id,
+            argv=recipe.argv,
+            env=recipe.env,
         )
         state = setup.launch_game(target_of(subject.vm), wanted)
         if state.state in ("failed", "ended"):

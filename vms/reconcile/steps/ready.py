@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from vms.lifecycle import Desired, Phase
 from vms.providers.base import MachineState, Provider
 from vms.reconcile.outcome import Advance, Fail, Note, Outcome, Subject, Wait, is_proven_absent
+from vms.reconcile.steps import play
 
 LOOK_S = 30
 MISSING_LOOK_S = 10
+WAITED_FOR_S = 3
 
 
 def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     vm = subject.vm
+    is_waited_for = any(play.is_wanted(session) for session in subject.sessions)
+    pause = WAITED_FOR_S if is_waited_for else LOOK_S
+    # Looked: the game may be asked for again.
+    again: dict[str, Any] = {"action_sent_at": None} if vm.action_sent_at is not None else {}
     if subject.snapshot is None or subject.snapshot.taken_at <= vm.phase_since:
-        return Wait(seconds=LOOK_S)
+        return Wait(seconds=pause, vm=again)
     machine = subject.machine
     if machine is None:
         since, looks = vm.missing_since or now, vm.missing_looks + 1
         if is_proven_absent(since, looks, now):
             return Fail(error="machine_lost", text="The machine vanished at the provider.")
-        return Wait(seconds=MISSING_LOOK_S, vm={"missing_since": since, "missing_looks": looks})
+        return Wait(seconds=MISSING_LOOK_S, vm={**again, "missing_since": since, "missing_looks": looks})
     if machine.state is MachineState.STOPPED:
         # The machine's own clock, or the provider (no balance, a reclaimed GPU): we accept it rather than fight it.
         return Advance(
@@ -30,5 +37,5 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
             notes=(Note("power_off", {"reason": "the machine stopped by itself"}),),
         )
     if vm.missing_looks:
-        return Wait(seconds=LOOK_S, vm={"missing_since": None, "missing_looks": 0})
-    return Wait(seconds=LOOK_S)
+        again |= {"missing_since": None, "missing_looks": 0}
+    return Wait(seconds=pause, vm=again)
