@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 from django.db import connection
 from django_q.models import OrmQ, Schedule, Task
 
+from gamer.env import ROOT
 from gamer.queue.enqueue import enqueue
 from gamer.queue.worker import FALLEN
 from tests.gamer.queue import cluster as clusters
@@ -145,6 +149,42 @@ class TestSuddenDeath:
         with clusters.running(log, until_complete=False) as (_, process):
             process.wait(20)
         assert lines(book) == ["dies", "dies"]
+
+
+class TestUnderASupervisor:
+    def test_a_cluster_that_fell_is_back_and_works(self, book: Path, log: Path) -> None:
+        command = f"exec {shlex.join(clusters.COMMAND)}"
+        argv = [sys.executable, "-m", "tests.gamer.dev.supervised", "worker", command]
+        with log.open("wb") as output:
+            supervisor = subprocess.Popen(
+                argv, cwd=ROOT, env=clusters.environment(), stdout=output, stderr=output
+            )
+        try:
+            first = eventually(lambda: working(supervisor.pid), timeout_s=20)
+            os.kill(first.pids("worker")[0], signal.SIGKILL)
+            second = eventually(lambda: working(supervisor.pid, other_than=first), timeout_s=20)
+            enqueue(NOTE, str(book), "after")
+            eventually(is_done)
+        finally:
+            supervisor.terminate()
+            supervisor.wait(20)
+        assert lines(book) == ["after"]
+        assert not is_alive(second.main)
+
+
+def working(
+    supervisor: int, other_than: clusters.WorkerCluster | None = None
+) -> clusters.WorkerCluster | None:
+    """The complete cluster that a supervisor runs, if it does."""
+    for seen in clusters.below(supervisor):
+        cluster = clusters.WorkerCluster(seen.pid)
+        if (
+            seen.parent == supervisor
+            and cluster.is_complete()
+            and (not other_than or other_than.main != seen.pid)
+        ):
+            return cluster
+    return None
 
 
 class TestHang:
