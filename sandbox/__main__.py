@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -98,7 +99,20 @@ def main(argv: list[str] | None = None) -> None:
         state_dir = arguments.state_dir or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="sandbox-", ignore_cleanup_errors=True))
         )
+        stack.enter_context(_only_one_in(state_dir))
         asyncio.run(_serve(arguments, state_dir, listening, facts))
+
+
+@contextlib.contextmanager
+def _only_one_in(state_dir: Path) -> Iterator[None]:
+    """Guests of another sandbox in the same folder would lose their disks."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with (state_dir / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            sys.exit(f"another sandbox runs in {state_dir}")
+        yield
 
 
 async def _serve(

@@ -69,8 +69,12 @@ async def settings(request: Request) -> Response:
         if isinstance(balance_usd, int | float):
             cloud.account.set_balance(float(balance_usd))
             cloud.clock.run_due()
-    spending = {"balance_usd": cloud.account.balance_usd, "usd_per_hour": cloud.account.usd_per_hour}
-    return JSONResponse({**cloud.settings.as_json(), **spending})
+    seen = {
+        "balance_usd": cloud.account.balance_usd,
+        "usd_per_hour": cloud.account.usd_per_hour,
+        "walls": cloud.guests.walls,
+    }
+    return JSONResponse({**cloud.settings.as_json(), **seen})
 
 
 async def faults(request: Request) -> Response:

@@ -115,7 +115,8 @@ class SandboxServer:
             "--ready-file",
             str(ready_file),
         ]
-        command += ["--state-dir", str(state_dir or folder / "state")]
+        self.state_dir = state_dir or folder / "state"
+        command += ["--state-dir", str(self.state_dir)]
         self.process = subprocess.Popen(
             command,
             cwd=Path(__file__).parent.parent,

@@ -60,7 +60,7 @@ _CHANGES = {
     "os.link": 2,
 }
 _HARMLESS_BY_DESCRIPTOR = ("os.listdir", "os.scandir", "os.truncate")
-_READS = ("os.listdir", "os.scandir", "os.chdir", "os.walk")
+_READS = ("os.listdir", "os.scandir", "os.chdir")
 _NEVER = (
     *("os.system", "os.fwalk", "os.posix_spawn", "os.spawn", "pty.spawn", "sqlite3.enable_load_extension"),
     *("gc.get_objects", "gc.get_referrers", "gc.get_referents", "syslog.openlog"),
@@ -291,16 +291,17 @@ def _replace_in_os(name: str, wrapped: Callable[..., Any]) -> None:
 
 def run_python(confinement: Confinement, argv: list[str]) -> int:
     """`python3` of the guest: FILE, -c CODE, -m MODULE or -; returns the exit status."""
-    rest = argv[1:]
+    rest, is_unbuffered = argv[1:], bool(os.environ.get("PYTHONUNBUFFERED"))
     while rest and rest[0].startswith("-") and rest[0] not in ("-c", "-m", "-"):
         option = rest.pop(0)
         if option in ("-V", "--version"):
             sys.stdout.write(f"Python {sys.version.split()[0]}\n")
             return 0
-        if option == "-u":
-            sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
+        is_unbuffered = is_unbuffered or option == "-u"
         if option in ("-X", "-W") and rest:
             rest.pop(0)
+    if is_unbuffered:
+        sys.stdout = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), write_through=True)
     sys.executable = f"{confinement.root}/bin/python3"
     kind = rest[0] if rest else "-"
     if kind in ("-c", "-"):

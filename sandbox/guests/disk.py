@@ -79,20 +79,19 @@ REAL_TOOLS = (
 )
 _FOLDERS = (
     *(
-        "/bin",
-        "/boot",
         "/dev",
         "/etc/ssh",
         "/etc/systemd/system",
         "/home/user",
-        "/mnt",
         "/opt",
         "/proc",
         "/run",
+        "/srv",
+        "/usr/local/bin",
     ),
-    *("/srv", "/sys", "/usr/local", "/var/cache", "/var/lib/cloud/instance", "/var/log/journal", "/.sandbox"),
+    *("/var/lib/cloud/instance", "/var/log/journal", "/.sandbox"),
 )
-_LINKS = ("/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin")
+_LINKS = ("/sbin", "/usr/bin", "/usr/sbin", "/usr/local/sbin")
 _PASSWD = "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n"
 _OS_RELEASE = (
     'NAME="Ubuntu"\nID=ubuntu\nVERSION_ID="24.04"\nPRETTY_NAME="Ubuntu 24.04 LTS, a guest of the sandbox"\n'
@@ -101,7 +100,7 @@ _OS_RELEASE = (
 
 @dataclass(frozen=True)
 class Tools:
-    """The shared folder: `bin` copies of real programs, `lib` the modules that run in guests."""
+    """The shared folder: `bin` programs for guests in namespaces, `lib` the modules that run in guests."""
 
     path: Path
 
@@ -118,7 +117,7 @@ def collect_tools(path: Path) -> Tools:
     for name in REAL_TOOLS:
         if (found := shutil.which(name, path="/usr/bin:/bin")) is not None:
             shutil.copy(found, path / "bin" / name)
-    shutil.copy(os.path.realpath(sys.executable), path / "bin" / "python3")
+    _link_python(path / "bin")
     package = Path(__file__).parent
     modules = path / "lib" / "sandbox" / "guests"
     modules.mkdir(parents=True)
@@ -131,9 +130,23 @@ def collect_tools(path: Path) -> Tools:
         "#!/bin/python3 -IS\n" + Path(standins.__file__).read_text(encoding="utf-8"), encoding="utf-8"
     )
     standin.chmod(0o755)
+    for name in standins.PROGRAMS:
+        (path / "bin" / name).unlink(missing_ok=True)
+        (path / "bin" / name).symlink_to("../standin")
     for inner in path.rglob("*"):
-        inner.chmod(0o755 if inner.is_dir() else inner.stat().st_mode | 0o444)
+        if not inner.is_symlink():
+            inner.chmod(0o755 if inner.is_dir() else inner.stat().st_mode | 0o444)
     return Tools(path)
+
+
+def _link_python(programs_folder: Path) -> None:
+    executable, prefix = os.path.realpath(sys.executable), namespaces.python_prefix()
+    if prefix is None:
+        shutil.copy(executable, programs_folder / "python3")
+    else:
+        shown = f"{namespaces.TOOLS}/python/{os.path.relpath(executable, prefix)}"
+        (programs_folder / "python3").symlink_to(shown)
+    (programs_folder / "python").symlink_to("python3")
 
 
 def lay_out(folder: Folder, tools: Tools, *, hostname: str, gpu: str | None, is_namespaced: bool) -> None:
@@ -153,36 +166,30 @@ def lay_out(folder: Folder, tools: Tools, *, hostname: str, gpu: str | None, is_
     folder.write("/etc/os-release", _OS_RELEASE)
     if gpu is not None:
         folder.write(standins.GPU, f"{gpu}\n")
-    names = {*standins.PROGRAMS, *(standins.WITH_GPU if gpu is not None else ())}
+    with_gpu = tuple(standins.WITH_GPU) if gpu is not None else ()
     if is_namespaced:
-        _link_programs(folder, tools, names)
+        _link_programs(folder, with_gpu)
     else:
-        _write_launchers(folder, tools, {*names, *programs.NAMES})
+        _link_launchers(folder, tools, (*programs.NAMES, *with_gpu))
 
 
-def _link_programs(folder: Folder, tools: Tools, names: set[str]) -> None:
+def _link_programs(folder: Folder, with_gpu: tuple[str, ...]) -> None:
     namespaces.lay_out_libraries(folder)
     folder.write("/etc/ld.so.cache", "")
-    for name in names:
-        folder.link(f"{namespaces.TOOLS}/standin", f"/bin/{name}")
-    for tool in sorted((tools.path / "bin").iterdir()):
-        if tool.name not in names | {"python3"}:
-            folder.link(f"{namespaces.TOOLS}/bin/{tool.name}", f"/bin/{tool.name}")
-    executable = os.path.realpath(sys.executable)
-    prefix = namespaces.python_prefix()
-    python = f"{namespaces.TOOLS}/bin/python3"
-    if prefix is not None:
-        python = f"{namespaces.TOOLS}/python/{os.path.relpath(executable, prefix)}"
-    for name in ("python3", "python"):
-        folder.link(python, f"/bin/{name}")
+    folder.link(f"{namespaces.TOOLS}/bin", "/bin")
+    for name in with_gpu:
+        folder.link(f"{namespaces.TOOLS}/standin", f"/usr/local/bin/{name}")
 
 
-def _write_launchers(folder: Folder, tools: Tools, names: set[str]) -> None:
-    """Each program of a confined guest is a line that starts Python within the guest's walls."""
+def _link_launchers(folder: Folder, tools: Tools, names: tuple[str, ...]) -> None:
+    """Each program of a confined guest is a few lines that start Python within the guest's walls."""
+    command = confined_command(str(tools.lib), folder.root, [])
+    quoted = " ".join("'" + word.replace("'", "'\\''") + "'" for word in command)
+    launcher = "/bin/sh"
+    folder.write(launcher, f'#!/bin/sh\nexec {quoted} "${{0##*/}}" "$@"\n', 0o755)
     for name in names:
-        command = confined_command(str(tools.lib), folder.root, [name])
-        quoted = " ".join("'" + word.replace("'", "'\\''") + "'" for word in command)
-        folder.write(f"/bin/{name}", f'#!/bin/sh\nexec {quoted} "$@"\n', 0o755)
+        if name != "sh":
+            os.link(folder.resolve(launcher), folder.resolve(f"/bin/{name}"))
 
 
 def remove(path: Path) -> None:

@@ -60,6 +60,7 @@ class Guest:
         self._connections: set[asyncssh.SSHServerConnection] = set()
         self._watch: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
+        self._ending = asyncio.Lock()
         self._is_wanted = False
 
     @property
@@ -73,6 +74,8 @@ class Guest:
         """Starts its processes and answers SSH on the bound socket, which is then this guest's to close."""
         self._is_wanted = True
         async with self._lock:
+            async with self._ending:
+                pass
             if self._runtime is None and self._is_wanted:
                 await self._boot(sock)
             if not self._is_wanted:
@@ -154,22 +157,21 @@ class Guest:
     async def stop(self) -> None:
         """Every connection cut, every process killed; the disk stays."""
         self._is_wanted = False
-        # Not behind the lock: this is what ends a command that cloud-init waits for.
+        # Not behind the lock: this is what ends a command that cloud-init waits for. A boot under way ends itself.
         await self._end()
-        async with self._lock:
-            await self._end()
 
     async def _end(self) -> None:
-        acceptor, self._acceptor = self._acceptor, None
-        runtime, self._runtime = self._runtime, None
-        if acceptor is not None:
-            acceptor.close()
-        for connection in list(self._connections):
-            connection.abort()
-        if self._watch is not None:
-            self._watch.cancel()
-        if runtime is not None:
-            await runtime.halt()
+        async with self._ending:
+            acceptor, self._acceptor = self._acceptor, None
+            runtime, self._runtime = self._runtime, None
+            if acceptor is not None:
+                acceptor.close()
+            for connection in list(self._connections):
+                connection.abort()
+            if self._watch is not None:
+                self._watch.cancel()
+            if runtime is not None:
+                await runtime.halt()
 
     async def destroy(self) -> None:
         await self.stop()
@@ -198,6 +200,17 @@ class Guests:
             tools = await asyncio.to_thread(disk.collect_tools, self._state_dir / "tools")
             self._is_namespaced = await can_have_namespaces(self._state_dir, tools)
             self._tools = tools
+            if not self._is_namespaced:
+                log.warning(
+                    "guests are confined: this machine allows them no namespaces, or was told to allow none"
+                )
+
+    @property
+    def walls(self) -> str | None:
+        """How guests are walled in here; None before the first was made."""
+        if self._tools is None:
+            return None
+        return "namespaces" if self._is_namespaced else "confined"
 
     def make(self, spec: GuestSpec, powered_off: Callable[[], None]) -> Guest:
         """A guest that is not booted yet; `prepare` was awaited before."""

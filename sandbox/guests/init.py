@@ -158,7 +158,7 @@ class Init:
         """All that a command sees of an environment."""
         tools = f"{namespaces.TOOLS}/python/lib"
         return {
-            "PATH": "/bin" if self._plan.is_namespaced else f"{self._folder.root}/bin",
+            "PATH": "/usr/local/bin:/bin" if self._plan.is_namespaced else f"{self._folder.root}/bin",
             "HOME": HOMES.get(user, "/"),
             "USER": user,
             "LOGNAME": user,
