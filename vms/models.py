@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.models import User
 from gamer.sealed import SealedJSONField, SealedTextField
 from vms.lifecycle import LIVE, TERMINAL, Desired, Phase, Status, columns_of, status_of
 
@@ -28,6 +29,9 @@ PROVIDER_KINDS = (
     "libvirt",
     "memory",
 )
+
+# Seconds without a player that a VM may be given.
+MIN_AUTO_STOP_S, MAX_AUTO_STOP_S = 60, 86_400
 
 
 def usd_field(**options: Any) -> models.DecimalField[Any, Any]:
@@ -150,10 +154,7 @@ class VMQuerySet(models.QuerySet["VM"]):
         if principal.is_staff:
             return self
         if principal.key is not None:
-            mine = Q(made_by=principal.key)
-            department = principal.key.department_id
-            theirs = Q(owner__department=department) if department else Q(owner__is_staff=False)
-            return self.filter(mine | theirs)
+            return self.filter(Q(made_by=principal.key) | Q(owner__in=User.objects.visible_to(principal)))
         return self.filter(owner=principal.user) if principal.user is not None else self.none()
 
     def live(self) -> VMQuerySet:
@@ -190,7 +191,7 @@ class VM(models.Model):
     longitude = models.FloatField(null=True, blank=True)
     auto_stop_timeout = models.PositiveIntegerField(
         default=900,
-        validators=[MinValueValidator(60), MaxValueValidator(86400)],
+        validators=[MinValueValidator(MIN_AUTO_STOP_S), MaxValueValidator(MAX_AUTO_STOP_S)],
         help_text="Seconds without a player.",
     )
     desired = models.CharField(
@@ -260,7 +261,7 @@ class VM(models.Model):
                 name="vm_position_whole_and_on_earth",
             ),
             models.CheckConstraint(
-                condition=Q(auto_stop_timeout__gte=60, auto_stop_timeout__lte=86400),
+                condition=Q(auto_stop_timeout__gte=MIN_AUTO_STOP_S, auto_stop_timeout__lte=MAX_AUTO_STOP_S),
                 name="vm_auto_stop_timeout",
             ),
             models.CheckConstraint(

@@ -17,12 +17,12 @@ from accounts.principal import Principal
 from emulators.profile import Profile
 from emulators.services import profile_for
 from events.services import record
-from gamer.errors import Conflict, InvalidState, NoCapacity, Unavailable, ValidationError, bad_field
+from gamer.errors import Conflict, InvalidState, NoCapacity, Unavailable, bad_field
 from gamer.queue.wake import ring
 from vms import installation, offers, placement
 from vms.channels import RECONCILER
 from vms.lifecycle import LIVE, REUSED, Desired, Phase, Status
-from vms.models import VM, GameSession
+from vms.models import MAX_AUTO_STOP_S, MIN_AUTO_STOP_S, VM, GameSession
 from vms.providers import registry
 from vms.providers.base import Suspendable
 from vms.reconcile.apply import happening
@@ -300,11 +300,8 @@ def change(
     if name is not None:
         changes["name"] = name
     if auto_stop_timeout is not None:
-        if not 60 <= auto_stop_timeout <= 86400:
-            raise ValidationError(
-                "auto_stop_timeout: must be 60 to 86400 seconds",
-                details={"auto_stop_timeout": ["must be 60 to 86400"]},
-            )
+        if not MIN_AUTO_STOP_S <= auto_stop_timeout <= MAX_AUTO_STOP_S:
+            raise bad_field("auto_stop_timeout", f"must be {MIN_AUTO_STOP_S} to {MAX_AUTO_STOP_S} seconds")
         changes["auto_stop_timeout"] = auto_stop_timeout
     if changes:
         with transaction.atomic():

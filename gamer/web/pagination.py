@@ -23,6 +23,7 @@ from gamer.errors import bad_field
 
 DEFAULT_LIMIT, MAX_LIMIT, MAX_SKIP = 50, 200, 10_000
 COUNTED = 10_000  # rows that are counted exactly; past them the planner's estimate has to do
+PARAMETERS = ("limit", "skip", "cursor")
 SALT = "gamer.web.cursor"
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
 

@@ -2,4 +2,35 @@
 
 from django.urls import URLPattern
 
-urlpatterns: list[URLPattern] = []
+from gamer.web.routing import route
+from vms.api.views.launch import LaunchGameView, LaunchOnVmView
+from vms.api.views.machines import ExtendVmView, RetryVmView, StartVmView, StopVmView, VmsView, VmView
+from vms.api.views.story import (
+    SessionView,
+    VmAttemptsView,
+    VmConnectionView,
+    VmEventsView,
+    VmSessionsView,
+    VmStatusView,
+    VmStepsView,
+)
+
+VM = "vms/<uuid:vm_id>"
+
+urlpatterns: list[URLPattern] = [
+    route("vms", VmsView.as_view(), "vms"),
+    route(VM, VmView.as_view(), "vm"),
+    route(f"{VM}/status", VmStatusView.as_view(), "vm-status"),
+    route(f"{VM}/connection", VmConnectionView.as_view(), "vm-connection"),
+    route(f"{VM}/events", VmEventsView.as_view(), "vm-events"),
+    route(f"{VM}/attempts", VmAttemptsView.as_view(), "vm-attempts"),
+    route(f"{VM}/steps", VmStepsView.as_view(), "vm-steps"),
+    route(f"{VM}/sessions", VmSessionsView.as_view(), "vm-sessions"),
+    route(f"{VM}/start", StartVmView.as_view(), "vm-start"),
+    route(f"{VM}/stop", StopVmView.as_view(), "vm-stop"),
+    route(f"{VM}/retry", RetryVmView.as_view(), "vm-retry"),
+    route(f"{VM}/extend", ExtendVmView.as_view(), "vm-extend"),
+    route("sessions/<uuid:session_id>", SessionView.as_view(), "session"),
+    route("launch/game", LaunchGameView.as_view(), "launch-game"),
+    route("launch/vm/<uuid:vm_id>/game", LaunchOnVmView.as_view(), "launch-on-vm"),
+]

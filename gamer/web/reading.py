@@ -1,0 +1,48 @@
+"""How views read a request and answer with a list: one way for all of them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from django.db.models import QuerySet
+from rest_framework import serializers
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from gamer.web.pagination import PARAMETERS
+from gamer.web.serializers import StrictSerializer, query_values
+
+Asked = TypeVar("Asked", bound=StrictSerializer)
+
+
+def body_of(request: Request, serializer: type[Asked]) -> Asked:
+    """The body, checked. Raises ValidationError naming the field."""
+    asked = serializer(data=request.data)
+    asked.is_valid(raise_exception=True)
+    return asked
+
+
+def query_of(request: Request, serializer: type[Asked]) -> Asked:
+    """The query string, checked; the parameters of paging are left to the page."""
+    values = query_values(request.query_params)
+    asked = serializer(data={k: v for k, v in values.items() if k not in PARAMETERS}, from_text=True)
+    asked.is_valid(raise_exception=True)
+    return asked
+
+
+class NothingSerializer(StrictSerializer):
+    """A request that needs no body."""
+
+
+def expect_nothing(request: Request) -> None:
+    """Refuses a body with anything in it. Raises ValidationError naming the field."""
+    body_of(request, NothingSerializer)
+
+
+class ListView(GenericAPIView[Any]):
+    """Answers pages of a queryset."""
+
+    def page(self, rows: QuerySet[Any], serializer: type[serializers.BaseSerializer[Any]]) -> Response:
+        found = self.paginate_queryset(rows)
+        return self.get_paginated_response(serializer(found, many=True).data)

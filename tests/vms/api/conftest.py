@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from tests.vms.control_plane import ControlPlane, prepare
+from tests.world import Clock
+from vms.models import ProviderAccount
+
+
+class RunningClock(Clock):
+    """Never behind the real time, which is what views go by; moved on it is ahead."""
+
+    def advance(self, **delta: float) -> datetime:
+        self.now = self() + timedelta(**delta)
+        return self.now
+
+    def __call__(self) -> datetime:
+        return max(self.now, timezone.now())
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return RunningClock(timezone.now())
+
+
+@pytest.fixture
+def plane(db: None, clock: Clock) -> ControlPlane:
+    """One account that says it is TensorDock, with offers on the shelf."""
+    plane = prepare(clock)
+    ProviderAccount.objects.update(kind="tensordock")
+    plane.turn()
+    return plane

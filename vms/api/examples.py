@@ -1,0 +1,209 @@
+"""Examples for the API's description."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample
+
+VM_ID = "0f8c2c3e-7a54-4f0f-9d0e-6b7c1d2e3f40"
+SESSION_ID = "5b1f0a52-9c3d-4e2e-8f6a-2d4c6e8f0a1b"
+RUNNING = {
+    "vm_id": VM_ID,
+    "name": "",
+    "status": "running",
+    "phase": "ready",
+    "preset": "premium",
+    "console_type": "switch",
+    "provider": "tensordock",
+    "region": "united-states-missouri-joplin",
+    "location_name": "Joplin, Missouri, United States",
+    "created_at": "2026-06-15T12:00:00Z",
+    "updated_at": "2026-06-15T12:00:21Z",
+    "ip_address": "203.0.113.7",
+    "wolf_port": 47999,
+    "ssh_port": 22,
+    "auto_stop_timeout": 900,
+    "gaming_environment_ready": True,
+    "cloudypad_configured": False,
+    "games_mounted": False,
+    "last_activity": "2026-06-15T12:00:21Z",
+    "last_moonlight_connection": None,
+    "user_id": "alice@example.org",
+    "project_id": None,
+    "hourly_cost_usd": 0.4632,
+    "distance_km": 492.3,
+    "session_ends_at": "2026-06-15T20:00:21Z",
+    "deletes_at": None,
+    "error": None,
+}
+CREATING = {
+    **RUNNING,
+    "status": "creating",
+    "phase": "requested",
+    "provider": None,
+    "region": None,
+    "location_name": None,
+    "updated_at": "2026-06-15T12:00:00Z",
+    "ip_address": None,
+    "gaming_environment_ready": False,
+    "last_activity": None,
+    "hourly_cost_usd": None,
+    "distance_km": None,
+    "session_ends_at": None,
+}
+
+
+def _said(title: str, value: Any, *statuses: str) -> OpenApiExample:
+    return OpenApiExample(title, value=value, response_only=True, status_codes=list(statuses) or ["200"])
+
+
+def _asked(title: str, value: Any) -> OpenApiExample:
+    return OpenApiExample(title, value=value, request_only=True)
+
+
+def _refused(
+    title: str, status: str, code: str, message: str, details: dict[str, list[str]]
+) -> OpenApiExample:
+    error = {"code": code, "message": message, "details": details}
+    return _said(title, {"error": error, "detail": message}, status)
+
+
+def message(text: str, **more: Any) -> OpenApiExample:
+    """The 202 of an act."""
+    return _said(text, {"message": text, **more}, "202")
+
+
+VM = _said("A running VM", RUNNING)
+VM_CREATING = _said("A new VM", CREATING, "201")
+VM_CREATION = _asked(
+    "A Switch near Dallas, without a game yet",
+    {
+        "console_type": "switch",
+        "provider": "tensordock",
+        "auto_stop_timeout": 1800,
+        "user_location": {"latitude": 32.7767, "longitude": -96.797},
+        "name": "living room",
+    },
+)
+VM_CHANGES = _asked("Half an hour of patience", {"auto_stop_timeout": 1800})
+GAME_LAUNCH = _asked(
+    "A Switch game for a player in Dallas",
+    {
+        "console_type": "switch",
+        "game_id": "mario-odyssey",
+        "user_id": "user123",
+        "user_latitude": 32.7767,
+        "user_longitude": -96.797,
+    },
+)
+GAME_ON_VM = _asked("Another game", {"game_id": "zelda-botw", "save_id": "slot-2"})
+GAME_QUEUED = message("Game launch queued", session_id=SESSION_ID)
+LAUNCH_ERRORS = (
+    _refused(
+        "No such console",
+        "404",
+        "not_found",
+        "console not configured",
+        {"console_type": ["console not configured"]},
+    ),
+    _refused(
+        "A live VM already",
+        "409",
+        "conflict",
+        f"The player already has a VM of this console: {VM_ID}.",
+        {"vm_id": [VM_ID]},
+    ),
+    _refused(
+        "Nobody can host it",
+        "503",
+        "no_capacity",
+        "No provider can host this console now.",
+        {"tensordock": ["the GPU is below the class this console asks for (12 offers)"]},
+    ),
+)
+STATUS = _said(
+    "A running VM",
+    {
+        "vm_id": VM_ID,
+        "status": "running",
+        "ip_address": "203.0.113.7",
+        "uptime_seconds": 1260,
+        "last_activity": "2026-06-15T12:20:02Z",
+        "gaming_environment_ready": True,
+    },
+)
+CONNECTION = _said(
+    "Ready for Moonlight",
+    {
+        "vm_id": VM_ID,
+        "status": "running",
+        "is_reachable": True,
+        "reason": None,
+        "ip_address": "203.0.113.7",
+        "wolf_port": 47999,
+        "ports": {"tcp": [47984, 47989, 48010], "udp": [47999, 48100, 48200]},
+    },
+)
+EVENT = _said(
+    "An offer was chosen",
+    {
+        "id": 4711,
+        "at": "2026-06-15T12:00:01Z",
+        "actor": "policy:reconciler",
+        "action": "placed",
+        "resource": "vms",
+        "resource_id": VM_ID,
+        "details": {"location": "Joplin, Missouri, United States", "usd_per_hour": "0.463200000"},
+    },
+)
+ATTEMPT = _said(
+    "An offer that was sold out",
+    {
+        "number": 1,
+        "round": 1,
+        "provider": "tensordock",
+        "offer_id": "host:3f2a:geforcertx4090-pcie-24gb",
+        "region": "united-states-texas-dallas",
+        "location_name": "Dallas, Texas, United States",
+        "distance_km": 3.1,
+        "preset": "premium",
+        "gpus": 1,
+        "vcpus": 8,
+        "ram_gb": 16,
+        "disk_gb": 200,
+        "hourly_cost_usd": 0.4632,
+        "created_at": "2026-06-15T12:00:01Z",
+        "sent_at": "2026-06-15T12:00:01Z",
+        "answered_at": None,
+        "closed_at": "2026-06-15T12:00:03Z",
+        "gone_at": "2026-06-15T12:00:03Z",
+        "seconds": None,
+        "outcome": "failed",
+        "error": {"code": "NoCapacity", "message": "the hostnode is full"},
+    },
+)
+STEP = _said(
+    "A finished step",
+    {
+        "name": "agent",
+        "title": "Start the agent",
+        "state": "done",
+        "seconds": 1.204,
+        "updated_at": "2026-06-15T12:00:18Z",
+    },
+)
+SESSION = _said(
+    "A game that runs",
+    {
+        "session_id": SESSION_ID,
+        "vm_id": VM_ID,
+        "game_id": "mario-odyssey",
+        "save_id": None,
+        "status": "launched",
+        "queued_at": "2026-06-15T12:00:00Z",
+        "started_at": "2026-06-15T12:00:23Z",
+        "ended_at": None,
+        "error": None,
+    },
+)

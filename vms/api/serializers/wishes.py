@@ -1,0 +1,161 @@
+"""What a launch may ask, by body or by query string."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from emulators.models import GAME_ID, ConsoleType, ProviderKind
+from gamer.web.serializers import (
+    LatitudeField,
+    LongitudeField,
+    StrictCharField,
+    StrictChoiceField,
+    StrictIntegerField,
+    StrictSerializer,
+)
+from vms.models import MAX_AUTO_STOP_S, MIN_AUTO_STOP_S
+from vms.services import Order
+
+PROVIDERS = [(kind.value, kind.label) for kind in ProviderKind if kind is not ProviderKind.MEMORY]
+DEFAULTS = Order(console="")
+
+
+class IdField(serializers.RegexField, StrictCharField):
+    """A game's or a save's id: letters, digits and `. _ : -`, at most 100, as in the library."""
+
+    default_error_messages = {"invalid": "Letters, digits and . _ : - only, starting with a letter or digit."}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(GAME_ID, max_length=100, **options)
+
+
+class UserField(StrictCharField):
+    """Whose the VM shall be; which names are allowed depends on who asks."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=64, help_text="Letters, digits and . _ : @ -, at most 64.", **options)
+
+
+@extend_schema_field({"type": "string", "nullable": True})
+class ProjectField(serializers.Field[Any, Any, Any, Any]):
+    """There are no projects yet, so every id is unknown."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        raise serializers.ValidationError("Unknown project.")
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+def auto_stop_field(**options: Any) -> StrictIntegerField:
+    return StrictIntegerField(
+        min_value=MIN_AUTO_STOP_S,
+        max_value=MAX_AUTO_STOP_S,
+        help_text="Seconds without a player after which the VM is stopped.",
+        **options,
+    )
+
+
+class LocationSerializer(StrictSerializer):
+    """Degrees."""
+
+    latitude = LatitudeField()
+    longitude = LongitudeField()
+
+
+class WishSerializer(StrictSerializer):
+    """What both ways to launch have in common."""
+
+    console_type = StrictChoiceField(choices=ConsoleType.choices)
+    provider = StrictChoiceField(
+        choices=PROVIDERS, required=False, allow_null=True, help_text="Binding: no other provider is asked."
+    )
+    auto_stop_timeout = auto_stop_field(default=DEFAULTS.auto_stop_timeout)
+    user_id = UserField(required=False, allow_null=True)
+    project_id = ProjectField(required=False, allow_null=True)
+
+    @property
+    def user_id_given(self) -> str | None:
+        given: str | None = self.validated_data.get("user_id")
+        return given
+
+    def order(self) -> Order:
+        """The wish as the service takes it."""
+        given: Mapping[str, Any] = {
+            name: value for name, value in self.validated_data.items() if value is not None
+        }
+        place = given.get("user_location", {})
+        return Order(
+            console=given["console_type"],
+            game_id=given.get("game_id", ""),
+            save_id=given.get("save_id", ""),
+            name=given.get("name", ""),
+            provider=given.get("provider", ""),
+            preset=given.get("preset", ""),
+            latitude=place.get("latitude", given.get("user_latitude")),
+            longitude=place.get("longitude", given.get("user_longitude")),
+            auto_stop_timeout=given["auto_stop_timeout"],
+        )
+
+
+class VmCreationSerializer(WishSerializer):
+    """A VM to make. `provider` and `preset` bind."""
+
+    game_id = IdField(required=False, allow_null=True, help_text="Launched as soon as the VM runs.")
+    preset = StrictCharField(
+        max_length=20,
+        required=False,
+        allow_null=True,
+        help_text="A preset of /config/presets, not below what the console needs.",
+    )
+    user_location = LocationSerializer(required=False, allow_null=True)
+    name = StrictCharField(max_length=100, allow_blank=True, default="")
+
+
+class PositionSerializer(StrictSerializer):
+    """Where the player is: both coordinates or none."""
+
+    user_latitude = LatitudeField(required=False, allow_null=True)
+    user_longitude = LongitudeField(required=False, allow_null=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        given = {name for name in ("user_latitude", "user_longitude") if attrs.get(name) is not None}
+        for missing in {"user_latitude", "user_longitude"} - given if given else ():
+            raise serializers.ValidationError({missing: "One coordinate alone is no position."})
+        return attrs
+
+
+class GameLaunchSerializer(PositionSerializer, WishSerializer):
+    """A game to play."""
+
+    game_id = IdField(help_text="A game of /games, or any other: it is launched with its console's values.")
+    save_id = IdField(required=False, allow_null=True, help_text="Where to go on; none starts afresh.")
+
+
+class GameLaunchQuerySerializer(GameLaunchSerializer):
+    """The same by query string, for its description: nothing is required where a body may hold it."""
+
+    def get_fields(self) -> dict[str, Any]:
+        fields = super().get_fields()
+        for field in fields.values():
+            field.required = False
+        return fields
+
+
+class GameOnVmSerializer(StrictSerializer):
+    """A game to play on a VM that runs."""
+
+    game_id = IdField()
+    save_id = IdField(required=False, allow_null=True)
+
+
+class VmChangesSerializer(StrictSerializer):
+    """What shall be otherwise; what is left out stays."""
+
+    name = StrictCharField(max_length=100, allow_blank=True, required=False)
+    auto_stop_timeout = auto_stop_field(required=False)
+    project_id = ProjectField(required=False, allow_null=True)

@@ -1,0 +1,117 @@
+"""What is read of VMs for people: rows somebody may see, with the columns that are shown and no more.
+
+A VM's row also holds keys, and an account's its credentials; opening those for a list would cost more than the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypedDict, TypeVar, Unpack
+from uuid import UUID
+
+from django.db.models import F, Q, QuerySet
+
+from accounts.principal import Principal
+from events.models import Event
+from gamer.errors import NotFound
+from vms.lifecycle import Status
+from vms.models import VM, Attempt, GameSession, SetupStep, VMQuerySet
+
+SHOWN = (
+    "id", "name", "desired", "phase", "phase_since", "console", "game_id", "wanted_provider", "wanted_preset",
+    "created_at", "updated_at", "ip_address", "ssh_port", "auto_stop_timeout", "gaming_environment_ready",
+    "cloudypad_configured", "games_mounted", "last_activity", "last_moonlight_connection", "session_ends_at",
+    "error", "error_text", "latitude", "longitude", "owner__handle",
+    "attempt__preset", "attempt__region", "attempt__location_name", "attempt__distance_km", "attempt__usd_per_hour",
+    "attempt__machine_id", "attempt__account__kind",
+)  # fmt: skip
+LIGHT = (
+    "id", "desired", "phase", "phase_since", "ip_address", "last_activity", "gaming_environment_ready",
+)  # fmt: skip
+
+Row = TypeVar("Row", VM, GameSession)
+
+
+class VmFilters(TypedDict, total=False):
+    """What a list of VMs can be narrowed by. `user_id` is an owner's handle."""
+
+    user_id: str
+    status: Status
+    console_type: str
+    provider: str
+    created_after: datetime
+    created_before: datetime
+
+
+_NARROW: dict[str, Callable[..., Q]] = {
+    "user_id": lambda handle: Q(owner__handle=handle),
+    "console_type": lambda slug: Q(console=slug),
+    "provider": lambda kind: Q(attempt__account__kind=kind) | Q(attempt=None, wanted_provider=kind),
+    "created_after": lambda moment: Q(created_at__gt=moment),
+    "created_before": lambda moment: Q(created_at__lt=moment),
+}
+
+
+def visible_vms(principal: Principal, **filters: Unpack[VmFilters]) -> VMQuerySet:
+    """The VMs somebody may see, without the relations and columns that `shown` adds; without an order."""
+    rows = VM.objects.visible_to(principal)
+    for name, narrow in _NARROW.items():
+        if name in filters:
+            rows = rows.filter(narrow(filters[name]))  # type: ignore[literal-required]
+    return rows.with_status(filters["status"]) if "status" in filters else rows
+
+
+def shown(rows: VMQuerySet, *, for_staff: bool) -> VMQuerySet:
+    """With all that the API says of a VM, in one statement."""
+    joined = rows.select_related("owner", "attempt__account")
+    # A reverse relation would be a row to load; the one column of it is enough.
+    said = joined.annotate(default_preset=F("console__config__default_preset"))
+    return said.only(*SHOWN, *(("machine_raw",) if for_staff else ()))
+
+
+def find_vm(principal: Principal, vm_id: str) -> VM:
+    """One VM as `shown`. Raises NotFound for somebody else's."""
+    rows = shown(visible_vms(principal), for_staff=principal.is_staff)
+    return _found(rows.filter(pk=UUID(vm_id)).first(), "VM")
+
+
+def find_light(principal: Principal, vm_id: str) -> VM:
+    """One VM with what its status needs. Raises NotFound for somebody else's."""
+    return _found(visible_vms(principal).only(*LIGHT).filter(pk=UUID(vm_id)).first(), "VM")
+
+
+def find_session(principal: Principal, session_id: str) -> GameSession:
+    """One game session with its VM. Raises NotFound for one on somebody else's VM."""
+    rows = GameSession.objects.select_related("vm").defer(
+        "vm__ssh_private_key", "vm__host_private_key", "vm__agent_bootstrap", "vm__machine_raw"
+    )
+    visible = rows.filter(vm__in=VM.objects.visible_to(principal))
+    return _found(visible.filter(pk=UUID(session_id)).first(), "session")
+
+
+def events_of(vm: VM, *, after: int = 0) -> QuerySet[Event]:
+    """The VM's timeline, oldest first, behind the event with that id."""
+    return Event.objects.about("vms", vm.pk).after(after).order_by("id")
+
+
+def attempts_of(vm: VM) -> QuerySet[Attempt]:
+    """Every order ever tried for the VM, the first one first."""
+    rows = Attempt.objects.filter(vm=vm).select_related("account").order_by("number")
+    return rows.defer("account__credentials")
+
+
+def steps_of(vm: VM) -> QuerySet[SetupStep]:
+    """How the current machine is being made a console, in order."""
+    return SetupStep.objects.filter(attempt=vm.attempt_id).order_by("position")
+
+
+def sessions_of(vm: VM) -> QuerySet[GameSession]:
+    """The VM's games, the newest first."""
+    return GameSession.objects.filter(vm=vm).order_by("-queued_at")
+
+
+def _found(row: Row | None, noun: str) -> Row:
+    if row is None:
+        raise NotFound(f"There is no such {noun}.")
+    return row
