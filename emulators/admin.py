@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -18,14 +19,15 @@ from accounts.models import User
 from accounts.principal import Principal
 from emulators.forms import ConfigForm, GameForm, GpuClassForm, PreferenceForm, PreferenceFormSet, PresetForm
 from emulators.models import EmulatorConfig, Game, GpuClass, Preset, ProviderPreference
-from emulators.rules import size_in_words
 from emulators.services import configs, library
 from emulators.services.profiles import floor_of
 from gamer.errors import GamerError
 from gamer.web.admin import BoundedAdmin
 
 PREVIEW = "admin:vms_placement_preview"
-PROVIDERS_SHOWN = 3
+PROVIDERS_SHOWN = 2
+TERMS_SHOWN = 5
+NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def by(request: HttpRequest) -> Principal:
@@ -75,11 +77,20 @@ class PreferenceInline(TabularInline):  # type: ignore[misc]
     ordering = ("priority",)
     ordering_field = "priority"
     hide_ordering_field = True
+    hide_title = True
     extra = 0
-    verbose_name_plural = "Providers, from the first to the last to be tried: drag the rows into order"
+    verbose_name_plural = "Providers, tried from top to bottom: drag the rows into order"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderPreference]:
         return ProviderPreference.objects.select_related("preset_override", "gpu_class")
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        """Narrow columns: choices say what empty means, and have no buttons that lead to the other table."""
+        field = super().formfield_for_dbfield(db_field, request, **options)
+        if isinstance(getattr(field, "widget", None), RelatedFieldWidgetWrapper):
+            field.widget = field.widget.widget
+            field.empty_label = "Console's"
+        return field
 
 
 @admin.register(EmulatorConfig)
@@ -101,7 +112,7 @@ class EmulatorConfigAdmin(ServiceAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EmulatorConfig]:
-        return configs.configs()
+        return configs.configs().select_related("default_preset")
 
     def get_fieldsets(self, request: HttpRequest, obj: EmulatorConfig | None = None) -> Any:
         """The console itself is chosen once and never changes."""
@@ -152,7 +163,9 @@ class EmulatorConfigAdmin(ServiceAdmin):
 
     @admin.display(description="Floor")
     def floor(self, config: EmulatorConfig) -> str:
-        return size_in_words(floor_of(config))
+        floor = floor_of(config)
+        parts = [f"{floor.vcpus} vCPUs", f"{floor.ram_gb} GB", "GPU" if floor.gpus else ""]
+        return ", ".join(part.replace(" ", NO_BREAK) for part in parts if part)
 
     @admin.display(description="Limit per hour")
     def limit(self, config: EmulatorConfig) -> str:
@@ -164,9 +177,11 @@ class EmulatorConfigAdmin(ServiceAdmin):
 
     @admin.display(description="Providers")
     def providers(self, config: EmulatorConfig) -> str:
-        names = [str(one) for one in config.preferences.all() if one.enabled]
+        labels = [one.get_provider_display() for one in config.preferences.all() if one.enabled]
+        names = [label.partition(" (")[0] for label in labels]
         more = len(names) - PROVIDERS_SHOWN
-        return " → ".join(names[:PROVIDERS_SHOWN]) + (f" and {more} more" if more > 0 else "") or "none"
+        first = " → ".join(name.replace(" ", NO_BREAK) for name in names[:PROVIDERS_SHOWN])
+        return (first + (f" +{NO_BREAK}{more}" if more > 0 else "")) or "none"
 
 
 @admin.register(Game)
@@ -175,7 +190,7 @@ class GameAdmin(ServiceAdmin):
     list_display = ("title", "game_id", "console", "asks")
     list_filter = ("console",)
     list_select_related = ("console", "preset", "gpu_class")
-    search_fields = ("^title", "^game_id")
+    search_fields = ("title__istartswith", "game_id__istartswith")
     search_help_text = "The beginning of a title or id"
     ordering = ("title", "game_id")
     fieldsets = (
@@ -192,6 +207,14 @@ class GameAdmin(ServiceAdmin):
             },
         ),
     )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Game], search_term: str
+    ) -> tuple[QuerySet[Game], bool]:
+        """The words as typed, blanks included: they begin one title or id."""
+        words = search_term.strip()
+        begins = Q(title__istartswith=words) | Q(game_id__istartswith=words)
+        return (queryset.filter(begins) if words else queryset), False
 
     def save_model(self, request: HttpRequest, obj: Game, form: GameForm, change: bool) -> None:
         library.save_game(game=obj, by=by(request), now=timezone.now())
@@ -227,6 +250,7 @@ class GpuClassAdmin(ServiceAdmin):
     form = GpuClassForm
     list_display = ("name", "listed_terms")
     list_per_page = 200
+    list_before_template = "emulators/gpu_classes.html"
     ordering = ("rank",)
     ordering_field = "rank"
     hide_ordering_field = True
@@ -250,9 +274,10 @@ class GpuClassAdmin(ServiceAdmin):
     def save_model(self, request: HttpRequest, obj: GpuClass, form: GpuClassForm, change: bool) -> None:
         library.save_gpu_class(gpu_class=obj, by=by(request), now=timezone.now())
 
-    @admin.display(description="Matches models with")
+    @admin.display(description="Terms")
     def listed_terms(self, gpu_class: GpuClass) -> str:
-        return ", ".join(gpu_class.terms)
+        more = len(gpu_class.terms) - TERMS_SHOWN
+        return ", ".join(gpu_class.terms[:TERMS_SHOWN]) + (f" +{NO_BREAK}{more}" if more > 0 else "")
 
 
 def _number(text: Any) -> int:

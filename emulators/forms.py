@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, cast
 
 from django import forms
 from unfold.forms import PaginationInlineFormSet
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from emulators.drafts import ConfigChanges, PreferenceDraft, extensions_in, tidy, words_in
 from emulators.models import Console, EmulatorConfig, Game, GpuClass, Preset, ProviderKind, ProviderPreference
@@ -46,9 +51,38 @@ class WordsField(forms.CharField):
         return bool(list(initial or []) != self.to_python(data))
 
 
+class PriceField(forms.DecimalField):
+    """USD per hour, shown with cents and as many places more as it has."""
+
+    def __init__(self, **options: Any) -> None:
+        attrs = {"style": "width: 6.5rem", "step": "any"}
+        super().__init__(required=False, widget=UnfoldAdminDecimalFieldWidget(attrs=attrs), **options)
+
+    def prepare_value(self, value: Any) -> Any:
+        if not isinstance(value, Decimal):
+            return value
+        whole, _, places = f"{value:.6f}".partition(".")
+        return f"{whole}.{places.rstrip('0').ljust(2, '0')}"
+
+
+def _price(model: type[Any], label: str) -> PriceField:
+    column = model._meta.get_field("cost_per_hour_limit")
+    return PriceField(
+        label=label,
+        help_text=column.help_text,
+        max_digits=column.max_digits,
+        decimal_places=column.decimal_places,
+    )
+
+
 def _words(model: type[Any], name: str, tidy_up: Callable[[Sequence[str]], Sequence[str]]) -> WordsField:
     column = model._meta.get_field(name)
-    return WordsField(tidy_up=tidy_up, help_text=column.help_text, required=not column.blank)
+    return WordsField(
+        tidy_up=tidy_up,
+        label=column.verbose_name.capitalize(),
+        help_text=column.help_text,
+        required=not column.blank,
+    )
 
 
 def _terms_in(texts: Sequence[str]) -> Sequence[str]:
@@ -62,7 +96,20 @@ def _tell(form: forms.BaseForm, faults: Faults) -> None:
             form.add_error(name if name in form.fields else None, text)
 
 
-class ConfigForm(forms.ModelForm):  # type: ignore[type-arg]
+class _JudgedForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A form whose row is also looked at beside other rows."""
+
+    def faults(self) -> Faults:
+        raise NotImplementedError
+
+    def _post_clean(self) -> None:
+        # The instance has the form's values only after this hook of Django's.
+        super()._post_clean()  # type: ignore[misc]
+        if not self.errors:
+            _tell(self, self.faults())
+
+
+class ConfigForm(_JudgedForm):
     """A console's own values. What they mean for its providers is judged by the formset below."""
 
     display_name = forms.CharField(
@@ -70,6 +117,7 @@ class ConfigForm(forms.ModelForm):  # type: ignore[type-arg]
     )
     supported_file_extensions = _words(EmulatorConfig, "supported_file_extensions", extensions_in)
     save_file_extensions = _words(EmulatorConfig, "save_file_extensions", extensions_in)
+    cost_per_hour_limit = _price(EmulatorConfig, "Limit (USD per hour)")
 
     class Meta:
         model = EmulatorConfig
@@ -78,13 +126,17 @@ class ConfigForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         if "console" in self.fields:
-            consoles = cast(forms.ModelChoiceField[Console], self.fields["console"])
+            consoles = cast("forms.ModelChoiceField[Console]", self.fields["console"])
             consoles.queryset = Console.objects.filter(config=None)
             consoles.help_text = "One that has no configuration yet."
             self.fields["display_name"].required = False
             self.fields["display_name"].help_text = "The name players see; empty for the usual one."
         else:
             self.initial["display_name"] = self.instance.console.display_name
+
+    def faults(self) -> Faults:
+        alone = replace(configs.draft_of(self.instance), preferred_providers=())
+        return configs.problems(tidy(alone), before=None).config
 
     def changes(self) -> ConfigChanges:
         """What the form says of the console, providers apart."""
@@ -101,6 +153,7 @@ class PreferenceForm(forms.ModelForm):  # type: ignore[type-arg]
     """One provider. Its place in the list arrives as a number that only the order of counts."""
 
     regions = _words(ProviderPreference, "regions", words_in)
+    cost_per_hour_limit = _price(ProviderPreference, "Limit ($/h)")
     priority = forms.IntegerField(required=False, widget=UnfoldAdminIntegerFieldWidget)
 
     class Meta:
@@ -163,11 +216,12 @@ class PreferenceFormSet(PaginationInlineFormSet):  # type: ignore[misc]
         found = configs.problems(tidy(draft), before=before)
         for form, faults in zip(rows, found.providers, strict=True):
             _tell(form, faults)
-        if found.config:
-            raise forms.ValidationError([text for texts in found.config.values() for text in texts])
+        # The rest of what is wrong with the console stands beside its fields already.
+        if texts := found.config.get("cost_per_hour_limit"):
+            raise forms.ValidationError(texts)
 
 
-class GameForm(forms.ModelForm):  # type: ignore[type-arg]
+class GameForm(_JudgedForm):
     class Meta:
         model = Game
         fields = (
@@ -175,28 +229,17 @@ class GameForm(forms.ModelForm):  # type: ignore[type-arg]
             *("gpu_class", "emulator"),
         )
 
-    def clean(self) -> None:
-        super().clean()
-        game = cast(Game, self.instance)
-        values = self.cleaned_data
-        if not self.errors:
-            for name in ("console", "preset", "min_cpu", "min_ram_gb", "requires_gpu"):
-                setattr(game, name, values[name])
-            _tell(self, library.game_faults(game))
+    def faults(self) -> Faults:
+        return library.game_faults(self.instance)
 
 
-class PresetForm(forms.ModelForm):  # type: ignore[type-arg]
+class PresetForm(_JudgedForm):
     class Meta:
         model = Preset
         fields = ("slug", "vcpus", "ram_gb", "disk_gb", "gpus")
 
-    def clean(self) -> None:
-        super().clean()
-        preset = cast(Preset, self.instance)
-        if not self.errors and not preset._state.adding:
-            for name in ("vcpus", "ram_gb", "disk_gb", "gpus"):
-                setattr(preset, name, self.cleaned_data[name])
-            _tell(self, library.preset_faults(preset))
+    def faults(self) -> Faults:
+        return library.preset_faults(self.instance)
 
 
 class GpuClassForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -44,11 +44,11 @@ class ProviderKind(models.TextChoices):
     """The kinds of provider. The sandbox is an account of kind `tensordock`; `memory` serves tests and benchmarks."""
 
     TENSORDOCK = "tensordock", "TensorDock"
-    CLOUDYPAD_GCP = "cloudypad_gcp", "CloudyPad on Google Cloud"
-    CLOUDYPAD_AWS = "cloudypad_aws", "CloudyPad on AWS"
-    CLOUDYPAD_AZURE = "cloudypad_azure", "CloudyPad on Azure"
-    CLOUDYPAD_PAPERSPACE = "cloudypad_paperspace", "CloudyPad on Paperspace"
-    CLOUDYPAD_SCALEWAY = "cloudypad_scaleway", "CloudyPad on Scaleway"
+    CLOUDYPAD_GCP = "cloudypad_gcp", "Google Cloud (CloudyPad)"
+    CLOUDYPAD_AWS = "cloudypad_aws", "AWS (CloudyPad)"
+    CLOUDYPAD_AZURE = "cloudypad_azure", "Azure (CloudyPad)"
+    CLOUDYPAD_PAPERSPACE = "cloudypad_paperspace", "Paperspace (CloudyPad)"
+    CLOUDYPAD_SCALEWAY = "cloudypad_scaleway", "Scaleway (CloudyPad)"
     LIBVIRT = "libvirt", "Own hosts (libvirt)"
     MEMORY = "memory", "Memory (tests)"
 
@@ -59,6 +59,7 @@ def _between(name: str, low: int, high: int) -> Q:
 
 def _price(help_text: str) -> models.DecimalField[Decimal | str | int | None, Decimal | None]:
     return models.DecimalField(
+        "limit (USD per hour)",
         max_digits=10,
         decimal_places=6,
         null=True,
@@ -194,27 +195,28 @@ class EmulatorConfig(models.Model):
         verbose_name="GPU class",
         help_text="The least class, asked on TensorDock and on own hosts. A provider's row may name another one.",
     )
-    cost_per_hour_limit = _price(
-        "Never pay more, USD per hour; empty for no limit. Providers may have their own."
-    )
+    cost_per_hour_limit = _price("Never pay more; empty for no limit. Providers may have their own.")
     max_session_hours = models.PositiveSmallIntegerField(
+        "longest session (hours)",
         default=8,
         validators=[MinValueValidator(1), MaxValueValidator(MAX_SESSION_HOURS)],
         help_text="A machine is ended so many hours after it became ready.",
     )
     supported_file_extensions = ArrayField(
         models.CharField(max_length=11, validators=[extension]),
+        verbose_name="game files",
         size=MAX_LIST,
         default=list,
         blank=True,
-        help_text="Game files, separated by commas: .nes, .unf",
+        help_text="Extensions, separated by commas: .nes, .unf",
     )
     save_file_extensions = ArrayField(
         models.CharField(max_length=11, validators=[extension]),
+        verbose_name="save files",
         size=MAX_LIST,
         default=list,
         blank=True,
-        help_text="Files that hold progress, separated by commas: .sav, .srm",
+        help_text="Extensions of files that hold progress: .sav, .srm",
     )
 
     class Meta:
@@ -267,7 +269,7 @@ class ProviderPreference(models.Model):
         verbose_name="preset",
         help_text="Another size of machine here; empty for the console's.",
     )
-    cost_per_hour_limit = _price("Never pay more here, USD per hour; empty for the console's limit.")
+    cost_per_hour_limit = _price("Never pay more here; empty for the console's limit.")
     regions = ArrayField(
         models.CharField(max_length=100),
         size=MAX_LIST,

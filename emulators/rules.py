@@ -65,7 +65,7 @@ class Judge:
         found = Problems(providers=[{} for _ in draft.preferred_providers])
         self._check_preset(draft.default_preset, floor, found.config, "default_preset")
         self._check_class(draft.gpu_class, found.config)
-        _check_doubles(draft.preferred_providers, found.providers)
+        self._check_doubles(draft.preferred_providers, found.providers)
         for one, faults in zip(draft.preferred_providers, found.providers, strict=True):
             if one.preset_override is not None:
                 self._check_preset(one.preset_override, floor, faults, "preset_override")
@@ -73,6 +73,18 @@ class Judge:
         if not found.details():
             self._check_stock(draft, floor, found)
         return found
+
+    def _check_doubles(self, drafts: Sequence[PreferenceDraft], faults: list[Faults]) -> None:
+        for number, one in enumerate(drafts):
+            earlier = drafts[:number]
+            if any(other.provider == one.provider for other in earlier):
+                _add(faults[number], "provider", f"{self._label(one)} is listed twice.")
+            elif other := next((other for other in earlier if other.priority == one.priority), None):
+                text = f"{self._label(other)} has priority {one.priority} already."
+                _add(faults[number], "priority", text)
+
+    def _label(self, one: PreferenceDraft) -> str:
+        return self.labels.get(one.provider, one.provider)
 
     def _check_preset(self, name: str, floor: Floor, faults: Faults, where: str) -> None:
         if name not in self.presets:
@@ -127,8 +139,7 @@ class Judge:
         if limit is None or cheapest is None or (old is not None and old.cost_per_hour_limit == limit):
             return
         if limit < cheapest:
-            label = self.labels.get(one.provider, one.provider)
-            text = f"{label}'s cheapest machine for this console costs {_usd(cheapest)} an hour: none would be taken."
+            text = f"{self._label(one)}'s cheapest machine for this console costs {_usd(cheapest)} an hour: none would be taken."
             _add(faults, "cost_per_hour_limit", text)
 
     def _check_regions(self, one: PreferenceDraft, known: OfferFacts, faults: Faults) -> None:
@@ -137,18 +148,8 @@ class Judge:
             if not known.places or (old is not None and entry in old.regions):
                 continue
             if not any(place.is_meant_by(entry) for place in known.places):
-                label = self.labels.get(one.provider, one.provider)
-                text = f"{label} has nothing in “{entry}”; it has machines in {_countries(known.places)}."
+                text = f"{self._label(one)} has nothing in “{entry}”; it has machines in {_countries(known.places)}."
                 _add(faults, "regions", text)
-
-
-def _check_doubles(drafts: Sequence[PreferenceDraft], faults: list[Faults]) -> None:
-    for number, one in enumerate(drafts):
-        earlier = drafts[:number]
-        if any(other.provider == one.provider for other in earlier):
-            _add(faults[number], "provider", f"{one.provider} is listed twice.")
-        elif other := next((other for other in earlier if other.priority == one.priority), None):
-            _add(faults[number], "priority", f"{other.provider} has priority {one.priority} already.")
 
 
 def _add(faults: Faults, name: str, text: str) -> None:

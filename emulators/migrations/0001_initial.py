@@ -235,11 +235,11 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("tensordock", "TensorDock"),
-                            ("cloudypad_gcp", "CloudyPad on Google Cloud"),
-                            ("cloudypad_aws", "CloudyPad on AWS"),
-                            ("cloudypad_azure", "CloudyPad on Azure"),
-                            ("cloudypad_paperspace", "CloudyPad on Paperspace"),
-                            ("cloudypad_scaleway", "CloudyPad on Scaleway"),
+                            ("cloudypad_gcp", "Google Cloud (CloudyPad)"),
+                            ("cloudypad_aws", "AWS (CloudyPad)"),
+                            ("cloudypad_azure", "Azure (CloudyPad)"),
+                            ("cloudypad_paperspace", "Paperspace (CloudyPad)"),
+                            ("cloudypad_scaleway", "Scaleway (CloudyPad)"),
                             ("libvirt", "Own hosts (libvirt)"),
                             ("memory", "Memory (tests)"),
                         ],
@@ -263,7 +263,7 @@ class Migration(migrations.Migration):
                     models.DecimalField(
                         blank=True,
                         decimal_places=6,
-                        help_text="Never pay more here, USD per hour; empty for the console's limit.",
+                        help_text="Never pay more here; empty for the console's limit.",
                         max_digits=10,
                         null=True,
                         validators=[
@@ -271,6 +271,7 @@ class Migration(migrations.Migration):
                                 Decimal("0.000001"), "A limit must be above 0; leave it empty for none."
                             )
                         ],
+                        verbose_name="limit (USD per hour)",
                     ),
                 ),
                 (
@@ -343,7 +344,7 @@ class Migration(migrations.Migration):
                     models.DecimalField(
                         blank=True,
                         decimal_places=6,
-                        help_text="Never pay more, USD per hour; empty for no limit. Providers may have their own.",
+                        help_text="Never pay more; empty for no limit. Providers may have their own.",
                         max_digits=10,
                         null=True,
                         validators=[
@@ -351,6 +352,7 @@ class Migration(migrations.Migration):
                                 Decimal("0.000001"), "A limit must be above 0; leave it empty for none."
                             )
                         ],
+                        verbose_name="limit (USD per hour)",
                     ),
                 ),
                 (
@@ -362,6 +364,7 @@ class Migration(migrations.Migration):
                             django.core.validators.MinValueValidator(1),
                             django.core.validators.MaxValueValidator(168),
                         ],
+                        verbose_name="longest session (hours)",
                     ),
                 ),
                 (
@@ -378,8 +381,9 @@ class Migration(migrations.Migration):
                         ),
                         blank=True,
                         default=list,
-                        help_text="Game files, separated by commas: .nes, .unf",
+                        help_text="Extensions, separated by commas: .nes, .unf",
                         size=50,
+                        verbose_name="game files",
                     ),
                 ),
                 (
@@ -396,8 +400,9 @@ class Migration(migrations.Migration):
                         ),
                         blank=True,
                         default=list,
-                        help_text="Files that hold progress, separated by commas: .sav, .srm",
+                        help_text="Extensions of files that hold progress: .sav, .srm",
                         size=50,
+                        verbose_name="save files",
                     ),
                 ),
             ],

@@ -131,7 +131,7 @@ class TestRefusal:
             ),
             (PreferenceDraft("libvirt", gpu_class="RTX 9999"), "gpu_class", "no GPU class"),
             (PreferenceDraft("tensordock"), "provider", "listed twice"),
-            (PreferenceDraft("libvirt", priority=1), "priority", "tensordock has priority 1 already"),
+            (PreferenceDraft("libvirt", priority=1), "priority", "TensorDock has priority 1 already"),
             (PreferenceDraft("libvirt", priority=0), "priority", "greater than or equal to 1"),
             (PreferenceDraft("hetzner"), "provider", "not a valid choice"),
             (PreferenceDraft("libvirt", cost_per_hour_limit=Decimal(-1)), "cost_per_hour_limit", "above 0"),
