@@ -76,11 +76,11 @@ TEMPLATES = [
 
 
 def _connection() -> dict[str, Any]:
-    """One database, four ways to hold connections (facts: a pool survives no fork; ASGI needs one)."""
+    """One database, and how long each kind of process keeps its connections."""
     kept: dict[str, Any] = {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
     if ENV.process == "streams":
-        pool = {"min_size": 1, "max_size": 12, "timeout": 10}
-        kept = {"CONN_MAX_AGE": 0, "OPTIONS": {"pool": pool}}
+        # Under ASGI any thread may serve a request, and all of them would keep one: "too many clients".
+        kept = {"CONN_MAX_AGE": 0}
     elif ENV.process == "command":
         kept = {}
     return {**ENV.database, **kept, "ATOMIC_REQUESTS": False}
@@ -148,8 +148,14 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PAGINATION_CLASS": "gamer.web.pagination.LimitSkipPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_THROTTLE_CLASSES": ["gamer.web.throttles.WriteThrottle"],
-    # Bad logins only: the right password costs nothing.
-    "DEFAULT_THROTTLE_RATES": {"write": "120/min", "login_email": "20/hour", "login_ip": "100/hour"},
+    "DEFAULT_THROTTLE_RATES": {
+        "write": "120/min",
+        "agent": "60/min",
+        # Failures only: the right password or token costs nothing.
+        "login_email": "20/hour",
+        "login_ip": "100/hour",
+        "agent_register_ip": "300/hour",
+    },
     "NUM_PROXIES": 1 if _is_https else 0,  # X-Forwarded-For is believed where SECURE_PROXY_SSL_HEADER is
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "gamer.web.errors.exception_handler",
@@ -221,6 +227,8 @@ SEEDS = [
     "emulators.services.seed",
     "vms.provider_accounts.seed",
 ]
+# Seconds a reconciler or worker may be silent before another takes its rows over; renewed at a third of it.
+LEASE_S = 30
 # Whom the console pages ask what is on offer; they know no room above theirs.
 OFFER_FACTS = "vms.offers.facts"
 STOPPED_KEEP_HOURS = int(ENV.stopped_keep_hours) if ENV.stopped_keep_hours.isdigit() else 48

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import connection
 
 from vms.models import TERMINAL_PHASES
 
-LEASE_S = 30
-RENEW_S = 10
-HINT_S = 15
+LEASE_S: float = settings.LEASE_S
+RENEW_S = LEASE_S / 3
+HINT_S = LEASE_S / 2
 
 Id = uuid.UUID
 
