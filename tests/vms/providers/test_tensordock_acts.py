@@ -87,6 +87,7 @@ class TestDelete:
             (400, {"error": "Machine is locked"}),
             (400, {"error": "capacity"}),
             (404, HTML),
+            (403, HTML),
             (200, HTML),
             (200, {"status": 500, "error": "upstream"}),
             (307, b""),

@@ -62,6 +62,8 @@ class TestCreate:
                 Rejected,
                 "vcpu_count: must be even",
             ),
+            (400, [{"message": "odd", "path": [["x"], 7, None]}], Rejected, "odd"),
+            (400, b'{"error":' * 300 + b'"deep"' + b"}" * 300, Rejected, "400"),
             (400, {"error": "SSH port (22) must be forwarded for Ubuntu VMs"}, Rejected, "must be forwarded"),
             (404, {"error": "Location not found"}, Rejected, "Location not found"),
             (422, {}, Rejected, "422"),

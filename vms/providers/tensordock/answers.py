@@ -75,28 +75,21 @@ def _error_status(node: Row) -> int | None:
     return 400 if (node.get("error") or node.get("errors")) and not node.get("id") else None
 
 
-def _text_of(body: Any) -> str:
+def _text_of(body: Any, depth: int = 0) -> str:
     """The vendor's words: {"error"}, {"message"}, {"data": {"error"}}, or v2's validation list [{code, message, path}]."""
     if isinstance(body, str):
         return body
+    if depth > 4:
+        return ""
     if isinstance(body, list):
-        return "; ".join(text for each in body[:10] if (text := _text_of(each)))
+        return "; ".join(text for each in body[:10] if (text := _text_of(each, depth + 1)))
     if not isinstance(body, dict):
         return ""
-    text = next(
-        (
-            text
-            for key in ("error", "errors", "message", "detail", "data")
-            if (text := _text_of(body.get(key)))
-        ),
-        "",
-    )
+    words = (_text_of(body.get(key), depth + 1) for key in ("error", "errors", "message", "detail", "data"))
+    text = next(filter(None, words), "")
     path = body.get("path")
-    where = (
-        ".".join(str(step) for step in path[:6] if step not in {"data", "attributes"})
-        if isinstance(path, list)
-        else ""
-    )
+    steps = map(str, path[:6]) if isinstance(path, list) else ()
+    where = ".".join(step for step in steps if step not in {"data", "attributes"})
     return f"{where}: {text}" if where and text else text
 
 
@@ -106,7 +99,6 @@ def rows(body: Any, key: str) -> list[Row]:
     Raises Unreadable for anything else and for a list that says it is not all: what is missing here counts as gone.
     """
     node = body
-    _refuse_paged(body)
     for step in ("data", "attributes", key):
         if isinstance(node, dict):
             _refuse_paged(node)

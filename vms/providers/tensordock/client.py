@@ -203,8 +203,6 @@ def _sort_gateway(kind: Kind, reply: Reply, text: str) -> base.ProviderError:
     """An answer that is not JSON: something before the API spoke, which knows nothing of tokens, machines and stock."""
     if reply.status == 401:
         return base.BadCredentials(text)
-    if reply.status in {403, 404} and kind is not Kind.ORDER:
-        return base.Unavailable(text)
     return _sort_status(kind, reply.status, text, reply.retry_after)
 
 
