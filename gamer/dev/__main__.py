@@ -215,10 +215,10 @@ def farewell(control: str) -> str:
         connection.close()
     if not alive:
         return "no sandbox machine is left"
-    lines = [
-        f"  {machine.get('id')}  {machine.get('name', '')}  {machine.get('status', '')}" for machine in alive
-    ]
-    return "\n".join([f"{len(alive)} sandbox machines were still alive and end now:", *lines])
+    count = "1 sandbox machine was" if len(alive) == 1 else f"{len(alive)} sandbox machines were"
+    ends = "ends" if len(alive) == 1 else "end"
+    lines = [f"  {machine['id']}  {machine['name']}  {machine['status']}" for machine in alive]
+    return "\n".join([f"{count} still alive and {ends} now:", *lines])
 
 
 if __name__ == "__main__":
