@@ -207,3 +207,20 @@ SESSION = _said(
         "error": None,
     },
 )
+REGISTRATION = _asked(
+    "A machine that was just set up", {"vm_id": VM_ID, "bootstrap_token": "what setup wrote down"}
+)
+AGENT_TOKEN = _said("The agent's token", {"token": "ga_0f8c2c3e7a544f0f9d0e6b7c1d2e3f40_…"})
+HEARTBEAT = _asked(
+    "A machine with a game on it",
+    {
+        "boot_id": "c0f1a3de-1f6b-4f5e-8d4b-0a1b2c3d4e5f",
+        "sequence": 128004,
+        "sent_at": "2026-06-15T12:01:00.000Z",
+        "sessions": [{"session_id": SESSION_ID, "state": "launched"}],
+        "metrics": {"cpu_percent": 41.5, "ram_used_mb": 3120.2, "disk_used_percent": 38.0, "load": 2.13},
+    },
+)
+SESSION_EVENT = _asked(
+    "A game that ended by itself", {"state": "ended", "at": "2026-06-15T13:00:00.000Z", "exit_code": 0}
+)

@@ -3,6 +3,7 @@
 from django.urls import URLPattern
 
 from gamer.web.routing import route
+from vms.api.views.agents import AgentSessionEventsView, HeartbeatView, RegisterView
 from vms.api.views.launch import LaunchGameView, LaunchOnVmView
 from vms.api.views.machines import ExtendVmView, RetryVmView, StartVmView, StopVmView, VmsView, VmView
 from vms.api.views.story import (
@@ -33,4 +34,9 @@ urlpatterns: list[URLPattern] = [
     route("sessions/<uuid:session_id>", SessionView.as_view(), "session"),
     route("launch/game", LaunchGameView.as_view(), "launch-game"),
     route("launch/vm/<uuid:vm_id>/game", LaunchOnVmView.as_view(), "launch-on-vm"),
+    route("agent/register", RegisterView.as_view(), "agent-register"),
+    route("agent/heartbeat", HeartbeatView.as_view(), "agent-heartbeat"),
+    route(
+        "agent/sessions/<uuid:session_id>/events", AgentSessionEventsView.as_view(), "agent-session-events"
+    ),
 ]

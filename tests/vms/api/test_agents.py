@@ -1,0 +1,294 @@
+"""`/agent`: what a VM's own agent may do, and nobody else."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from events.models import Event
+from gamer.web.models import Allowance
+from tests.bad_inputs import sweep_bodies
+from tests.vms.api.asking import details, made, post, running
+from tests.vms.setup.agent.running import Agent
+from tests.waiting import eventually
+from vms.models import VM, GameSession
+
+REGISTER, HEARTBEAT = "/agent/register", "/agent/heartbeat"
+Status = GameSession.Status
+
+
+def at(**delta: float) -> str:
+    return (timezone.now() + timedelta(**delta)).isoformat().replace("+00:00", "Z")
+
+
+def beat(**changes):
+    return {
+        "boot_id": "c0f1a3de-1f6b-4f5e-8d4b-0a1b2c3d4e5f",
+        "sequence": 128004,
+        "sent_at": at(),
+        "sessions": [{"session_id": str(uuid.uuid4()), "state": "launched"}],
+        "metrics": {"cpu_percent": 41.5, "load": 2.0},
+        **changes,
+    }
+
+
+def with_token(token: str) -> APIClient:
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    return client
+
+
+def registered(vm: VM) -> APIClient:
+    """The agent of a VM."""
+    body = {"vm_id": str(vm.pk), "bootstrap_token": vm.agent_bootstrap.reveal()}
+    answer = post(APIClient(), REGISTER, body)
+    assert answer.status_code == 200, answer.content
+    return with_token(answer.json()["token"])
+
+
+def event(state: str, exit_code: int | None = None, **delta: float):
+    return {"state": state, "at": at(**delta), "exit_code": exit_code}
+
+
+@pytest.fixture
+def vm(plane, as_alice):
+    """Alice's VM with a queued game; its agent has not spoken yet."""
+    vm = running(plane, as_alice)
+    vm.sessions.update(status=Status.QUEUED, started_at=None)
+    return vm
+
+
+@pytest.fixture
+def agent(vm):
+    return registered(vm)
+
+
+@pytest.fixture
+def path(vm):
+    """Where the agent reports the VM's game."""
+    return f"/agent/sessions/{vm.sessions.get().pk}/events"
+
+
+class TestRegister:
+    def test_trades_the_vms_secret_for_a_token_of_which_only_a_hash_is_kept(self, vm):
+        body = {"vm_id": str(vm.pk), "bootstrap_token": vm.agent_bootstrap.reveal()}
+        answer = post(APIClient(), REGISTER, body)
+        assert (answer.status_code, list(answer.json())) == (200, ["token"])
+        assert answer["Cache-Control"] == "no-store"
+        vm.refresh_from_db()
+        assert vm.agent_token_digest == hashlib.sha256(answer.json()["token"].encode()).hexdigest()
+        assert vm.agent_seen_at is not None
+
+    def test_again_ends_the_token_before(self, vm, agent):
+        other = registered(vm)
+        assert post(agent, HEARTBEAT, beat()).status_code == 401
+        assert post(other, HEARTBEAT, beat()).status_code == 204
+
+    @pytest.mark.parametrize("wrong", ["wrong", "", "ü", "x" * 200])
+    def test_with_a_wrong_secret_is_refused(self, vm, wrong):
+        answer = post(APIClient(), REGISTER, {"vm_id": str(vm.pk), "bootstrap_token": wrong})
+        assert answer.status_code == (400 if not wrong else 401)
+        vm.refresh_from_db()
+        assert vm.agent_token_digest == ""
+
+    def test_with_another_vms_secret_is_refused(self, vm, plane, as_bob):
+        other = running(plane, as_bob)
+        body = {"vm_id": str(other.pk), "bootstrap_token": vm.agent_bootstrap.reveal()}
+        assert post(APIClient(), REGISTER, body).status_code == 401
+
+    def test_of_a_vm_that_has_ended_or_has_no_machine_is_refused(self, vm, as_bob):
+        body = {"vm_id": str(vm.pk), "bootstrap_token": vm.agent_bootstrap.reveal()}
+        VM.objects.filter(pk=vm.pk).update(phase="deleted", next_look_at=None)
+        assert post(APIClient(), REGISTER, body).status_code == 401
+        VM.objects.filter(pk=vm.pk).update(phase="requested", next_look_at=timezone.now(), attempt=None)
+        assert post(APIClient(), REGISTER, body).status_code == 401
+        without = made(as_bob)  # not placed yet, so without a secret
+        assert post(APIClient(), REGISTER, {**body, "vm_id": str(without.pk)}).status_code == 401
+
+    def test_is_refused_for_a_while_after_many_failures_but_not_after_successes(self, vm, settings):
+        rates = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]
+        settings.REST_FRAMEWORK = {
+            **settings.REST_FRAMEWORK,
+            "DEFAULT_THROTTLE_RATES": {**rates, "agent_register_ip": "3/hour"},
+        }
+        for _ in range(4):
+            registered(vm)
+        wrong = {"vm_id": str(uuid.uuid4()), "bootstrap_token": "wrong"}
+        answers = [post(APIClient(), REGISTER, wrong) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [401, 401, 401, 429]
+        assert int(answers[-1]["Retry-After"]) > 0
+
+    def test_refuses_what_is_malformed(self, vm):
+        right = {"vm_id": str(vm.pk), "bootstrap_token": vm.agent_bootstrap.reveal()}
+        assert sweep_bodies(APIClient(), REGISTER, right) > 40
+
+
+class TestHeartbeat:
+    def test_notes_that_the_agent_lives(self, vm, agent, django_assert_max_num_queries):
+        VM.objects.filter(pk=vm.pk).update(agent_seen_at=None)
+        before = VM.objects.get(pk=vm.pk).updated_at
+        with django_assert_max_num_queries(3):  # who asks, their pace, and the note
+            assert post(agent, HEARTBEAT, beat()).status_code == 204
+        vm.refresh_from_db()
+        assert timezone.now() - vm.agent_seen_at < timedelta(seconds=30)
+        assert vm.updated_at == before
+
+    def test_of_an_ended_vm_is_refused(self, vm, agent):
+        VM.objects.filter(pk=vm.pk).update(phase="deleted", next_look_at=None)
+        assert post(agent, HEARTBEAT, beat()).status_code == 401
+
+    def test_is_refused_once_the_machine_was_given_up(self, vm, agent):
+        VM.objects.filter(pk=vm.pk).update(agent_token_digest="")
+        assert post(agent, HEARTBEAT, beat()).status_code == 401
+
+    def test_refuses_what_is_malformed(self, agent):
+        right = {name: value for name, value in beat().items() if name != "sessions"}
+        assert sweep_bodies(agent, HEARTBEAT, {**right, "sessions": []}) > 80
+
+    @pytest.mark.parametrize(
+        ("change", "field"),
+        [
+            ({"sent_at": at(minutes=20)}, "sent_at"),
+            ({"sent_at": "9999-12-31T23:59:59-23:59"}, "sent_at"),
+            ({"sessions": [{"session_id": "x", "state": "launched"}] * 51}, "sessions"),
+            ({"sessions": [{"session_id": "x" * 65, "state": "launched"}]}, "sessions.0.session_id"),
+            ({"sessions": [{"session_id": "x", "state": "flying"}]}, "sessions.0.state"),
+            ({"sessions": [{"session_id": "x", "state": "launched", "argv": []}]}, "sessions.0.argv"),
+            ({"metrics": {"cpu_percent": "much"}}, "metrics.cpu_percent"),
+            ({"metrics": {"x" * 41: 1}}, "metrics"),
+            ({"metrics": {f"m{n}": n for n in range(33)}}, "metrics"),
+            ({"sequence": -1}, "sequence"),
+        ],
+    )
+    def test_is_bounded(self, vm, agent, change, field):
+        VM.objects.filter(pk=vm.pk).update(agent_seen_at=None)
+        assert field in details(post(agent, HEARTBEAT, beat(**change)))
+        vm.refresh_from_db()
+        assert vm.agent_seen_at is None
+
+    def test_has_a_pace(self, agent):
+        Allowance.objects.all().delete()
+        codes = {post(agent, HEARTBEAT, beat()).status_code for _ in range(70)}
+        assert codes == {204, 429}
+
+
+class TestSessionEvents:
+    def test_move_a_game_forward(self, vm, agent, path):
+        assert post(agent, path, event("launched", seconds=1)).status_code == 204
+        session = vm.sessions.get()
+        assert (session.status, session.ended_at) == (Status.LAUNCHED, None)
+        assert session.queued_at <= session.started_at <= timezone.now()
+        assert post(agent, path, event("ended", 0)).status_code == 204
+        session.refresh_from_db()
+        assert (session.status, session.error_text) == (Status.ENDED, "")
+        assert session.ended_at >= session.started_at
+        told = Event.objects.about("vms", vm.pk).filter(actor=f"agent:{vm.code}")
+        assert [one.action for one in told] == ["session_launched", "session_ended"]
+        assert told[0].owner_id == vm.owner_id
+
+    @pytest.mark.parametrize(
+        ("exit_code", "why"),
+        [(139, "exit status 139"), (None, "the game was killed"), (-9, "exit status -9")],
+    )
+    def test_say_why_a_game_failed(self, vm, agent, path, exit_code, why):
+        post(agent, path, event("failed", exit_code))
+        assert (vm.sessions.get().status, vm.sessions.get().error_text) == (Status.FAILED, why)
+
+    @pytest.mark.parametrize("late", ["launched", "ended", "failed"])
+    def test_never_move_it_back(self, vm, agent, path, late):
+        post(agent, path, event("ended", 0))
+        before = vm.sessions.values().get()
+        assert post(agent, path, event(late)).status_code == 204
+        assert vm.sessions.values().get() == before
+
+    def test_told_twice_are_one_event(self, vm, agent, path):
+        for _ in range(3):
+            post(agent, path, event("launched"))
+        assert Event.objects.filter(action="session_launched", actor=f"agent:{vm.code}").count() == 1
+
+    def test_from_a_clock_that_is_behind_never_end_before_they_began(self, vm, agent, path):
+        post(agent, path, event("launched", days=-3))
+        post(agent, path, event("ended", 0, days=-2))
+        session = vm.sessions.get()
+        assert session.queued_at <= session.started_at <= session.ended_at
+
+    def test_reach_no_other_vms_games(self, plane, agent, as_bob):
+        other = running(plane, as_bob).sessions.get()
+        before = other.status
+        answer = post(agent, f"/agent/sessions/{other.pk}/events", event("ended", 0))
+        assert details(answer, 404) == {}
+        other.refresh_from_db()
+        assert other.status == before
+        assert post(agent, f"/agent/sessions/{uuid.uuid4()}/events", event("ended", 0)).status_code == 404
+
+    @pytest.mark.parametrize(
+        ("change", "field"),
+        [
+            ({"at": at(minutes=20)}, "at"),
+            ({"at": "soon"}, "at"),
+            ({"state": "queued"}, "state"),
+            ({"state": "paused"}, "state"),
+            ({"exit_code": 2**31}, "exit_code"),
+            ({"exit_code": "0"}, "exit_code"),
+            ({"log": "x"}, "log"),
+        ],
+    )
+    def test_refuse_what_cannot_be(self, vm, agent, path, change, field):
+        assert field in details(post(agent, path, {**event("launched"), **change}))
+        assert vm.sessions.get().status == Status.QUEUED
+
+    def test_refuse_what_is_malformed(self, agent, path):
+        assert sweep_bodies(agent, path, event("launched", 0), nullable={"exit_code"}) > 40
+
+
+class TestToken:
+    @pytest.mark.parametrize(
+        "token", ["", "x", "ga_", f"ga_{'0' * 32}_{'A' * 43}", "gk_abcd_secret", "ga_" + "x" * 5000]
+    )
+    def test_that_is_none_is_refused(self, vm, path, token):
+        for where, body in ((HEARTBEAT, beat()), (path, event("ended", 0))):
+            answer = post(with_token(token), where, body)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (401, "not_authenticated")
+            assert answer["WWW-Authenticate"] == "Bearer"
+
+    def test_of_people_and_services_reaches_no_agents_path(self, vm, path, as_sam, as_alice, as_admin_key):
+        for client in (as_sam, as_alice, as_admin_key, APIClient()):
+            assert post(client, HEARTBEAT, beat()).status_code == 401
+            assert post(client, path, event("ended", 0)).status_code == 401
+        assert vm.sessions.get().status == Status.QUEUED
+
+    def test_of_an_agent_reaches_nothing_else(self, vm, agent):
+        paths = ["/vms", f"/vms/{vm.pk}", f"/sessions/{vm.sessions.get().pk}", "/games", "/health?full=1"]
+        assert {agent.get(one).status_code for one in paths} == {401}
+        assert agent.delete(f"/vms/{vm.pk}").status_code == 401
+        assert post(agent, "/launch/game", {}).status_code == 401
+
+    def test_is_shown_to_nobody(self, vm, agent, as_sam):
+        vm.refresh_from_db()
+        shown = (
+            as_sam.get(f"/vms/{vm.pk}").content.decode() + as_sam.get(f"/vms/{vm.pk}/events").content.decode()
+        )
+        assert vm.agent_token_digest not in shown
+        assert vm.agent_bootstrap.reveal() not in shown
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTheRealAgent:
+    def test_registers_beats_and_tells_what_became_of_its_game(self, vm, live_server, tmp_path):
+        secret, session = vm.agent_bootstrap.reveal(), str(vm.sessions.get().pk)
+        program = Agent(tmp_path, live_server.url, vm_id=str(vm.pk), agent_token=secret, heartbeat_s=1)
+        try:
+            program.start()
+            eventually(lambda: VM.objects.get(pk=vm.pk).agent_token_digest)
+            program.launch(session, "true")
+            eventually(lambda: vm.sessions.get().status == Status.ENDED)
+            eventually(lambda: (program.state()["last_heartbeat"] or {}).get("ok"))
+        finally:
+            program.end()
+        told = Event.objects.about("vms", vm.pk).filter(actor=f"agent:{vm.code}")
+        assert [one.action for one in told] == ["session_launched", "session_ended"]

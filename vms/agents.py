@@ -1,0 +1,102 @@
+"""What the agent of a VM may do: register, say that it lives, and tell what became of the VM's own games.
+
+All of it only speeds up what the reconciler sees over SSH. A token reaches its VM and nothing else; it ends with the VM's
+machine, and a new registration replaces it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+
+from events.services import record
+from gamer.errors import NotAuthenticated, NotFound, bad_field
+from gamer.web.throttles import Rate, demand, give_back
+from vms import sessions
+from vms.models import VM, GameSession, VMQuerySet
+from vms.reconcile.apply import happening
+
+# The VM's id finds the row, so that no digest needs an index.
+TOKEN = re.compile(r"ga_(?P<vm>[0-9a-f]{32})_[A-Za-z0-9_-]{43}")
+# A machine's clock may be ahead of ours by so much.
+AHEAD = timedelta(minutes=5)
+
+
+def register(*, vm_id: UUID, bootstrap_token: str, ip: str, now: datetime) -> str:
+    """A new token for the VM's agent; one it had before is good no more.
+
+    Raises NotAuthenticated, the same for every reason, or RateLimited after repeated failures from one address.
+    """
+    tries = (f"agent-register-ip:{ip}", Rate.named("agent_register_ip"))
+    demand(*tries, now=now)
+    vm = _with_a_machine().only("agent_bootstrap").filter(pk=vm_id).first()
+    known = vm.agent_bootstrap.reveal() if vm is not None else ""
+    is_known = hmac.compare_digest(known.encode(), bootstrap_token.encode())
+    if vm is None or not known or not is_known:
+        raise _refused()
+    give_back(*tries)
+    demand(f"agent-register:{vm.pk.hex}", Rate.named("agent"), now=now)
+    token = f"ga_{vm.pk.hex}_{secrets.token_urlsafe(32)}"
+    given = {"agent_token_digest": _digest(token), "agent_seen_at": now}
+    if not _with_a_machine().filter(pk=vm.pk).update(**given):
+        raise _refused()
+    return token
+
+
+def vm_of(token: str) -> VM:
+    """The VM whose agent has this token. Raises NotAuthenticated, the same for every reason."""
+    match = TOKEN.fullmatch(token)
+    rows = VM.objects.live().only("owner_id", "agent_token_digest")
+    vm = rows.filter(pk=UUID(match["vm"])).first() if match else None
+    known = vm.agent_token_digest if vm is not None else ""
+    if not hmac.compare_digest(known, _digest(token)) or vm is None:
+        raise _refused()
+    return vm
+
+
+def heartbeat(*, vm: VM, sent_at: datetime, now: datetime) -> None:
+    """Notes that the agent lives. Raises ValidationError when it speaks from the future."""
+    _check_clock("sent_at", sent_at, now)
+    VM.objects.filter(pk=vm.pk).update(agent_seen_at=now)
+
+
+def report(
+    *, vm: VM, session_id: UUID, state: str, at: datetime, exit_code: int | None, now: datetime
+) -> None:
+    """Moves one of the VM's own sessions forward; what is no step forward was told before and changes nothing.
+
+    Raises NotFound for a session of another VM, ValidationError for a moment in the future.
+    """
+    _check_clock("at", at, now)
+    why = ""
+    if state == GameSession.Status.FAILED:
+        why = "the game was killed" if exit_code is None else f"exit status {exit_code}"
+    with transaction.atomic():
+        if sessions.move(vm_id=vm.pk, session_id=session_id, status=state, at=min(at, now), error_text=why):
+            told = {"session_id": str(session_id), "why": why}
+            record(happening(vm, f"session_{state}", told, now, f"agent:{vm.code}"))
+        elif not GameSession.objects.filter(pk=session_id, vm=vm).exists():
+            raise NotFound("This VM has no such session.")
+
+
+def _with_a_machine() -> VMQuerySet:
+    return VM.objects.live().exclude(attempt=None)
+
+
+def _check_clock(name: str, moment: datetime, now: datetime) -> None:
+    if moment > now + AHEAD:
+        raise bad_field(name, "In the future.")
+
+
+def _refused() -> NotAuthenticated:
+    return NotAuthenticated("The token is not one of a VM's agent.")
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

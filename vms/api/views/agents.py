@@ -1,0 +1,85 @@
+"""`/agent`: what the program on a VM tells us. See `vms/setup/agent/uplink.py` for the other end."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from gamer.web.reading import body_of
+from gamer.web.schema import errors
+from gamer.web.throttles import client_ip
+from vms import agents
+from vms.api import examples
+from vms.api.authentication import AgentAuthentication, AgentThrottle, IsAgent, vm_of
+from vms.api.serializers.agents import (
+    HeartbeatSerializer,
+    RegistrationSerializer,
+    SessionEventSerializer,
+    TokenSerializer,
+)
+
+TAGS = ["agent"]
+TAKEN = OpenApiResponse(description="Taken.")
+
+
+class RegisterView(APIView):
+    """Whatever other credentials come along are not looked at. Failures are counted per address, so there is no throttle."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    throttle_classes = ()
+
+    @extend_schema(
+        operation_id="register_agent",
+        tags=TAGS,
+        request=RegistrationSerializer,
+        responses={200: TokenSerializer, **errors(401)},
+        examples=[examples.REGISTRATION, examples.AGENT_TOKEN],
+    )
+    def post(self, request: Request) -> Response:
+        """A token for a VM's agent, in exchange for the secret that setup left on the machine. Ends the one before."""
+        asked = body_of(request, RegistrationSerializer).validated_data
+        token = agents.register(**asked, ip=client_ip(request), now=timezone.now())
+        return Response({"token": token}, headers={"Cache-Control": "no-store"})
+
+
+class _AgentView(APIView):
+    authentication_classes = (AgentAuthentication,)
+    permission_classes = (IsAgent,)
+    throttle_classes = (AgentThrottle,)
+
+
+class HeartbeatView(_AgentView):
+    @extend_schema(
+        operation_id="agent_heartbeat",
+        tags=TAGS,
+        request=HeartbeatSerializer,
+        responses={204: TAKEN},
+        examples=[examples.HEARTBEAT],
+    )
+    def post(self, request: Request) -> Response:
+        """The machine lives."""
+        asked = body_of(request, HeartbeatSerializer).validated_data
+        agents.heartbeat(vm=vm_of(request), sent_at=asked["sent_at"], now=timezone.now())
+        return Response(status=204)
+
+
+class AgentSessionEventsView(_AgentView):
+    @extend_schema(
+        operation_id="agent_session_event",
+        tags=TAGS,
+        request=SessionEventSerializer,
+        responses={204: TAKEN},
+        examples=[examples.SESSION_EVENT],
+    )
+    def post(self, request: Request, session_id: str) -> Response:
+        """What became of a game on this VM. Told twice, or too late, it changes nothing."""
+        asked = body_of(request, SessionEventSerializer).validated_data
+        agents.report(vm=vm_of(request), session_id=UUID(session_id), **asked, now=timezone.now())
+        return Response(status=204)
