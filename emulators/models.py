@@ -255,7 +255,9 @@ class ProviderPreference(models.Model):
     """One provider that may host a console, tried in the order of `priority`."""
 
     config = models.ForeignKey(EmulatorConfig, on_delete=models.CASCADE, related_name="preferences")
-    provider = models.CharField(max_length=25, choices=ProviderKind.choices)
+    provider = models.CharField(
+        max_length=25, choices=ProviderKind.choices, help_text="Who would run the machine; each at most once."
+    )
     priority = models.PositiveSmallIntegerField(
         default=1, validators=[MinValueValidator(1)], help_text="1 is tried first."
     )
@@ -336,7 +338,9 @@ class Game(models.Model):
         ],
         help_text="The API's name of it, unique in its console.",
     )
-    console = models.ForeignKey(Console, on_delete=models.PROTECT, related_name="games")
+    console = models.ForeignKey(
+        Console, on_delete=models.PROTECT, related_name="games", help_text="What it is played on."
+    )
     title = models.CharField(max_length=200, help_text="The title players see.")
     preset = models.ForeignKey(
         Preset,

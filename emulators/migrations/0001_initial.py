@@ -243,6 +243,7 @@ class Migration(migrations.Migration):
                             ("libvirt", "Own hosts (libvirt)"),
                             ("memory", "Memory (tests)"),
                         ],
+                        help_text="Who would run the machine; each at most once.",
                         max_length=25,
                     ),
                 ),
@@ -434,7 +435,10 @@ class Migration(migrations.Migration):
             model_name="game",
             name="console",
             field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="games", to="emulators.console"
+                help_text="What it is played on.",
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="games",
+                to="emulators.console",
             ),
         ),
         migrations.AddConstraint(
