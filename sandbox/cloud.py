@@ -370,5 +370,6 @@ def _guest_spec(instance: Instance) -> GuestSpec:
         cloud_init=instance.order.cloud_init,
         gpu=DISPLAY_NAMES[gpu] if gpu else None,
         ignores_host_key="host_key_ignored" in instance.carried,
+        remakes_host_keys="host_keys_remade" in instance.carried,
         accepts_keys="ssh_auth_fails" not in instance.carried,
     )

@@ -42,7 +42,8 @@ MACHINE = {
     "vanished": "the machine is gone; args after_s",
     "ssh_refused": "nothing listens",
     "ssh_auth_fails": "no key is accepted",
-    "host_key_ignored": "cloud-init's host key is not installed",
+    "host_key_ignored": "sshd never shows cloud-init's host key",
+    "host_keys_remade": "cloud-init replaces host keys after write_files, until a command puts ours there and restarts ssh",
 }
 ACTION = {
     "start_refused": "400: the capacity is gone",

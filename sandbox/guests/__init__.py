@@ -15,6 +15,7 @@ In both, apt-get, docker, systemctl, shutdown and their like are stand-ins (`sta
 Not separated: the network. Guests share the machine's loopback, so a program in a guest should listen on a unix
 socket. Nor are `root` and `user` separated from each other: both may write everywhere in the guest over a command.
 
-The modules that run inside guests (`init`, `namespaces`, `landlock`, `units`, `standins`, `confine`, `shell`,
-`applets`, `folder`) use the standard library only.
+The sandbox's side: `guest` (one machine's life), `runtime` (its processes), `server` (its sshd), `disk` and `folder`.
+Inside guests, with the standard library only: `init` with `units` and `systemctl`, `standins`, and for confined ones
+`confine`, `programs`, `shell` with `syntax`, `applets` with `fileapplets` and `options`.
 """

@@ -28,13 +28,18 @@ CLOUD_INIT_LOG = "/var/log/cloud-init-output.log"
 
 @dataclass(frozen=True)
 class GuestSpec:
-    """What a guest is made from; `gpu` is the model's name, None without one."""
+    """What a guest is made from; `gpu` is the model's name, None without one.
+
+    `ignores_host_key`: sshd shows a key of its own, whatever lies on the disk. `remakes_host_keys`: what cloud-init's ssh
+    module does by default; keys on the disk are replaced after write_files, and shown when sshd is restarted.
+    """
 
     hostname: str
     ssh_key: str
     cloud_init: dict[str, Any] = field(default_factory=dict)
     gpu: str | None = None
     ignores_host_key: bool = False
+    remakes_host_keys: bool = False
     accepts_keys: bool = True
 
 
@@ -62,6 +67,7 @@ class Guest:
         self._lock = asyncio.Lock()
         self._ending = asyncio.Lock()
         self._is_wanted = False
+        self._own_key = asyncssh.generate_private_key("ssh-ed25519") if spec.ignores_host_key else None
 
     @property
     def is_running(self) -> bool:
@@ -87,7 +93,13 @@ class Guest:
         if not self._path.exists():
             self._first_boot()
         spec, folder = self._spec, self._folder()
-        runtime = Runtime(folder, self._tools, spec.hostname, is_namespaced=self._is_namespaced)
+        runtime = Runtime(
+            folder,
+            self._tools,
+            spec.hostname,
+            is_namespaced=self._is_namespaced,
+            restart_ssh=self._restart_ssh,
+        )
         try:
             await runtime.start()
         except GuestFailed as error:
@@ -95,14 +107,25 @@ class Guest:
             return
         self._runtime = runtime
         self._watch = asyncio.create_task(self._watch_power(runtime))
-        try:
-            key = asyncssh.import_private_key(folder.read(HOST_KEY) or "")
-        except asyncssh.KeyImportError:
-            log.warning("guest %s: sshd does not start, its host key is unreadable", spec.hostname)
+        if (key := self._host_key()) is None:
             return
         self._acceptor = await server.serve(
             sock, folder, runtime, key, self._connections, accepts_keys=spec.accepts_keys
         )
+
+    def _host_key(self) -> asyncssh.SSHKey | None:
+        if self._own_key is not None:
+            return self._own_key
+        try:
+            return asyncssh.import_private_key(self._folder().read(HOST_KEY) or "")
+        except asyncssh.KeyImportError:
+            log.warning("guest %s: sshd does not start, its host key is unreadable", self._spec.hostname)
+            return None
+
+    def _restart_ssh(self) -> None:
+        """Connections that come from now on see the host key as it is now."""
+        if self._acceptor is not None and (key := self._host_key()) is not None:
+            self._acceptor.update(server_host_keys=[key])
 
     def _first_boot(self) -> None:
         """The disk, then cloud-init's early part: files, host key, keys of the users."""
@@ -114,7 +137,7 @@ class Guest:
             folder, self._tools, hostname=spec.hostname, gpu=spec.gpu, is_namespaced=self._is_namespaced
         )
         for file in spec.cloud_init.get("write_files", ()):
-            if spec.ignores_host_key and file["path"].startswith(HOST_KEYS):
+            if spec.remakes_host_keys and file["path"].startswith(HOST_KEYS):
                 continue
             folder.write(file["path"], file.get("content", ""), int(file.get("permissions", "0644"), 8))
         if folder.read(HOST_KEY) is None:

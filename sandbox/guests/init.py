@@ -275,7 +275,7 @@ class Init:
 
         match request["call"]:
             case "systemctl":
-                systemctl.answer(self.units, request["argv"], time.monotonic(), reply)
+                systemctl.answer(self.units, request["argv"], time.monotonic(), reply, self._restart_ssh)
             case "poweroff":
                 after_s = request["after_s"]
                 self._power_off_at = None if after_s is None else time.monotonic() + float(after_s)
@@ -288,6 +288,9 @@ class Init:
                 reply(0 if is_ours else 1, "" if is_ours else f"kill: ({pid}) - No such process\n")
             case _:
                 reply(1, "unknown call\n")
+
+    def _restart_ssh(self) -> None:
+        self._tell({"event": "restart_ssh"})
 
 
 def confined_command(package: str, root: str, argv: list[str]) -> list[str]:

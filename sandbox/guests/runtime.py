@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,20 @@ class GuestFailed(Exception):
 class Runtime:
     """One guest's processes."""
 
-    def __init__(self, folder: Folder, tools: Tools, hostname: str, *, is_namespaced: bool) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        tools: Tools,
+        hostname: str,
+        *,
+        is_namespaced: bool,
+        restart_ssh: Callable[[], None] = lambda: None,
+    ) -> None:
         self._folder = folder
         self._tools = tools
         self._hostname = hostname
         self._is_namespaced = is_namespaced
+        self._restart_ssh = restart_ssh
         self._control: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -99,6 +109,8 @@ class Runtime:
                 self._ready.set()
             case "poweroff":
                 self.powered_off.set()
+            case "restart_ssh":
+                self._restart_ssh()
             case "started":
                 self._started[event["id"]].set()
             case "exit":
@@ -163,14 +175,14 @@ async def can_have_namespaces(state_dir: Path, tools: Tools) -> bool:
         return False
     path = Path(tempfile.mkdtemp(prefix="probe-", dir=state_dir))
     folder = Folder(path, owner=guest_owner(is_namespaced=True))
-    folder.give(folder.root)
-    disk.lay_out(folder, tools, hostname="probe", gpu=None, is_namespaced=True)
     runtime = Runtime(folder, tools, "probe", is_namespaced=True)
     try:
+        folder.give(folder.root)
+        disk.lay_out(folder, tools, hostname="probe", gpu=None, is_namespaced=True)
         await runtime.start()
         streams = tuple(os.open(os.devnull, os.O_RDWR) for _ in range(3))
         return await runtime.run(["python3", "-c", "pass"], "root", (streams[0], streams[1], streams[2])) == 0
-    except GuestFailed:
+    except (GuestFailed, OSError):
         return False
     finally:
         await runtime.halt()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from sandbox.guests.units import NoUnit, Unit, Units, is_yes
 
 Reply = Callable[[int, str], None]
-POWER_OFF = ("poweroff", "halt", "shutdown", "reboot", "kexec")
+SSH = ("ssh", "ssh.service", "ssh.socket", "sshd", "sshd.service")
 
 
 @dataclass
@@ -42,9 +42,19 @@ class Call:
         return call
 
 
-def answer(units: Units, argv: list[str], now: float, reply: Reply) -> None:
-    """Carries the call out and replies with exit status and output, at once or when a stop has ended."""
+def answer(units: Units, argv: list[str], now: float, reply: Reply, restart_ssh: Callable[[], None]) -> None:
+    """Carries the call out and replies with exit status and output, at once or when a stop has ended.
+
+    sshd is the sandbox's own: it always runs, and is only ever restarted.
+    """
     call = Call.read(argv)
+    if names_ssh := [name for name in call.names if name in SSH]:
+        if "restart" in call.verb or "reload" in call.verb:
+            restart_ssh()
+        call.names = [name for name in call.names if name not in SSH]
+        if not call.names:
+            reply(0, "active\n" * len(names_ssh) if call.verb == "is-active" else "")
+            return
     try:
         found = [units.unit(name) for name in call.names]
     except NoUnit as missing:

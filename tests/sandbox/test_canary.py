@@ -221,7 +221,7 @@ class TestCanary:
     def test_survives_the_end_of_everything(
         self, canary: tuple[Path, subprocess.Popen[bytes]], machine: Machine, user: str
     ) -> None:
-        attack = "cd /; sudo shutdown -h +1; sudo rm -rf /etc /var /.sandbox/lib ../home ../../opt /bin /usr/lib/os-release 2>&1"
+        attack = "cd /; sudo shutdown -h +1; sudo rm -rf /etc /var /.sandbox/lib ../home ../../opt /bin 2>&1"
         machine.run(f"{ONLY_IN_A_GUEST}\n{attack}", user)
         machine.vendor.server.control.stop(machine.id)
         eventually(lambda: machine.detail["status"] == "stopped")
@@ -247,3 +247,7 @@ class TestCanary:
     def test_cannot_steer_the_kernel(self, machine: Machine, user: str) -> None:
         assert machine.run("test -w /proc/sys/kernel/core_pattern", user).status == 1
         assert machine.run("test -w /proc/sysrq-trigger", user).status == 1
+
+    def test_cannot_add_to_what_it_is_shown_of_the_machine(self, machine: Machine, user: str) -> None:
+        for folder in ("/usr/lib", "/lib", "/.sandbox/bin", "/.sandbox/python", "/bin"):
+            assert machine.run(f"sudo touch {folder}/sandbox-canary", user).status != 0

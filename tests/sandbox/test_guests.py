@@ -95,6 +95,18 @@ class TestFaults:
         with pytest.raises(paramiko.BadHostKeyException):
             Machine.create(guests).connect()
 
+    def test_host_keys_remade_shows_ours_after_a_command_restarted_ssh(self, guests: Vendor) -> None:
+        control = guests.server.control
+        control.fault("host_keys_remade")
+        control.settings(cloud_init_s=50)
+        kept = {"path": "/etc/gamer/key", "content": HOST.text, "permissions": "0600"}
+        commands = ["mv -f /etc/gamer/key /etc/ssh/ssh_host_ed25519_key", "systemctl restart ssh"]
+        made = Machine.create(guests, {"write_files": [kept], "runcmd": commands})
+        with pytest.raises(paramiko.BadHostKeyException):
+            made.connect()
+        control.advance(51)
+        assert made.run("systemctl is-active ssh").stdout == "active\n"
+
     def test_kill_guest_leaves_a_machine_that_runs_and_does_not_answer(self, machine: Machine) -> None:
         client = machine.connect()
         machine.vendor.server.control.kill_guest(machine.id)
