@@ -24,7 +24,7 @@ from accounts.models import ApiKey, Department, Scope, User
 from accounts.principal import Principal
 from gamer.web.admin import BoundedAdmin
 
-POWERS = ("is_staff", "is_superuser", "groups", "user_permissions")
+POWERS = ("is_staff", "is_superuser", "groups")
 
 admin.site.unregister(Group)
 
@@ -62,7 +62,8 @@ class UserAdmin(DjangoUserAdmin, BoundedAdmin):  # type: ignore[type-arg,misc]
     search_fields = ("handle__startswith", "email__startswith")
     search_help_text = "The beginning of a user_id or an address"
     ordering = ("-id",)
-    autocomplete_fields = ("department",)
+    autocomplete_fields = ("department", "groups")
+    filter_horizontal = ()
     readonly_fields = ("last_login", "created_at")
     fieldsets = (
         (None, {"fields": ("handle", "email", "password", ("first_name", "last_name"), "department")}),

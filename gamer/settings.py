@@ -110,8 +110,10 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static"
-# Development serves from the packages; production collects first and gets hashed names.
-WHITENOISE_USE_FINDERS = not ENV.is_production
+# Production collects first and gets hashed names; where nobody did, files are served from the packages.
+WHITENOISE_USE_FINDERS = not ENV.is_production or (
+    ENV.process in ("api", "streams") and not STATIC_ROOT.exists()
+)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -234,7 +236,14 @@ OFFER_FACTS = "vms.offers.facts"
 STOPPED_KEEP_HOURS = int(ENV.stopped_keep_hours) if ENV.stopped_keep_hours.isdigit() else 48
 VERSION = "1.0.0"
 
-UNFOLD = {"SITE_TITLE": "Gamer", "SITE_HEADER": "Gamer", "SHOW_HISTORY": False, "SHOW_VIEW_ON_SITE": False}
+UNFOLD = {
+    "SITE_TITLE": "Gamer",
+    "SITE_HEADER": "Gamer",
+    "SITE_SYMBOL": "sports_esports",
+    "SIDEBAR": {"show_search": True},
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+}
 
 LOGGING = {
     "version": 1,

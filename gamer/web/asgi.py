@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from gamer.web.errors import error_body
+from gamer.web.middleware import DRAINED
 
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -15,7 +16,7 @@ Application = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 
 class BodyLimit:
-    """Answers 413 as soon as a body has passed `limit` bytes."""
+    """Answers 413 to bodies past `limit` bytes, and hangs up on those that do not end soon after."""
 
     def __init__(self, application: Application, limit: int) -> None:
         self.application = application
@@ -25,21 +26,25 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.application(scope, receive, send)
             return
-        read = 0
+        read, has_more = 0, True
 
         async def counted() -> Message:
-            nonlocal read
+            nonlocal read, has_more
             message = await receive()
-            if message["type"] == "http.request":
-                read += len(message.get("body", b""))
+            read += len(message.get("body", b""))
+            has_more = bool(message.get("more_body"))
             # Django reads the whole body before it answers. To it, the client hangs up: it tidies up and says nothing.
             return message if read <= self.limit else {"type": "http.disconnect"}
 
         await self.application(scope, counted, send)
         if read > self.limit:
-            body = json.dumps(
-                error_body("too_large", f"The body is larger than {self.limit} bytes.")
-            ).encode()
-            headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-            await send({"type": "http.response.start", "status": 413, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
+            # A connection closed on a client that still sends would take our answer with it.
+            while has_more and read <= self.limit * DRAINED:
+                await counted()
+            await self._refuse(send)
+
+    async def _refuse(self, send: Send) -> None:
+        text = json.dumps(error_body("too_large", f"The body is larger than {self.limit} bytes."))
+        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 413, "headers": headers})
+        await send({"type": "http.response.body", "body": text.encode()})

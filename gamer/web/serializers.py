@@ -107,8 +107,8 @@ class MoneyField(serializers.DecimalField):
         super().__init__(coerce_to_string=False, **options)
 
     def to_internal_value(self, data: Any) -> Decimal:
-        # repr gives the shortest decimal that is this float: what the client wrote.
-        return super().to_internal_value(repr(_number(self, data)))
+        # Read from the number's text, the shortest decimal that is this float: what the client wrote.
+        return super().to_internal_value(_number(self, data))
 
     def to_representation(self, value: Any) -> Any:
         return None if value is None else float(round(Decimal(value), MONEY_PLACES))

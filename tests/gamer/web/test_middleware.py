@@ -29,10 +29,23 @@ def chunked(client: APIClient, body: bytes) -> Any:
 
 
 class TestBodyLimit:
-    def test_refuses_by_the_announced_length_before_reading(self, anyone: APIClient) -> None:
-        response = anyone.post("/test/things", {}, CONTENT_LENGTH=str(LIMIT + 1))
+    def announce(self, client: APIClient, length: str, body: bytes = b"{}") -> Any:
+        environ = {"CONTENT_LENGTH": length, "wsgi.input": BytesIO(body), "CONTENT_TYPE": "application/json"}
+        return client.request(REQUEST_METHOD="POST", PATH_INFO="/test/echo", **environ)
+
+    @pytest.mark.parametrize("length", [str(LIMIT + 1), "9" * 5000])
+    def test_refuses_by_the_announced_length(self, anyone: APIClient, length: str) -> None:
+        response = self.announce(anyone, length)
         assert response.status_code == 413
         assert_error(response)
+
+    @pytest.mark.parametrize(("size", "left"), [(2_000_000, 0), (40_000_000, 24_000_000)])
+    def test_reads_what_it_refuses_but_not_for_ever(self, anyone: APIClient, size: int, left: int) -> None:
+        body = BytesIO(b"x" * size)
+        environ = {"CONTENT_LENGTH": str(size), "wsgi.input": body}
+        response = anyone.request(REQUEST_METHOD="POST", PATH_INFO="/test/echo", **environ)
+        assert response.status_code == 413
+        assert size - body.tell() == left
 
     def test_reads_a_body_that_announces_no_length(self, anyone: APIClient) -> None:
         response = chunked(anyone, b'{"count": 5}')
@@ -43,10 +56,9 @@ class TestBodyLimit:
         assert response.status_code == 413
         assert_error(response)
 
-    @pytest.mark.parametrize("announced", ["²", "-5", "x", "1e3", ""])
-    def test_minds_no_nonsense(self, anyone: APIClient, announced: str) -> None:
-        response = anyone.post("/test/things", {}, CONTENT_LENGTH=announced)
-        assert response.status_code in (200, 400)
+    @pytest.mark.parametrize("length", ["²", "-5", "x", "1e3", ""])
+    def test_minds_no_nonsense(self, anyone: APIClient, length: str) -> None:
+        assert self.announce(anyone, length).status_code in (200, 400)
 
 
 class TestNul:
@@ -102,10 +114,11 @@ class TestAsgi:
         body = b"".join(message.get("body", b"") for message in sent[1:])
         return sent[0]["status"], json.loads(body)
 
-    def test_refuses_before_the_end_of_a_long_body(self) -> None:
-        status, body = self.send(*[b"x" * 300_000] * 10)
+    @pytest.mark.parametrize(("chunks", "unread"), [(1, 0), (2, 0), (10, 0), (30, 13)])
+    def test_reads_a_long_body_before_it_refuses_but_not_for_ever(self, chunks: int, unread: int) -> None:
+        status, body = self.send(*[b"x" * LIMIT] * (chunks - 1), b"x" * (LIMIT + 1))
         assert (status, body["error"]["code"]) == (413, "too_large")
-        assert self.unread == 6
+        assert self.unread == unread
 
     def test_passes_a_chunked_body_on(self) -> None:
         status, body = self.send(b'{"cou', b'nt": 5}', headers=((b"transfer-encoding", b"chunked"),))
