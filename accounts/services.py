@@ -17,6 +17,7 @@ from accounts.models import HANDLE, ApiKey, Department, Scope, User
 from accounts.principal import PLAYER_SCOPES, Principal, command
 from events.services import Happening, record
 from gamer.errors import Conflict, NotAuthenticated, PermissionDenied, bad_field
+from gamer.queue import schedules
 
 ADMIN_EMAIL = "admin@gamer.local"
 DEMO_KEY_NAME = "Demo"
@@ -185,6 +186,7 @@ def seed(now: datetime) -> Seeded:
     In development what `make run` prints is what works, so the password follows the environment. In production it is only
     the first one, and without ADMIN_PASSWORD nobody is made.
     """
+    schedules.keep("forget old logins", "accounts.tasks.sweep", minutes=24 * 60)
     env = settings.ENV
     admin = User.objects.filter(email=ADMIN_EMAIL).first()
     if admin is None and env.admin_password:

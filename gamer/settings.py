@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -118,7 +119,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
-        if ENV.is_production and STATIC_ROOT.exists()
+        if _is_collected
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
@@ -224,6 +225,7 @@ DEFAULT_FROM_EMAIL = "Gamer <gamer@localhost>"
 GAZETTEER_DIR = STATE_DIR / "gazetteer"
 # What `manage.py seed` calls, each with the time, each safe to repeat.
 SEEDS = [
+    "gamer.web.tasks.seed",
     "locations.services.seed",
     "accounts.services.seed",
     "emulators.services.seed",

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
+from django_q.models import Schedule
 
-from accounts import services
-from accounts.models import ApiKey, Scope, User
+from accounts import logins, services, tasks
+from accounts.models import ApiKey, Login, Scope, User
 from tests.factories import DepartmentFactory
 from tests.world import NOON, World
 
@@ -44,7 +47,7 @@ class TestSeed:
     def test_is_safe_to_repeat(self, environment: Any, django_assert_max_num_queries: Any) -> None:
         services.seed(NOON)
         before = User.objects.get().password
-        with django_assert_max_num_queries(4):
+        with django_assert_max_num_queries(9):
             services.seed(NOON)
         assert User.objects.get().password == before
         assert ApiKey.objects.count() == 1
@@ -72,6 +75,18 @@ class TestSeed:
         environment(is_production=True, admin_password="")
         services.seed(NOON)
         assert not User.objects.exists()
+
+
+class TestSweep:
+    def test_is_scheduled_and_forgets_logins_that_are_long_over(self, environment: Any, world: World) -> None:
+        services.seed(NOON)
+        assert Schedule.objects.get(name="forget old logins").func == "accounts.tasks.sweep"
+        now = timezone.now()
+        logins.begin(user=world.alice, now=now - timedelta(days=40))
+        kept = logins.begin(user=world.alice, now=now)
+        tasks.sweep()
+        assert Login.objects.count() == 1
+        assert logins.person_of(kept.access, now) == world.alice
 
 
 class TestCreateApiKeyCommand:

@@ -84,6 +84,21 @@ class TestNul:
         assert_error(response)
 
 
+class TestCors:
+    def test_lets_no_other_site_in(self, anyone: APIClient) -> None:
+        response = anyone.get("/health", HTTP_ORIGIN="https://other.example")
+        assert "Access-Control-Allow-Origin" not in response.headers
+
+    def test_shows_a_site_we_named_the_lists_headers(self, anyone: APIClient, settings: Any) -> None:
+        settings.CORS_ALLOWED_ORIGINS = ["https://ours.example"]
+        response = anyone.get("/health", HTTP_ORIGIN="https://ours.example")
+        assert response.headers["Access-Control-Allow-Origin"] == "https://ours.example"
+        assert {"link", "x-total-count"} <= set(
+            response.headers["Access-Control-Expose-Headers"].lower().split(", ")
+        )
+        assert "Access-Control-Allow-Credentials" not in response.headers
+
+
 class TestAsgi:
     """What uvicorn serves, fed by hand as it does."""
 
