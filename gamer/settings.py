@@ -111,10 +111,11 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static"
-# Production collects first and gets hashed names; where nobody did, files are served from the packages.
-WHITENOISE_USE_FINDERS = not ENV.is_production or (
-    ENV.process in ("api", "streams") and not STATIC_ROOT.exists()
+# Production collects first and gets hashed names; until it has, files come from the packages as in development.
+_is_collected = ENV.is_production and (
+    "collectstatic" in sys.argv or (STATIC_ROOT / "staticfiles.json").exists()
 )
+WHITENOISE_USE_FINDERS = not _is_collected and (ENV.process in ("api", "streams") or not ENV.is_production)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
