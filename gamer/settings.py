@@ -198,6 +198,7 @@ HEALTH_CHECKS = [
     "gamer.web.health.queue",
     "gamer.web.health.scheduler",
     "locations.health.geocoder",
+    "vms.health.parts",
 ]
 
 # Measured in facts/queue-and-postgres.md 2.8; retry > timeout * (1 + (queue_limit + bulk) / workers).

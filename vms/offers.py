@@ -45,10 +45,11 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The stock of one moment and the primary keys behind its rows."""
+    """The stock of one moment, and by the same positions the primary keys and the vendors' ids of its rows."""
 
     stock: placement.Stock
     keys: Sequence[int]
+    offer_ids: Sequence[str]
     paused: frozenset[int]
     is_refreshed: bool  # every account that may host has been asked at least once
     is_fresh: bool  # and lately
@@ -66,15 +67,16 @@ def _indexed(values: Iterable[Any]) -> tuple[list[Any], np.ndarray[Any, Any]]:
 
 def load(now: datetime, *, tried: frozenset[tuple[int, str]] = frozenset()) -> Shelf:
     """All usable offers as columns, in two queries. `tried` names (account id, offer id) of this launch's failed orders."""
-    accounts = list(ProviderAccount.objects.all())
+    accounts = list(ProviderAccount.objects.defer("credentials"))
     rows = list(
-        Offer.objects.filter(refreshed_at__gte=now - USABLE)
+        Offer.objects.filter(account__in=accounts, refreshed_at__gte=now - USABLE)
         .order_by("id")
         .values_list(*COLUMNS, *(Cast(F(name), FloatField()) for name in PRICES))
     )
     return Shelf(
         stock=_stock(rows, {account.pk: account.kind for account in accounts}, tried, now),
         keys=[row[0] for row in rows],
+        offer_ids=[row[2] for row in rows],
         paused=frozenset(
             account.pk for account in accounts if not account.may_buy(now) or is_resting(account, now)
         ),

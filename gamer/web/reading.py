@@ -18,15 +18,22 @@ Asked = TypeVar("Asked", bound=StrictSerializer)
 
 def body_of(request: Request, serializer: type[Asked]) -> Asked:
     """The body, checked. Raises ValidationError naming the field."""
-    asked = serializer(data=request.data)
-    asked.is_valid(raise_exception=True)
-    return asked
+    return _checked(serializer(data=request.data))
 
 
 def query_of(request: Request, serializer: type[Asked]) -> Asked:
-    """The query string, checked; the parameters of paging are left to the page."""
+    """The query string, checked. Raises ValidationError naming the parameter."""
+    return _checked(serializer(data=query_values(request.query_params), from_text=True))
+
+
+def filters_of(request: Request, serializer: type[Asked]) -> Asked:
+    """The query string of a list, checked; the parameters of paging are left to the page."""
     values = query_values(request.query_params)
-    asked = serializer(data={k: v for k, v in values.items() if k not in PARAMETERS}, from_text=True)
+    narrowing = {name: text for name, text in values.items() if name not in PARAMETERS}
+    return _checked(serializer(data=narrowing, from_text=True))
+
+
+def _checked(asked: Asked) -> Asked:
     asked.is_valid(raise_exception=True)
     return asked
 

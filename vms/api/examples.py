@@ -224,3 +224,125 @@ HEARTBEAT = _asked(
 SESSION_EVENT = _asked(
     "A game that ended by itself", {"state": "ended", "at": "2026-06-15T13:00:00.000Z", "exit_code": 0}
 )
+HOSTNODE = {
+    "id": "host:3f2a:geforcertx4090-pcie-24gb",
+    "provider": "tensordock",
+    "city": "Joplin",
+    "state": "Missouri",
+    "region": "united-states-missouri-joplin",
+    "country": "United States",
+    "specs": {
+        "cpu": 32,
+        "ram": 131072,
+        "gpu": [{"model": "geforcertx4090-pcie-24gb", "count": 4}],
+        "storage": 1000,
+    },
+    "status": "available",
+    "price_per_hour": 0.4632,
+}
+HOSTNODES = _said("One hostnode", {"total_hostnodes": 1, "hostnodes": [HOSTNODE]})
+CLOSEST = _said(
+    "Near Dallas",
+    {
+        "user_location": {"latitude": 32.7767, "longitude": -96.797},
+        "total_found": 14,
+        "closest_hostnodes": [
+            {"hostnode": HOSTNODE, "distance_km": 492.3, "location": "Joplin, Missouri, United States"}
+        ],
+    },
+)
+SUMMARY = _said(
+    "One country",
+    {
+        "total_hostnodes": 2,
+        "total_cities": 1,
+        "countries": [
+            {
+                "country": "United States",
+                "hostnodes": 2,
+                "gpu_models": ["geforcertx4090-pcie-24gb"],
+                "cities": [
+                    {
+                        "city": "Joplin",
+                        "state": "Missouri",
+                        "region": "united-states-missouri-joplin",
+                        "hostnodes": 2,
+                        "gpu_models": ["geforcertx4090-pcie-24gb"],
+                    }
+                ],
+            }
+        ],
+    },
+)
+RECOMMENDATION = _said(
+    "A Switch near Dallas",
+    {
+        "console_type": "switch",
+        "recommended_provider": "tensordock",
+        "preset": "premium",
+        "estimated_cost_per_hour": 0.4632,
+        "max_session_hours": 8,
+        "requirements": {"min_cpu": 8, "min_ram_gb": 16, "requires_gpu": True},
+        "options": [
+            {
+                "rank": 1,
+                "provider": "tensordock",
+                "reason": "fits",
+                "offers": 1,
+                "hostnode_id": HOSTNODE["id"],
+                "region": HOSTNODE["region"],
+                "location_name": "Joplin, Missouri, United States",
+                "gpu_model": "geforcertx4090-pcie-24gb",
+                "preset": "premium",
+                "gpus": 1,
+                "vcpus": 8,
+                "ram_gb": 16,
+                "disk_gb": 200,
+                "cost_per_hour": 0.4632,
+                "distance_km": 492.3,
+            },
+            {
+                "rank": None,
+                "provider": "tensordock",
+                "reason": "the GPU is below the class this console asks for",
+                "offers": 12,
+                "hostnode_id": None,
+                "region": None,
+                "location_name": None,
+                "gpu_model": None,
+                "preset": None,
+                "gpus": None,
+                "vcpus": None,
+                "ram_gb": None,
+                "disk_gb": None,
+                "cost_per_hour": None,
+                "distance_km": None,
+            },
+        ],
+    },
+)
+PROVIDER = _said(
+    "TensorDock",
+    {
+        "provider": "tensordock",
+        "display_name": "TensorDock",
+        "capabilities": ["launch", "stop_start", "pinned_host_key", "setup_by_ssh"],
+        "health": {
+            "status": "healthy",
+            "accounts": 1,
+            "healthy_accounts": 1,
+            "offers_refreshed_at": "2026-06-15T11:59:31Z",
+        },
+        "offers": 14,
+        "regions": [
+            {
+                "code": "united-states-missouri-joplin",
+                "city": "Joplin",
+                "state": "Missouri",
+                "country": "United States",
+                "offers": 2,
+            }
+        ],
+        "price_range": {"min_per_hour": 0.021, "max_per_hour": 1.7632},
+    },
+)

@@ -4,6 +4,13 @@ from django.urls import URLPattern
 
 from gamer.web.routing import route
 from vms.api.views.agents import AgentSessionEventsView, HeartbeatView, RegisterView
+from vms.api.views.discovery import (
+    ClosestHostnodesView,
+    HostnodesView,
+    LocationSummaryView,
+    OptimalView,
+    ProvidersView,
+)
 from vms.api.views.launch import LaunchGameView, LaunchOnVmView
 from vms.api.views.machines import ExtendVmView, RetryVmView, StartVmView, StopVmView, VmsView, VmView
 from vms.api.views.story import (
@@ -34,6 +41,11 @@ urlpatterns: list[URLPattern] = [
     route("sessions/<uuid:session_id>", SessionView.as_view(), "session"),
     route("launch/game", LaunchGameView.as_view(), "launch-game"),
     route("launch/vm/<uuid:vm_id>/game", LaunchOnVmView.as_view(), "launch-on-vm"),
+    route("launch/vm/optimal-for/<console_type>", OptimalView.as_view(), "optimal-for"),
+    route("launch/hostnodes/available", HostnodesView.as_view(), "hostnodes-available"),
+    route("launch/hostnodes/closest", ClosestHostnodesView.as_view(), "hostnodes-closest"),
+    route("launch/locations/summary", LocationSummaryView.as_view(), "locations-summary"),
+    route("config/providers", ProvidersView.as_view(), "providers"),
     route("agent/register", RegisterView.as_view(), "agent-register"),
     route("agent/heartbeat", HeartbeatView.as_view(), "agent-heartbeat"),
     route(

@@ -16,7 +16,7 @@ from accounts.models import Scope
 from accounts.principal import principal_of
 from accounts.services import resolve_owner
 from gamer.web.idempotency import run_once
-from gamer.web.reading import ListView, body_of, expect_nothing, query_of
+from gamer.web.reading import ListView, body_of, expect_nothing, filters_of
 from gamer.web.schema import IDEMPOTENCY_KEY, errors
 from vms import queries, services
 from vms.api import examples
@@ -55,7 +55,7 @@ class VmsView(ListView):
     )
     def get(self, request: Request) -> Response:
         """VMs you may see, the newest first."""
-        asked, principal = query_of(request, VmQuerySerializer), principal_of(request)
+        asked, principal = filters_of(request, VmQuerySerializer), principal_of(request)
         rows = queries.visible_vms(principal, **asked.filters())
         ordered = queries.shown(rows, for_staff=principal.is_staff).order_by(asked.validated_data["ordering"])
         return self.page(ordered, vm_serializer(principal))

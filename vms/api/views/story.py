@@ -12,7 +12,7 @@ from accounts.api.permissions import needs
 from accounts.models import Scope
 from accounts.principal import principal_of
 from events.models import Event
-from gamer.web.reading import ListView, expect_nothing, query_of
+from gamer.web.reading import ListView, expect_nothing, filters_of
 from vms import queries, services
 from vms.api import examples
 from vms.api.serializers.machines import ConnectionSerializer, MessageSerializer, VmStatusSerializer
@@ -68,7 +68,7 @@ class VmEventsView(ListView):
     )
     def get(self, request: Request, vm_id: str) -> Response:
         """The VM's timeline, oldest first."""
-        asked = query_of(request, AfterSerializer).validated_data
+        asked = filters_of(request, AfterSerializer).validated_data
         vm = queries.find_light(principal_of(request), vm_id)
         return self.page(queries.events_of(vm, **asked), EventSerializer)
 

@@ -1,0 +1,114 @@
+"""How every kind of provider is doing: what it can do, where, at which prices, with which accounts. From rows alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from emulators.models import Preset, ProviderKind
+from emulators.services.profiles import size_of
+from vms import offers, placement
+from vms.discovery import plain_profile
+from vms.health import Condition, condition_of
+from vms.models import ProviderAccount
+from vms.placement import Stock, Why
+from vms.providers import registry
+from vms.providers.base import Suspendable
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderState:
+    """One kind of provider: what it can do, where, at which prices, and how its accounts are."""
+
+    kind: str
+    display_name: str
+    capabilities: Sequence[str]
+    accounts: int
+    healthy_accounts: int
+    condition: Condition | None
+    offers_refreshed_at: datetime | None
+    offers: int
+    regions: Sequence[dict[str, object]]
+    cheapest_usd_per_hour: float | None
+    dearest_usd_per_hour: float | None
+
+
+def providers(now: datetime) -> list[ProviderState]:
+    """Every kind of provider, with or without an account, in four queries however many offers there are."""
+    stock = offers.load(now).stock
+    accounts: dict[str, list[ProviderAccount]] = defaultdict(list)
+    for account in ProviderAccount.objects.defer("credentials"):
+        accounts[account.kind].append(account)
+    prices = _price_range(stock)
+    return [
+        _provider_state(kind, accounts[kind], stock, prices.get(kind.value), now)
+        for kind in ProviderKind
+        if accounts[kind] or kind is not ProviderKind.MEMORY
+    ]
+
+
+def _price_range(stock: Stock) -> dict[str, tuple[float, float]]:
+    """Per kind what the cheapest offer costs in the smallest preset it has room for, and the dearest in the largest."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for preset in Preset.objects.all():
+        wish = placement.Wish(plain_profile(stock, size_of(preset)))
+        ranking = placement.rank(stock, wish, offers.sizes())
+        for index, kind in enumerate(stock.kinds):
+            prices = ranking.usd_per_hour[(stock.kind == index) & (ranking.why == Why.FITS)]
+            if len(prices):
+                found[kind] += [float(prices.min()), float(prices.max())]
+    return {kind: (min(prices), max(prices)) for kind, prices in found.items()}
+
+
+def _provider_state(
+    kind: ProviderKind,
+    accounts: Sequence[ProviderAccount],
+    stock: Stock,
+    prices: tuple[float, float] | None,
+    now: datetime,
+) -> ProviderState:
+    conditions = [condition_of(account, now) for account in accounts]
+    refreshed = [account.offers_refreshed_at for account in accounts if account.offers_refreshed_at]
+    mine = stock.kind == stock.kinds.index(kind) if kind in stock.kinds else np.zeros(len(stock), dtype=bool)
+    places, counts = np.unique(stock.place[mine], return_counts=True)
+    regions = [
+        {
+            "code": place.region,
+            "city": place.city,
+            "state": place.state,
+            "country": place.country,
+            "offers": int(n),
+        }
+        for place, n in zip((stock.places[int(index)] for index in places), counts, strict=True)
+    ]
+    return ProviderState(
+        kind=kind.value,
+        display_name=str(kind.label),
+        capabilities=_capabilities(kind),
+        accounts=len(accounts),
+        healthy_accounts=conditions.count(Condition.HEALTHY),
+        condition=min(conditions, key=list(Condition).index, default=None),
+        offers_refreshed_at=max(refreshed, default=None),
+        offers=int(np.count_nonzero(mine)),
+        regions=sorted(regions, key=lambda region: str(region["code"])),
+        cheapest_usd_per_hour=prices[0] if prices else None,
+        dearest_usd_per_hour=prices[1] if prices else None,
+    )
+
+
+def _capabilities(kind: str) -> list[str]:
+    """What can be done with machines of a kind: nothing at all before there is an adapter for it."""
+    adapter = registry.KINDS.get(kind)
+    if adapter is None:
+        return []
+    powers = {
+        "launch": True,
+        "stop_start": issubclass(adapter, Suspendable),
+        "pinned_host_key": adapter.pins_host_key,
+        "setup_by_ssh": adapter.needs_setup and adapter.has_shell,
+    }
+    return [name for name, has_it in powers.items() if has_it]
