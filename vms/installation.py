@@ -68,3 +68,19 @@ def confirm_sweeps(*, actor: str, now: datetime) -> None:
                 resource_id=identifier(),
             )
         )
+
+
+def allow_launches(*, is_launching: bool, actor: str, now: datetime) -> bool:
+    """The one switch over all accounts: whether new machines are made at all. False when it stood so already."""
+    changed = Installation.objects.filter(is_launching=not is_launching).update(is_launching=is_launching)
+    if changed:
+        record(
+            Happening(
+                at=now,
+                actor=actor,
+                action="launches_allowed" if is_launching else "launches_stopped",
+                resource="installation",
+                resource_id=identifier(),
+            )
+        )
+    return bool(changed)

@@ -5,18 +5,21 @@ A VM's row also holds keys, and an account's its credentials; opening those for 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import TypedDict, TypeVar, Unpack
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet, Sum
 
 from accounts.principal import Principal
 from events.models import Event
 from gamer.errors import NotFound
 from vms.lifecycle import Status
 from vms.models import VM, Attempt, GameSession, SetupStep, VMQuerySet
+from vms.reconcile.liveness import cost_so_far
 
 SHOWN = (
     "id", "name", "desired", "phase", "phase_since", "console", "game_id", "wanted_provider", "wanted_preset",
@@ -109,6 +112,34 @@ def steps_of(vm: VM) -> QuerySet[SetupStep]:
 def sessions_of(vm: VM) -> QuerySet[GameSession]:
     """The VM's games, the newest first."""
     return GameSession.objects.filter(vm=vm).order_by("-queued_at")
+
+
+def costs_of(vm_ids: Iterable[UUID], now: datetime) -> dict[UUID, Decimal]:
+    """What the machines of each of these VMs have cost the provider's account so far, USD; one query."""
+    rows = Attempt.objects.filter(vm__in=list(vm_ids)).exclude(machine_id="", gone_at__isnull=False)
+    costs: dict[UUID, Decimal] = {}
+    for attempt in rows.only("vm_id", "sent_at", "answered_at", "gone_at", "usd_per_hour"):
+        costs[attempt.vm_id] = costs.get(attempt.vm_id, Decimal(0)) + cost_so_far(attempt, now)
+    return costs
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What an account's caps count: machines held or ordered, and what they cost an hour."""
+
+    machines: int = 0
+    usd_per_hour: Decimal = Decimal(0)
+
+
+def loads() -> dict[int, Load]:
+    """The load of every account that has one, by the account's key; one query."""
+    rows = (
+        Attempt.objects.held()
+        .values("account_id")
+        .order_by("account_id")
+        .annotate(machines=Count("pk"), usd=Sum("usd_per_hour"))
+    )
+    return {row["account_id"]: Load(row["machines"], row["usd"]) for row in rows}
 
 
 def _found(row: Row | None, noun: str) -> Row:

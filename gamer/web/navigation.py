@@ -1,0 +1,89 @@
+"""The admin's sidebar in plain words; each entry is there for those who may see its page. Pages are named by URL only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+
+# (title, icon, URL name, permissions of which one is enough)
+GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]], ...] = (
+    (
+        "Play",
+        (
+            ("Overview", "home", "index", ()),
+            ("Machines", "dns", "vms_vm_changelist", ("vms.view_vm",)),
+            (
+                "What would a launch pick?", "travel_explore", "vms_placement_preview",
+                ("vms.view_offer", "emulators.view_emulatorconfig"),
+            ),
+        ),
+    ),
+    (
+        "Providers",
+        (
+            ("Accounts", "cloud", "vms_provideraccount_changelist", ("vms.view_provideraccount",)),
+            ("Offers", "sell", "vms_offer_changelist", ("vms.view_offer",)),
+            ("Stray machines", "running_with_errors", "vms_stray_changelist", ("vms.view_stray",)),
+            ("Installation", "toggle_on", "vms_installation_changelist", ("vms.view_installation",)),
+        ),
+    ),
+    (
+        "Consoles",
+        (
+            ("Consoles", "stadia_controller", "emulators_emulatorconfig_changelist", ("emulators.view_emulatorconfig",)),
+            ("Games", "sports_esports", "emulators_game_changelist", ("emulators.view_game",)),
+            ("Machine sizes", "straighten", "emulators_preset_changelist", ("emulators.view_preset",)),
+            ("GPU classes", "memory", "emulators_gpuclass_changelist", ("emulators.view_gpuclass",)),
+        ),
+    ),
+    (
+        "People",
+        (
+            ("People", "person", "accounts_user_changelist", ("accounts.view_user",)),
+            ("Departments", "groups", "accounts_department_changelist", ("accounts.view_department",)),
+            ("API keys", "key", "accounts_apikey_changelist", ("accounts.view_apikey",)),
+            ("What staff may do", "shield_person", "auth_group_changelist", ("auth.view_group",)),
+        ),
+    ),
+    (
+        "Records",
+        (
+            ("What happened", "history", "events_event_changelist", ("events.view_event",)),
+            ("Places looked up", "location_on", "locations_geocodedplace_changelist", ("locations.view_geocodedplace",)),
+            ("Regions", "public", "locations_region_changelist", ("locations.view_region",)),
+            ("Failed tasks", "error", "django_q_failure_changelist", ("django_q.view_failure",)),
+            ("Schedules", "schedule", "django_q_schedule_changelist", ("django_q.view_schedule",)),
+        ),
+    ),
+)  # fmt: skip
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """Unfold's navigation for this person."""
+    groups = []
+    for title, entries in GROUPS:
+        items = [_item(request, *entry) for entry in entries]
+        if any(items):
+            groups.append({"title": title, "separator": True, "items": [item for item in items if item]})
+    return groups
+
+
+def _item(
+    request: HttpRequest, title: str, icon: str, name: str, permissions: tuple[str, ...]
+) -> dict[str, Any] | None:
+    if permissions and not any(request.user.has_perm(one) for one in permissions):
+        return None
+    try:
+        link = reverse(f"admin:{name}")
+    except NoReverseMatch:
+        return None  # its app is not installed
+    # Unfold's own guess takes every page below an address for that page, the preview for the fleet too.
+    is_here = request.path == link or (name.endswith("_changelist") and _is_below(request, link))
+    return {"title": title, "icon": icon, "link": link, "active": is_here}
+
+
+def _is_below(request: HttpRequest, link: str) -> bool:
+    match = request.resolver_match
+    return request.path.startswith(link) and match is not None and match.url_name != "vms_placement_preview"

@@ -1,0 +1,84 @@
+"""How the fleet is narrowed: by what is seen of a VM, which is not always one column."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import Q
+from django.http import HttpRequest
+
+from accounts.models import User
+from vms.admin.wording import kind_name
+from vms.lifecycle import Status
+from vms.models import Attempt, ProviderAccount, VMQuerySet
+
+# People and machines whose beginning is typed: so many are looked for, the next letter finds the rest.
+MOST_MATCHES = 200
+HEX = re.compile(r"[0-9a-f]{1,32}\Z")
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """By the API's word, which is made of the wish and the phase; or all that are not over."""
+
+    title = "status"
+    parameter_name = "status"
+    LIVE = "live"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return [(self.LIVE, "all that are not over"), *((one.value, one.value) for one in Status)]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        rows: VMQuerySet = queryset
+        value = self.value()
+        if value == self.LIVE:
+            return rows.live()
+        return rows.with_status(Status(value)) if value in list(Status) else rows
+
+
+class ProviderFilter(admin.SimpleListFilter):
+    title = "provider"
+    parameter_name = "provider"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        kinds = ProviderAccount.objects.order_by("kind").values_list("kind", flat=True).distinct()
+        return [(kind, kind_name(kind)) for kind in kinds]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(attempt__account__kind=self.value()) if self.value() else queryset
+
+
+class AccountFilter(admin.SimpleListFilter):
+    title = "account"
+    parameter_name = "account"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        accounts = ProviderAccount.objects.order_by("name").values_list("pk", "name")
+        return [(str(pk), name) for pk, name in accounts]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        value = self.value() or ""
+        is_number = value.isascii() and value.isdigit() and len(value) < 10
+        return queryset.filter(attempt__account=int(value)) if is_number else queryset
+
+
+def found_by(rows: VMQuerySet, words: str) -> VMQuerySet:
+    """VMs by the beginning of an id, of their owner's handle or address, of a machine id, or by IP address.
+
+    Owners and machines are looked up first, each by an index; a search over joined tables would read the whole fleet.
+    """
+    text = words.strip()[:100]
+    if not text:
+        return rows
+    people = User.objects.filter(Q(handle__startswith=text) | Q(email__startswith=text.lower()))
+    machines = Attempt.objects.filter(machine_id__startswith=text)
+    wanted = Q(ip_address__startswith=text)
+    wanted |= Q(owner__in=list(people.values_list("pk", flat=True)[:MOST_MATCHES]))
+    wanted |= Q(pk__in=list(machines.values_list("vm", flat=True)[:MOST_MATCHES]))
+    digits = text.lower().replace("-", "")
+    if HEX.match(digits):
+        wanted |= Q(pk__gte=UUID(digits.ljust(32, "0")), pk__lte=UUID(digits.ljust(32, "f")))
+    return rows.filter(wanted)
