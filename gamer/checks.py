@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,8 +14,11 @@ from django.core.exceptions import ImproperlyConfigured
 
 from gamer.env import PROCESSES
 
+ENVIRONMENT = "environment"  # the tag of these checks: they ask no database and take no time
+SHORTEST_SECRET_KEY = 32
 
-@register()
+
+@register(ENVIRONMENT)
 def keys(**_: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = [
         Critical(
@@ -38,7 +42,43 @@ def keys(**_: Any) -> list[CheckMessage]:
     return found
 
 
-@register()
+@register(ENVIRONMENT)
+def secret_key(**_: Any) -> list[CheckMessage]:
+    """Whoever knows it signs in as anybody and, through the queue's signed pickles, runs code."""
+    if settings.ENV.missing or len(settings.SECRET_KEY) >= SHORTEST_SECRET_KEY:
+        return []
+    return [
+        Critical(
+            f"SECRET_KEY has fewer than {SHORTEST_SECRET_KEY} characters.",
+            hint="Make one: python -c 'import secrets; print(secrets.token_urlsafe(50))'",
+            id="gamer.E008",
+        )
+    ]
+
+
+@register(ENVIRONMENT)
+def urls(**_: Any) -> list[CheckMessage]:
+    examples = {
+        "DATABASE_URL": "postgres://user:password@host/gamer",
+        "EMAIL_URL": "smtp+tls://user:password@host:587",
+    }
+    found: list[CheckMessage] = [
+        Critical(f"{name} cannot be read.", hint=f"It looks like {examples[name]}.", id="gamer.E009")
+        for name in settings.ENV.unreadable
+    ]
+    database = settings.ENV.database
+    if database and database.get("ENGINE") != "django.db.backends.postgresql":
+        found.append(
+            Critical(
+                "DATABASE_URL names no Postgres.",
+                hint=f"It looks like {examples['DATABASE_URL']}. Postgres 15 or later is the only database.",
+                id="gamer.E010",
+            )
+        )
+    return found
+
+
+@register(ENVIRONMENT)
 def numbers(**_: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     for name, value, low in (
@@ -62,7 +102,7 @@ def numbers(**_: Any) -> list[CheckMessage]:
     return found
 
 
-@register()
+@register(ENVIRONMENT)
 def addresses(**_: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     named = [("PUBLIC_URL", settings.PUBLIC_URL), ("TENSORDOCK_API_URL", settings.ENV.tensordock_api_url)]
@@ -83,7 +123,7 @@ def addresses(**_: Any) -> list[CheckMessage]:
     return found
 
 
-@register()
+@register(ENVIRONMENT)
 def credentials(**_: Any) -> list[CheckMessage]:
     env = settings.ENV
     found: list[CheckMessage] = []
@@ -95,6 +135,10 @@ def credentials(**_: Any) -> list[CheckMessage]:
         found.append(
             Warning("CLOUDYPAD_HOME is set without CLOUDYPAD_BIN; it has no effect.", id="gamer.W002")
         )
+    if env.cloudypad_bin and shutil.which(env.cloudypad_bin) is None:
+        found.append(
+            Error(f"CLOUDYPAD_BIN is {env.cloudypad_bin!r}; there is no such program.", id="gamer.E011")
+        )
     if env.gcs_bucket_name and "/" in env.gcs_bucket_name:
         found.append(
             Error("GCS_BUCKET_NAME is a bucket's bare name, without gs:// or a path.", id="gamer.E006")
@@ -104,7 +148,7 @@ def credentials(**_: Any) -> list[CheckMessage]:
     return found
 
 
-@register(deploy=True)
+@register(ENVIRONMENT, deploy=True)
 def public_url(**_: Any) -> list[CheckMessage]:
     if settings.PUBLIC_URL.startswith("https://"):
         return []
@@ -119,7 +163,9 @@ def public_url(**_: Any) -> list[CheckMessage]:
 
 def demand() -> None:
     """What a server runs before its first request, because servers do not run the checks. Raises ImproperlyConfigured."""
-    critical: Sequence[CheckMessage] = [message for message in run_checks() if message.level >= 40]
+    critical: Sequence[CheckMessage] = [
+        message for message in run_checks(tags=[ENVIRONMENT]) if message.level >= 40
+    ]
     if critical:
         raise ImproperlyConfigured(
             "\n".join(f"{message.msg} {message.hint or ''}".strip() for message in critical)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from urllib.parse import unquote
 
 import environ
 from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
 
 ROOT = Path(__file__).resolve().parent.parent
 STATE_DIR = Path(os.environ.get("GAMER_STATE_DIR", ROOT / ".gamer"))
@@ -50,6 +53,7 @@ class Environment:
     demo_api_key: str
     port: str
     missing: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
 
 
 def kept_keys() -> dict[str, str]:
@@ -66,10 +70,11 @@ def kept_keys() -> dict[str, str]:
         "ADMIN_PASSWORD": secrets.token_urlsafe(12),
         "DEMO_API_KEY": f"gk_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}",
     }
-    draft = path.with_name(f"keys.{os.getpid()}.tmp")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(keys, file)
+    handle, name = tempfile.mkstemp(dir=STATE_DIR, prefix="keys.")
+    draft = Path(name)
     try:
+        with os.fdopen(handle, "w") as file:
+            json.dump(keys, file)
         os.link(draft, path)  # atomic, and loses to whoever came first
     except FileExistsError:
         return dict(json.loads(path.read_text()))
@@ -79,18 +84,31 @@ def kept_keys() -> dict[str, str]:
 
 
 def read() -> Environment:
-    """Reads the process environment; raises nothing: what is missing is listed for the system checks."""
+    """Reads the process environment; raises nothing: what is missing or unreadable is listed for the system checks."""
     env = environ.Env()
-    has_own_database = "DATABASE_URL" in os.environ
+    has_own_database = bool(os.environ.get("DATABASE_URL"))
+    unreadable: list[str] = []
     is_production = has_own_database and not IS_SUPERVISED
     keys: dict[str, str] = {} if is_production else kept_keys()
-    missing = [name for name in ("SECRET_KEY", "GAMER_KEYS") if is_production and not env.str(name, "")]
+    missing = [
+        name for name in ("SECRET_KEY", "GAMER_KEYS") if is_production and not env.str(name, "").strip(", ")
+    ]
 
     def key(name: str, stand_in: str) -> str:
         # A stand-in of this process alone: nothing it signs or seals is understood elsewhere, and the checks stop us first.
-        return str(env.str(name, "")) or keys.get(name, stand_in)
+        given = str(env.str(name, ""))
+        return given if given.strip(", ") else keys.get(name, stand_in)
 
-    database = named_database(env) if has_own_database else embedded_database()
+    def address(name: str, parse: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        try:
+            return parse()
+        except (ImproperlyConfigured, ValueError):
+            unreadable.append(name)
+            return {}
+
+    database = (
+        address("DATABASE_URL", lambda: named_database(env)) if has_own_database else embedded_database()
+    )
     public_url = str(env.str("PUBLIC_URL", "")).rstrip("/")
     host = public_url.split("://")[-1].split("/")[0].split(":")[0]
     return Environment(
@@ -103,7 +121,7 @@ def read() -> Environment:
         allowed_hosts=env.list("ALLOWED_HOSTS", default=[host] if host else [])
         or ([] if is_production else ["*"]),
         cors_allowed_origins=env.list("CORS_ALLOWED_ORIGINS", default=[]),
-        email=env.email_url("EMAIL_URL", default="consolemail://"),
+        email=address("EMAIL_URL", lambda: dict(env.email_url("EMAIL_URL", default="consolemail://"))),
         tensordock_api_token=str(env.str("TENSORDOCK_API_TOKEN", "")),
         tensordock_api_url=str(env.str("TENSORDOCK_API_URL", "https://dashboard.tensordock.com/api/v2")),
         gcp_project_id=str(env.str("GCP_PROJECT_ID", "")),
@@ -117,6 +135,7 @@ def read() -> Environment:
         demo_api_key=key("DEMO_API_KEY", ""),
         port=str(env.str("PORT", "8000")),
         missing=missing,
+        unreadable=unreadable,
     )
 
 

@@ -32,6 +32,15 @@ def unseal(token: str) -> str:
         raise CannotOpen("no key in GAMER_KEYS opens this value") from None
 
 
+def is_current(token: str) -> bool:
+    """Whether the first key sealed it."""
+    try:
+        _box(tuple(settings.GAMER_KEYS[:1])).decrypt(token.encode())
+    except InvalidToken:
+        return False
+    return True
+
+
 def reseal(token: str) -> str:
     """The same text under the first key. Raises CannotOpen."""
     try:
@@ -51,11 +60,14 @@ class Sealed(str):
     def __str__(self) -> str:
         return "••••" if len(self) else ""
 
+    def __format__(self, format_spec: str) -> str:
+        return format(str(self), format_spec)
+
     def reveal(self) -> str:
         return str.__str__(self)
 
 
-class SealedTextField(models.TextField):
+class SealedTextField(models.TextField):  # type: ignore[type-arg]  # Django's is not generic when it runs
     """Text sealed in the database and a `Sealed` in Python; `.reveal()` where it is used. Empty stays empty."""
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Sealed | None:

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if parser.parse_args(argv).end_with_parent:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     try:
-        port = free_port(os.environ.get("PORT", "8000"))
+        port = free_port(os.environ.get("PORT") or "8000")
         with alone(), Supervisor(cwd=ROOT) as supervisor:
             run(supervisor, port)
     except (CannotRun, embedded.PostgresMissing) as problem:
@@ -60,7 +60,7 @@ def run(supervisor: Supervisor, port: int) -> None:
     environment = environment_for(port)
     control = ""
     try:
-        if "DATABASE_URL" not in os.environ:
+        if not os.environ.get("DATABASE_URL"):
             start_postgres(supervisor)
         if not os.environ.get("TENSORDOCK_API_TOKEN"):
             control, found = start_sandbox(supervisor)

@@ -324,7 +324,7 @@ def for_command(argv: Sequence[str]) -> Iterator[None]:
     from gamer.env import IS_SUPERVISED, ROOT
 
     needs_none = len(argv) < 2 or argv[1] in {"help", "version", "--help", "--version", "collectstatic"}
-    if "DATABASE_URL" in os.environ or IS_SUPERVISED or needs_none:
+    if os.environ.get("DATABASE_URL") or IS_SUPERVISED or needs_none:
         yield
         return
     try:

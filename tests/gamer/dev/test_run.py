@@ -143,7 +143,9 @@ class TestRun:
 
     def test_ends_with_the_reason_when_the_preparation_fails(self, state: Path) -> None:
         with (
-            pytest.raises(AssertionError, match=r"`manage.py migrate --verbosity 0` failed; its lines above say why."),
+            pytest.raises(
+                AssertionError, match=r"`manage.py migrate --verbosity 0` failed; its lines above say why."
+            ),
             running(state, DATABASE_URL="postgres://nobody@127.0.0.1:1/nothing"),
         ):
             raise ValueError("not reached")

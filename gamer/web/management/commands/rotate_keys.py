@@ -1,0 +1,62 @@
+"""`manage.py rotate_keys`: seals every secret anew with the first of GAMER_KEYS, so that the others can be dropped.
+
+First give every process the new key in front of the old ones, then run this, then drop the old ones. Each batch is a
+transaction, and what is current is left alone, so it may be interrupted and repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import models, transaction
+from django.db.models import F, TextField, Value
+from django.db.models.functions import Cast
+
+from gamer.sealed import CannotOpen, is_current, reseal, sealed_fields
+
+
+class Command(BaseCommand):
+    help = "Seals every secret anew with the first key of GAMER_KEYS. Safe to interrupt and to repeat."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--batch", type=int, default=500, metavar="ROWS", help="rows per transaction (500)"
+        )
+
+    def handle(self, *args: Any, batch: int = 500, **options: Any) -> None:
+        lost = sum(self._rotate(model, field, max(1, batch)) for model, field in sealed_fields())
+        if lost:
+            raise CommandError(
+                f"{lost} values are opened by no key in GAMER_KEYS; they were left as they are. Keep the old keys."
+            )
+
+    def _rotate(self, model: type[models.Model], field: str, batch: int) -> int:
+        """Goes through one column; how many values no key opens."""
+        rows = (
+            model._base_manager.annotate(token=Cast(F(field), TextField()))  # as stored, not opened
+            .filter(token__gt="")
+            .order_by("pk")
+        )
+        done = lost = 0
+        last: Any = None
+        while True:
+            with transaction.atomic():
+                ahead = rows if last is None else rows.filter(pk__gt=last)
+                # Locked, so that a secret that is replaced meanwhile is not overwritten with the former one.
+                found = list(ahead.select_for_update(of=("self",)).values_list("pk", "token")[:batch])
+                for pk, token in found:
+                    if is_current(token):
+                        continue
+                    try:
+                        fresh = Value(reseal(token), output_field=TextField())
+                    except CannotOpen:
+                        lost += 1
+                        continue
+                    model._base_manager.filter(pk=pk).update(**{field: fresh})
+                    done += 1
+            if not found:
+                return lost
+            last = found[-1][0]
+            self.stdout.write(f"{model._meta.label}.{field}: {done} sealed anew, {lost} not opened")

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.core.checks import CheckMessage, run_checks
+from django.core.exceptions import ImproperlyConfigured
+
+from gamer import checks
+from gamer.env import ROOT
+
+Found = Callable[..., list[str]]
+
+
+@pytest.fixture
+def found(settings: Any) -> Found:
+    """What the checks say about this environment with some values changed: the ids."""
+
+    def look(check: Callable[..., list[CheckMessage]], **changes: object) -> list[str]:
+        settings.ENV = replace(settings.ENV, **changes)
+        return [str(message.id) for message in check()]
+
+    return look
+
+
+class TestKeys:
+    def test_that_are_missing_are_named(self, found: Found, settings: Any) -> None:
+        settings.ENV = replace(settings.ENV, missing=["SECRET_KEY", "GAMER_KEYS"])
+        assert [message.msg for message in checks.keys(app_configs=None)] == [
+            "SECRET_KEY is not set.",
+            "GAMER_KEYS is not set.",
+        ]
+
+    def test_that_are_no_fernet_keys_are_numbered_but_not_shown(self, settings: Any) -> None:
+        settings.GAMER_KEYS = [Fernet.generate_key().decode(), "canary"]
+        (message,) = checks.keys(app_configs=None)
+        assert message.msg == "Key 2 of GAMER_KEYS is not a Fernet key."
+        assert "canary" not in str(message)
+
+    def test_that_sign_must_be_long(self, settings: Any) -> None:
+        settings.SECRET_KEY = "short"
+        (message,) = checks.secret_key()
+        assert message.id == "gamer.E008"
+        assert "short" not in str(message)
+
+
+class TestValues:
+    @pytest.mark.parametrize(
+        ("check", "changes", "expected"),
+        [
+            (checks.numbers, {"stopped_keep_hours": "soon"}, ["gamer.E003"]),
+            (checks.numbers, {"stopped_keep_hours": "-1"}, ["gamer.E003"]),
+            (checks.numbers, {"stopped_keep_hours": "0"}, []),
+            (checks.numbers, {"port": "0"}, ["gamer.E003"]),
+            (checks.numbers, {"signup_credit_usd": "five"}, ["gamer.E003"]),
+            (checks.numbers, {"signup_credit_usd": "-5"}, ["gamer.E003"]),
+            (checks.numbers, {"signup_credit_usd": "2.50"}, []),
+            (checks.addresses, {"tensordock_api_url": "dashboard.tensordock.com"}, ["gamer.E004"]),
+            (checks.addresses, {"process": "cron"}, ["gamer.E005"]),
+            (checks.credentials, {"gcp_billing_account": "1", "gcp_project_id": ""}, ["gamer.W001"]),
+            (checks.credentials, {"gcp_billing_account": "1", "gcp_project_id": "p"}, []),
+            (checks.credentials, {"cloudypad_home": "/srv"}, ["gamer.W002"]),
+            (checks.credentials, {"cloudypad_bin": "/no/such/program"}, ["gamer.E011"]),
+            (checks.credentials, {"cloudypad_bin": sys.executable}, []),
+            (checks.credentials, {"gcs_bucket_name": "gs://saves"}, ["gamer.E006"]),
+            (checks.credentials, {"is_production": True, "demo_api_key": "gk_x"}, ["gamer.W003"]),
+            (checks.credentials, {"is_production": False, "demo_api_key": "gk_x"}, []),
+            (checks.urls, {"unreadable": ["EMAIL_URL", "DATABASE_URL"]}, ["gamer.E009", "gamer.E009"]),
+            (checks.urls, {"database": {"ENGINE": "django.db.backends.sqlite3"}}, ["gamer.E010"]),
+            (checks.urls, {"database": {"NAME": "nonsense"}}, ["gamer.E010"]),
+            (checks.urls, {}, []),
+        ],
+    )
+    def test_are_judged(
+        self, check: Any, changes: dict[str, object], expected: list[str], found: Found
+    ) -> None:
+        assert found(check, **changes) == expected
+
+    @pytest.mark.parametrize("value", ["gamer.example", "ftp://gamer.example", "https://"])
+    def test_that_are_addresses_start_with_http_and_name_a_host(self, value: str, settings: Any) -> None:
+        settings.PUBLIC_URL = value
+        settings.CORS_ALLOWED_ORIGINS = [value]
+        texts = [message.msg for message in checks.addresses()]
+        assert [text.split()[0] for text in texts] == ["PUBLIC_URL", "CORS_ALLOWED_ORIGINS"]
+
+    @pytest.mark.parametrize(
+        ("value", "expected"), [("http://gamer.example", ["gamer.E007"]), ("https://g.example", [])]
+    )
+    def test_ask_for_https_in_a_deployment(self, value: str, expected: list[str], settings: Any) -> None:
+        settings.PUBLIC_URL = value
+        assert [message.id for message in checks.public_url()] == expected
+
+
+class TestRegistration:
+    def test_makes_manage_py_check_run_them_all(self, settings: Any) -> None:
+        settings.ENV = replace(
+            settings.ENV,
+            missing=["GAMER_KEYS"],
+            unreadable=["EMAIL_URL"],
+            port="x",
+            process="x",
+            gcs_bucket_name="a/b",
+        )
+        ids = {message.id for message in run_checks()}
+        assert {"gamer.E001", "gamer.E003", "gamer.E005", "gamer.E006", "gamer.E009"} <= ids
+
+
+class TestDemand:
+    def test_lets_a_sound_environment_pass(self) -> None:
+        checks.demand()
+
+    def test_refuses_a_server_without_keys_in_words(self, settings: Any) -> None:
+        settings.ENV = replace(settings.ENV, missing=["SECRET_KEY"])
+        with pytest.raises(ImproperlyConfigured, match="SECRET_KEY is not set"):
+            checks.demand()
+
+    @pytest.mark.parametrize("server", [["gunicorn", "gamer.wsgi"], ["uvicorn", "gamer.asgi:application"]])
+    def test_keeps_servers_from_starting_without_keys(self, server: list[str]) -> None:
+        environment = {"DATABASE_URL": "postgres://gamer@127.0.0.1:1/gamer", "PATH": "/usr/bin:/bin"}
+        where = ["--bind", "127.0.0.1:0"] if server[0] == "gunicorn" else ["--port", "0"]
+        ended = subprocess.run(
+            [sys.executable, "-m", *server, *where],
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert ended.returncode != 0
+        assert "SECRET_KEY is not set." in ended.stderr
+        assert "GAMER_KEYS is not set." in ended.stderr
