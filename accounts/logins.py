@@ -43,11 +43,18 @@ class Tokens:
 
 
 def log_in(*, email: str, password: str, ip: str, now: datetime) -> Tokens:
-    """A new login. Raises NotAuthenticated, the same for every reason, or RateLimited after repeated failures.
+    """A new login. Raises what `prove` raises."""
+    user = prove(email=email, password=password, ip=ip, now=now)
+    User.objects.filter(pk=user.pk).update(last_login=now)
+    return begin(user=user, now=now)
 
-    The attempt is taken from the allowances before the password is looked at and given back when it was right, so that
-    attempts at the same moment are counted too. The address of the network comes first: who has used that up does not lock
-    others' accounts.
+
+def prove(*, email: str, password: str, ip: str, now: datetime) -> User:
+    """Whose address and password these are. Every door that takes a password asks here, so that all count together.
+
+    Raises NotAuthenticated, the same for every reason, or RateLimited after repeated failures. The attempt is taken from the
+    allowances before the password is looked at and given back when it was right, so that attempts at the same moment are
+    counted too. The address of the network comes first: who has used that up does not lock others' accounts.
     """
     email = email.strip().lower()
     hashed = hashlib.sha256(email.encode()).hexdigest()
@@ -62,8 +69,7 @@ def log_in(*, email: str, password: str, ip: str, now: datetime) -> Tokens:
         raise NotAuthenticated("The address or the password is wrong.")
     for name, rate in allowances:
         give_back(name, rate)
-    User.objects.filter(pk=user.pk).update(last_login=now)
-    return begin(user=user, now=now)
+    return user
 
 
 def begin(*, user: User, now: datetime) -> Tokens:

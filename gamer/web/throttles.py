@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.db import connection
+from django.http import HttpRequest
 from django.utils import timezone
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
@@ -79,9 +80,9 @@ def sweep(now: datetime) -> int:
     return Allowance.objects.filter(full_at__lt=now).delete()[0]
 
 
-def client_ip(request: Request) -> str:
+def client_ip(request: HttpRequest | Request) -> str:
     """The caller's address, as far as REST_FRAMEWORK["NUM_PROXIES"] proxies of ours are to be believed."""
-    return str(BaseThrottle().get_ident(request) or "unknown")[:100]
+    return str(BaseThrottle().get_ident(cast(Request, request)) or "unknown")[:100]
 
 
 def caller(request: Request) -> str:
