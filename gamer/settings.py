@@ -243,11 +243,29 @@ VERSION = "1.0.0"
 UNFOLD = {
     "SITE_TITLE": "Gamer",
     "SITE_HEADER": "Gamer",
+    "SITE_SUBHEADER": "Staff",
     "SITE_SYMBOL": "sports_esports",
-    "SIDEBAR": {"show_search": True},
+    "SITE_URL": "/admin/",
     "LOGIN": {"form": "accounts.forms.LoginForm"},
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "vms.admin.dashboard.front_page",
+    "SIDEBAR": {"show_search": True, "navigation": "gamer.web.navigation.sidebar"},
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% .014 254.6)",
+            "100": "oklch(93.2% .032 255.6)",
+            "200": "oklch(88.2% .059 254.1)",
+            "300": "oklch(80.9% .105 251.8)",
+            "400": "oklch(70.7% .165 254.6)",
+            "500": "oklch(62.3% .214 259.8)",
+            "600": "oklch(54.6% .245 262.9)",
+            "700": "oklch(48.8% .243 264.4)",
+            "800": "oklch(42.4% .199 265.6)",
+            "900": "oklch(37.9% .146 265.5)",
+            "950": "oklch(28.2% .091 267.9)",
+        }
+    },
 }
 
 LOGGING = {
