@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.waiting import eventually
 from vms.setup import Address, Target, make_keypair
 
-SSHD = "/usr/sbin/sshd"
+SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 STAND_INS = Path(__file__).with_name("stand_ins")
 TOKEN = "agent-token-canary"
 
@@ -71,6 +71,7 @@ class Machine:
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
         with (self.folder / "sshd.log").open("ab") as log:
+            assert SSHD is not None
             self._sshd = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config)], stderr=log)
         eventually(self._accepts)
 
@@ -121,9 +122,11 @@ class Machine:
 
 def children(parent: int) -> list[int]:
     """All processes below `parent`."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
-    pairs = [(int(pid), int(above)) for pid, above in (line.split() for line in listed.stdout.splitlines())]
-    found = [pid for pid, above in pairs if above == parent]
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(stat.parent.name))
     return found + [below for pid in found for below in children(pid)]
 
 

@@ -52,9 +52,7 @@ class TestConnect:
         assert "Accepted" not in (machine.folder / "sshd.log").read_text()
 
     def test_refuses_a_server_without_an_ed25519_key(self, machine: Machine) -> None:
-        machine.stop()
-        machine.host = replace(machine.host, private_openssh=rsa_key())
-        machine.start()
+        wear_rsa_key(machine)
         with (
             pytest.raises(HostKeyMismatch),
             connect(machine.address, machine.user.private_openssh, make_keypair().public_line),
@@ -122,6 +120,11 @@ class TestConnect:
 class TestLearnHostKey:
     def test_gives_a_line_that_can_be_pinned(self, machine: Machine) -> None:
         assert learn_host_key(machine.address) == machine.host.public_line
+
+    def test_learns_no_other_kind_of_key(self, machine: Machine) -> None:
+        wear_rsa_key(machine)
+        with pytest.raises(HostKeyMismatch):
+            learn_host_key(machine.address)
 
     def test_tells_a_refused_port(self) -> None:
         with pytest.raises(Unreachable):
@@ -229,8 +232,12 @@ class TestGet:
             shell.get(str(machine.path("file")), max_bytes=100)
 
 
-def rsa_key() -> str:
+def wear_rsa_key(machine: Machine) -> None:
+    """From now on the machine has an RSA host key, and no other."""
+    machine.stop()
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return key.private_bytes(
+    pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-    ).decode()
+    )
+    machine.host = replace(machine.host, private_openssh=pem.decode())
+    machine.start()

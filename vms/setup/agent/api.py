@@ -43,6 +43,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 class Handler(BaseHTTPRequestHandler):
     server: Server
     timeout = 10
+    _body: bytes | None = None
 
     def do_GET(self) -> None:
         self._answer(self._get)
@@ -64,11 +65,10 @@ class Handler(BaseHTTPRequestHandler):
     def _post(self) -> tuple[int, dict[str, Any]]:
         if self.path != "/sessions":
             return _found(None)
-        length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > MAX_BODY:
+        if self._body is None:
             return 413, {"error": f"a body of at most {MAX_BODY} bytes, with its length"}
         try:
-            order = json.loads(self.rfile.read(int(length)))
+            order = json.loads(self._body)
         except (ValueError, RecursionError):
             return 400, {"error": "not JSON"}
         if not isinstance(order, dict):
@@ -95,10 +95,15 @@ class Handler(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization", "")
         return hmac.compare_digest(given.encode(), f"Bearer {self.server.token}".encode())
 
+    def _read_body(self) -> bytes | None:
+        length = self.headers.get("Content-Length", "")
+        return self.rfile.read(int(length)) if length.isdigit() and int(length) <= MAX_BODY else None
+
     def _answer(self, act: Callable[[], tuple[int, dict[str, Any]]]) -> None:
+        # Read even when it is refused: closing on unread bytes resets the connection, and the answer is lost.
+        self._body = self._read_body()
         status, value = act() if self._is_allowed() else (401, {"error": "wrong token"})
         body = json.dumps(value).encode()
-        # One request per connection: the body of a refused one is never read, and must not be taken for the next.
         self.close_connection = True
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.send_response(status)

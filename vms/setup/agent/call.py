@@ -41,10 +41,10 @@ def call(config: Config, request: dict[str, Any], *, wait_s: float, timeout_s: f
     while True:
         try:
             return _exchange(config, request, timeout_s)
-        except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError) as error:
-            # A reset comes from an agent that is just being replaced; it may have acted already, so only a look is repeated.
-            is_safe = not isinstance(error, ConnectionResetError) or request.get("method") == "GET"
-            if not is_safe or time.monotonic() >= deadline:
+        except (FileNotFoundError, ConnectionError) as error:
+            # An agent that is just being replaced cuts connections off; it may have acted already, so only a look is repeated.
+            is_untaken = isinstance(error, (FileNotFoundError, ConnectionRefusedError))
+            if not (is_untaken or request.get("method") == "GET") or time.monotonic() >= deadline:
                 raise NoAnswer("the agent does not listen") from error
             time.sleep(RETRY_S)
         except (OSError, http.client.HTTPException, ValueError) as error:

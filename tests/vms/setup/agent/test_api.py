@@ -4,14 +4,16 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.vms.setup.agent.running import TOKEN, Agent, is_silent
-from vms.setup.agent.call import UnixConnection
-from vms.setup.agent.config import BadConfig, load
+from vms.setup.agent.call import NoAnswer, UnixConnection, call
+from vms.setup.agent.config import BadConfig, Config, load
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +31,11 @@ def exchange(agent: Agent, raw: bytes) -> bytes:
         sock.connect(str(agent.config.socket_path))
         sock.sendall(raw)
         return b"".join(iter(lambda: sock.recv(65536), b""))
+
+
+def ask_in_vain(config: Config, method: str) -> None:
+    with pytest.raises(NoAnswer):
+        call(config, {"method": method, "path": "/state", "body": {"a": "b" * 1000}}, wait_s=0.5)
 
 
 class TestState:
@@ -152,6 +159,27 @@ class TestCall:
         agent = make_agent()
         agent.start(is_awaited=False)
         assert self.run(agent, '{"path": "/state"}', wait_s=20).returncode == 0
+
+    @pytest.mark.parametrize(("method", "tries"), [("POST", 1), ("GET", 2)])
+    def test_repeats_only_a_look_that_was_cut_off(
+        self, agent: Agent, tmp_path: Path, method: str, tries: int
+    ) -> None:
+        config = replace(agent.config, socket_path=tmp_path / "agent.sock")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(config.socket_path))
+            listener.listen()
+            asker = threading.Thread(target=ask_in_vain, args=(config, method))
+            asker.start()
+            # Closing on unread bytes resets the connection; after the last try nobody listens any more.
+            for _ in range(tries):
+                connection = listener.accept()[0]
+                connection.recv(1)
+                connection.close()
+            listener.settimeout(0.3)
+            if method == "POST":
+                with pytest.raises(TimeoutError):
+                    listener.accept()
+        asker.join()
 
     def test_tells_when_nobody_listens(self, make_agent: Callable[..., Agent]) -> None:
         agent = make_agent()

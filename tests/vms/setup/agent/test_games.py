@@ -235,6 +235,17 @@ class TestRestart:
         assert subprocess.run(argv, check=False).returncode == 1
         assert starts(log) == 1
 
+    def test_leaves_an_order_to_the_keeper_that_has_it(self, agent: Agent, tmp_path: Path) -> None:
+        log = tmp_path / "starts"
+        folder = tmp_path / "session"
+        folder.mkdir()
+        (folder / "session.json").write_text(json.dumps(order(*play(log))))
+        with (folder / "lock").open("w") as lock:
+            os.lockf(lock.fileno(), os.F_LOCK, 0)
+            argv = [sys.executable, str(agent.program), "keep", "--folder", str(folder), "--grace", "1"]
+            assert subprocess.run(argv, check=False, timeout=20).returncode == 1
+        assert starts(log) == 0
+
     def test_ends_a_game_whose_end_was_asked_of_the_agent_before(
         self, make_agent: Callable[..., Agent]
     ) -> None:
@@ -279,6 +290,17 @@ class TestRestart:
         (agent.folder / "state/sessions/s1/session.json").write_text('{"session_id": "s1"')
         agent.start()
         assert agent.state()["sessions"] == []
+
+    def test_comes_back_whole_when_it_cannot_write_down_what_happens(self, agent: Agent) -> None:
+        agent.launch("s1")
+        record = agent.folder / "state/sessions/s1/session.json"
+        record.unlink()
+        record.mkdir()
+        end_group(agent.games()["s1"])
+        assert agent.process is not None
+        # Half an agent would answer on; its supervisor can start a whole one.
+        assert agent.process.wait(10) == 1
+        assert "IsADirectoryError" in agent.log.read_text()
 
     def test_ends_at_once_when_asked(self, agent: Agent) -> None:
         assert agent.stop(signal.SIGTERM) == 0

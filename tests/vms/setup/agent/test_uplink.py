@@ -108,6 +108,16 @@ class TestRegister:
         eventually(lambda: caller.state()["last_heartbeat"]["ok"])
         assert public_url.seen("heartbeat")[-1]["token"] == "Bearer issued-2"
 
+    def test_is_done_again_at_once_when_an_event_is_refused(
+        self, caller: Agent, public_url: PublicUrl
+    ) -> None:
+        caller.settings["heartbeat_s"] = 3600
+        caller.start()
+        eventually(lambda: public_url.seen("heartbeat"))
+        public_url.answers["events"] = (401, b"{}")
+        caller.launch("s1")
+        eventually(lambda: len(public_url.seen("register")) == 2)
+
     @pytest.mark.parametrize("name", [*NONSENSE, *NOT_A_TOKEN])
     def test_outlives_a_server_that_answers(self, caller: Agent, public_url: PublicUrl, name: str) -> None:
         proper = public_url.answers["register"]
@@ -125,16 +135,15 @@ class TestHeartbeat:
     def test_tells_how_the_machine_and_its_sessions_are(self, caller: Agent, public_url: PublicUrl) -> None:
         caller.start()
         caller.launch("s1")
+        launched = [{"session_id": "s1", "state": "launched"}]
         eventually(
-            lambda: (
-                len(public_url.seen("heartbeat")) > 3 and public_url.seen("heartbeat")[-1]["body"]["sessions"]
-            )
+            lambda: [each for each in public_url.seen("heartbeat") if each["body"]["sessions"] == launched]
         )
         body = public_url.seen("heartbeat")[-1]["body"]
         assert set(body) == {"boot_id", "sequence", "sent_at", "sessions", "metrics"}
         assert body["boot_id"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         assert ISO.fullmatch(body["sent_at"])
-        assert body["sessions"] == [{"session_id": "s1", "state": "launched"}]
+        assert body["sessions"] == launched
         assert set(body["metrics"]) == {"cpu_percent", "ram_used_mb", "disk_used_percent", "load"}
         assert 0 <= body["metrics"]["cpu_percent"] <= 100
         assert body["metrics"]["ram_used_mb"] > 0
@@ -242,6 +251,18 @@ class TestEvents:
         eventually(lambda: public_url.seen("events"))
         before = len(public_url.seen("heartbeat"))
         eventually(lambda: len(public_url.seen("heartbeat")) > before + 3)
+
+    def test_come_more_rarely_than_heartbeats_after_some_failures(
+        self, caller: Agent, public_url: PublicUrl
+    ) -> None:
+        public_url.answers["events"] = (500, b"")
+        caller.start()
+        caller.launch("s1")
+        eventually(lambda: len(public_url.seen("events")) >= 5)
+        words = [each["path"].rpartition("/")[2] for each in public_url.requests]
+        fourth, fifth = [index for index, word in enumerate(words) if word == "events"][3:5]
+        # The wait is at least 200 ms there, and one thread sends both.
+        assert "heartbeat" in words[fourth:fifth]
 
     @pytest.mark.parametrize("status", [400, 403, 404, 409])
     def test_are_dropped_when_they_are_refused_for_good(
