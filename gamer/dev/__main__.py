@@ -29,6 +29,7 @@ from gamer.env import ROOT, STATE_DIR, kept_keys
 HOST = "127.0.0.1"
 PYTHON = sys.executable
 ANSWER_TIMEOUT_S = 2
+SANDBOX_READY = "sandbox.json"
 
 
 class CannotRun(Exception):
@@ -62,10 +63,14 @@ def run(supervisor: Supervisor, port: int) -> None:
     try:
         if not os.environ.get("DATABASE_URL"):
             start_postgres(supervisor)
-        if not os.environ.get("TENSORDOCK_API_TOKEN"):
-            control, found = start_sandbox(supervisor)
+        has_cloud = bool(os.environ.get("TENSORDOCK_API_TOKEN"))
+        if not has_cloud:
+            start_sandbox(supervisor)
+        supervisor.once("migrate", [PYTHON, "manage.py", "migrate", "--verbosity", "0"], environment)
+        if not has_cloud:
+            control, found = await_sandbox(supervisor)
             environment |= found
-        prepare(supervisor, environment)
+        supervisor.once("seed", [PYTHON, "manage.py", "seed"], environment)
         for program in programs(port, environment):
             supervisor.start(program)
         supervisor.wait_until(lambda: answers(port))
@@ -107,23 +112,22 @@ def start_postgres(supervisor: Supervisor) -> None:
     )
 
 
-def start_sandbox(supervisor: Supervisor) -> tuple[str, dict[str, str]]:
-    """The sandbox cloud: where it is steered, and what tells our processes about it."""
+def start_sandbox(supervisor: Supervisor) -> None:
     # A port of our choice, so that it is found in the same place after a restart.
-    port, token = _any_port(), secrets.token_urlsafe(24)
-    ready = STATE_DIR / "sandbox.json"
+    argv = [PYTHON, "-m", "sandbox", "--port", str(_any_port()), "--state-dir", str(STATE_DIR / "sandbox")]
+    ready = STATE_DIR / SANDBOX_READY
     ready.unlink(missing_ok=True)
-    argv = [PYTHON, "-m", "sandbox", "--port", str(port), "--state-dir", str(STATE_DIR / "sandbox")]
-    supervisor.start(Program("sandbox", [*argv, "--ready-file", str(ready)], {"SANDBOX_TOKEN": token}))
+    token = {"SANDBOX_TOKEN": secrets.token_urlsafe(24)}
+    supervisor.start(Program("sandbox", [*argv, "--ready-file", str(ready)], token))
+
+
+def await_sandbox(supervisor: Supervisor) -> tuple[str, dict[str, str]]:
+    """The sandbox cloud once it is up: where it is steered, and what tells our processes about it."""
+    ready = STATE_DIR / SANDBOX_READY
     supervisor.wait_until(ready.exists)
     facts: dict[str, Any] = json.loads(ready.read_text())
-    return str(facts["control_url"]), {"SANDBOX_URL": str(facts["base_url"]), "SANDBOX_TOKEN": token}
-
-
-def prepare(supervisor: Supervisor, environment: Mapping[str, str]) -> None:
-    """Brings the database up to date and fills what is missing. Safe to repeat."""
-    for command in (["migrate", "--verbosity", "0"], ["seed"]):
-        supervisor.once(command[0], [PYTHON, "manage.py", *command], environment)
+    found = {"SANDBOX_URL": str(facts["base_url"]), "SANDBOX_TOKEN": str(facts["token"])}
+    return str(facts["control_url"]), found
 
 
 def programs(port: int, environment: Mapping[str, str]) -> Iterator[Program]:
