@@ -93,7 +93,6 @@ class PgBroker(ORM):  # type: ignore[misc]  # django-q2 is untyped
 
     def _claim_or_wait(self) -> list[tuple[int, str]]:
         connection = connections[Conf.ORM]
-        connection.close_if_unusable_or_obsolete()
         connection.ensure_connection()
         with connection.cursor() as cursor:
             if self._listening is not connection.connection:  # before the claim, so that no row slips between
@@ -129,12 +128,10 @@ class PgBroker(ORM):  # type: ignore[misc]  # django-q2 is untyped
 
     def delete(self, task_id: int) -> None:
         """Removes a row; tries a second time on a new connection, because an unremoved row runs again."""
-        connection = connections[Conf.ORM]
-        connection.close_if_unusable_or_obsolete()
         try:
             super().delete(task_id)
         except (OperationalError, InterfaceError):
-            connection.close()
+            connections[Conf.ORM].close()
             super().delete(task_id)
 
 

@@ -98,7 +98,7 @@ class TestRestart:
         supervisor.start(shell("mayfly", "echo x >> starts"))
         supervisor.wait_until(lambda: count(tmp_path / "starts") == 3)
         waits = [line.split()[-2] for line in output.lines() if "again" in line]
-        assert waits == ["0.2", "0.4"]
+        assert waits[:2] == ["0.2", "0.4"]
 
     def test_leaves_no_child_of_the_ended_program_behind(
         self, supervisor: Supervisor, output: Output, tmp_path: Path
