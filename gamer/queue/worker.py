@@ -2,7 +2,7 @@
 
 django-q2's processes share queues whose locks die with whoever holds them: a killed idle worker freezes the cluster, a
 killed monitor never acknowledges again, a killed main process leaves orphans (django-q2 issue 23; measured in
-`docs/decisions`). So the death of any of them by a signal ends all of them, at once. Their tasks run again when `retry`
+`docs/decisions/0002`). So the death of any of them by a signal ends all of them, at once. Their tasks run again when `retry`
 seconds have passed, and what they were about is found earlier by whoever polls the rows.
 
 main (watchdog) -> sentinel (guards, keeps schedules) -> pusher (claims), monitor (acknowledges), workers
