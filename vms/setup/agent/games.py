@@ -18,7 +18,8 @@ from .files import make_private, read_json, read_text, write_json
 from .session import ACTIVE, ENDED, FAILED, LAUNCHED, QUEUED, Session, from_order, from_stored
 
 KEPT_SESSIONS = 20
-TICK_S = 0.05
+# How often the active session's folder is looked at: while it starts or ends, while it plays, and the clock when there is none.
+MOVING_S, PLAYING_S, IDLE_S = 0.02, 0.2, 1.0
 START_S = 5.0
 # How long after SIGKILL a game may still be there (a process in the kernel's hands cannot be ended at once).
 KILL_S = 4.0
@@ -111,11 +112,18 @@ class Games:
 
     def watch(self, stop: threading.Event) -> None:
         """Look after the running game until `stop`. Leaves it running."""
-        while not stop.wait(TICK_S):
+        while not stop.is_set():
             with self._changed:
                 session = self._active()
                 if session is not None:
                     self._look_after(session)
+                self._changed.wait(self._patience())
+
+    def _patience(self) -> float:
+        session = self._active()
+        if session is None:
+            return IDLE_S
+        return MOVING_S if session.state == QUEUED or self._is_ending(session) else PLAYING_S
 
     def _active(self) -> Session | None:
         return next((each for each in self._sessions.values() if each.state in ACTIVE), None)
@@ -158,12 +166,15 @@ class Games:
             self._keepers[session.session_id] = keeper.spawn(self._place(session), self._grace_s)
         except OSError as error:
             self._finish(session, None, f"cannot be started: {error}")
+        self._changed.notify_all()
 
     def _ask_to_end(self, session: Session) -> None:
-        if not session.is_ending:
-            session.is_ending = True
-            self._save(session)
-        (self._place(session) / "end").touch()
+        if not self._is_ending(session):
+            (self._place(session) / "end").touch()
+            self._changed.notify_all()
+
+    def _is_ending(self, session: Session) -> bool:
+        return (self._place(session) / "end").exists()
 
     def _look_after(self, session: Session) -> None:
         place = self._place(session)
@@ -182,9 +193,10 @@ class Games:
 
     def _finish(self, session: Session, exit_code: int | None, reason: str) -> None:
         self._keepers.pop(session.session_id, None)
+        is_asked = self._is_ending(session)
         session.exit_code = exit_code
-        session.reason = "ended on request" if session.is_ending else reason
-        self._move(session, ENDED if session.is_ending or exit_code == 0 else FAILED)
+        session.reason = "ended on request" if is_asked else reason
+        self._move(session, ENDED if is_asked or exit_code == 0 else FAILED)
         self._prune()
 
     def _prune(self) -> None:

@@ -24,7 +24,7 @@ from typing import Any
 
 from .files import read_json, read_tail, read_text, write_json
 
-TICK_S = 0.05
+TICK_S = 0.1
 LOG_TAIL = 2048
 MAX_LOG = 1024 * 1024
 PASSED_ON = ("PATH", "HOME", "LANG", "USER", "GAMER_AGENT_ROOT")

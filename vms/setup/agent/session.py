@@ -32,7 +32,7 @@ def utc_now() -> str:
 class Session:
     """`events` are the states to report, oldest first; the first `reported` of them have been taken by the server.
 
-    `is_ending`: its end was asked for. Times are ISO-8601 UTC.
+    Times are ISO-8601 UTC.
     """
 
     session_id: str
@@ -45,7 +45,6 @@ class Session:
     ended_at: str | None = None
     exit_code: int | None = None
     reason: str = ""
-    is_ending: bool = False
     events: list[dict[str, Any]] = field(default_factory=list)
     reported: int = 0
 

@@ -255,8 +255,7 @@ class TestRestart:
         eventually(lambda: agent.session("s1")["log_tail"] == "up\n")
         asker = threading.Thread(target=ask_in_vain, args=(agent,))
         asker.start()
-        record = agent.folder / "state/sessions/s1/session.json"
-        eventually(lambda: json.loads(record.read_text())["is_ending"])
+        eventually((agent.folder / "state/sessions/s1/end").exists)
         agent.stop(signal.SIGKILL)
         asker.join()
         agent.start()

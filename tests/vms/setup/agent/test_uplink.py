@@ -277,11 +277,13 @@ class TestEvents:
         assert len(public_url.seen("events")) == 2
 
     def test_are_kept_for_the_last_sessions_only(self, caller: Agent, public_url: PublicUrl) -> None:
-        public_url.answers["register"] = (500, b"")
+        caller.settings["public_url"] = ""
         caller.start()
         for number in range(30):
             caller.launch(f"s{number}", "no-such-program")
-        public_url.answers["register"] = (200, b'{"token": "issued-1"}')
+        caller.stop()
+        caller.settings["public_url"] = public_url.url
+        caller.start()
         eventually(lambda: len(public_url.seen("events")) == 20)
         told = [each["path"].split("/")[3] for each in public_url.seen("events")]
         assert told == [f"s{number}" for number in range(10, 30)]
