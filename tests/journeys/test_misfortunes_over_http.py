@@ -110,8 +110,21 @@ class TestMachines:
 
     def test_that_present_another_host_key_are_replaced(self, city: SandboxPlane) -> None:
         city.control.fault("host_key_ignored", times=1)
-        vm = city.until(launch(city), "running")
+        vm = city.until(launch(city), "running", step=20)
         assert classes(vm) == ["SetupFailed", ""]
+        end(city, vm)
+
+    def test_that_show_the_pinned_host_key_late_are_waited_for(self, city: SandboxPlane) -> None:
+        city.control.settings(cloud_init_s=20)
+        city.control.fault("host_keys_remade", times=1)
+        vm = city.until(launch(city), "running", step=3)
+        assert classes(vm) == [""], story(vm)
+        end(city, vm)
+
+    @pytest.mark.parametrize("shape", ["instances", "attributes.instances"])
+    def test_are_found_in_lists_that_tell_no_address(self, city: SandboxPlane, shape: str) -> None:
+        city.control.settings(list_shape=shape)
+        vm = city.until(launch(city), "running")
         end(city, vm)
 
     def test_that_let_nobody_in_are_replaced(self, city: SandboxPlane) -> None:

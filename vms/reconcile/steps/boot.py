@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from vms.lifecycle import Phase
-from vms.providers.base import MachineState, Provider
+from vms.providers.base import Machine, MachineState, Provider, ProviderError
 from vms.reconcile.outcome import Advance, Fail, Outcome, Subject, Wait, is_proven_absent, next_offer
 
 # Often in the first minute, when most machines arrive; never rarer than every 10 s.
@@ -32,6 +32,8 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
                 cools="its machine vanished",
             )
         return Wait(seconds=10, vm={"missing_since": since, "missing_looks": looks})
+    if machine.state is MachineState.RUNNING and not machine.ip:
+        machine = _in_full(provider, machine)
     if machine.state is MachineState.RUNNING and machine.ip:
         known = {"ip_address": machine.ip, "ssh_port": machine.ssh_port, "ssh_user": machine.ssh_user}
         seen = {"machine_raw": dict(machine.raw), "missing_since": None, "missing_looks": 0}
@@ -47,3 +49,11 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     if vm.missing_looks:
         return Wait(seconds=pause, vm={"missing_since": None, "missing_looks": 0})
     return Wait(seconds=pause)
+
+
+def _in_full(provider: Provider, machine: Machine) -> Machine:
+    """A list may tell less of a machine than a look at it does: TensorDock's rows have two shapes without an address."""
+    try:
+        return provider.get(machine.machine_id)
+    except ProviderError:
+        return machine

@@ -15,6 +15,8 @@ from vms.reconcile.outcome import Advance, Fail, Outcome, Subject, Wait, next_of
 
 # A machine that never lets us in is not worth the whole deadline: another offer may be ready sooner.
 FIRST_CONTACT = timedelta(minutes=3)
+CONNECT_AGAIN_S = 5
+CONNECT_AGAIN_S = 5
 
 
 def target_of(vm: VM) -> setup.Target:
@@ -45,6 +47,9 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
             return next_offer(
                 subject, now, "NoContact", f"the machine cannot be set up: {reason}", cools=reason[:300]
             )
+        case setup.Failed("connect") if now - vm.phase_since < FIRST_CONTACT:
+            # cloud-init makes host keys of its own before our runcmd puts the delivered one back. Never accepted, only waited out.
+            return Wait(seconds=CONNECT_AGAIN_S)
         case setup.Failed(step, reason):
             text = f"Setup failed at {step}: {reason}"
             if vm.ready_at is not None:

@@ -1,0 +1,30 @@
+"""`make bench`: every benchmark, or those named; `--soak` the long ones instead."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+from bench.harness import database, stop_postgres
+
+SHORT = ("ranking", "launches", "transitions", "listing", "growth", "simulation")
+LONG = ("soak",)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*SHORT, *LONG, []], help="which (all)")
+    parser.add_argument("--soak", action="store_true", help="the long ones")
+    chosen = parser.parse_args()
+
+    for name in chosen.names or (LONG if chosen.soak else SHORT):
+        sys.stdout.write(f"\n{name}\n")
+        with database():
+            import_module(f"bench.{name}").main()
+    stop_postgres()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

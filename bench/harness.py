@@ -1,0 +1,71 @@
+"""What every benchmark stands on: a database of its own, a stopwatch, and a way to print a claim."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tests import plugin  # a throw-away Postgres, keys, and no way off this machine
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of repeated runs."""
+
+    runs: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.runs)
+
+    @property
+    def p95(self) -> float:
+        return sorted(self.runs)[max(0, round(len(self.runs) * 0.95) - 1)]
+
+
+def timed(work: Callable[[], object], *, repeats: int = 7, warm: int = 1) -> Timing:
+    """Runs `work` a few times for warmth, then measures each repeat."""
+    for _ in range(warm):
+        work()
+    runs = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        runs.append(time.perf_counter() - started)
+    return Timing(tuple(runs))
+
+
+def claim(name: str, measured: str, *, against: str = "", holds: bool | None = None) -> None:
+    """One line of the report. `holds` None is a figure without a promise."""
+    verdict = "" if holds is None else ("ok  " if holds else "MISS")
+    sys.stdout.write(f"{verdict:5}{name:58} {measured:34} {against}\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def database() -> Iterator[None]:
+    """A migrated, empty database for one benchmark."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gamer.settings")
+    import django
+
+    django.setup()
+    from django.db import connection
+
+    creation = connection.creation
+    old = connection.settings_dict["NAME"]
+    creation.create_test_db(verbosity=0, autoclobber=True)
+    try:
+        yield
+    finally:
+        connection.close()
+        creation.destroy_test_db(old, verbosity=0)
+
+
+def stop_postgres() -> None:
+    if plugin._own_postgres is not None:
+        plugin._own_postgres.pytest_unconfigure()
