@@ -209,8 +209,8 @@ class TestPlace:
         deep = tmp_path.joinpath(*["a-rather-long-name"] * 10)
         assert len(bytes(Cluster(deep).socket_dir / ".s.PGSQL.5432")) < 107
 
-    def test_of_a_socket_may_belong_to_us_only(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        cluster = Cluster(tmp_path / "home")
+    def test_of_a_socket_may_belong_to_us_only(self, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        cluster = Cluster(state / "home")
         cluster.socket_dir.mkdir(parents=True)
         monkeypatch.setattr(os, "geteuid", lambda: 12345)
         with pytest.raises(RuntimeError, match="belongs to somebody else"):
