@@ -280,6 +280,7 @@ class VM(models.Model):
             models.Index(fields=["-created_at", "-id"], name="vm_newest"),
             models.Index(fields=["owner", "-created_at"], name="vm_of_owner"),
             models.Index(fields=["phase", "-created_at"], name="vm_in_phase"),
+            models.Index(fields=["ip_address"], opclasses=["varchar_pattern_ops"], name="vm_ip_address"),
         ]
 
     def __str__(self) -> str:
@@ -348,7 +349,10 @@ class Attempt(models.Model):
                 condition=Q(sent_at__isnull=False) | Q(machine_id=""), name="attempt_sent_before_machine"
             ),
         ]
-        indexes = [models.Index(fields=["account"], condition=Q(gone_at=None), name="attempt_held")]
+        indexes = [
+            models.Index(fields=["account"], condition=Q(gone_at=None), name="attempt_held"),
+            models.Index(fields=["machine_id"], opclasses=["varchar_pattern_ops"], name="attempt_machine_id"),
+        ]
 
     def __str__(self) -> str:
         return self.tag

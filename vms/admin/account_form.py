@@ -26,6 +26,11 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = ProviderAccount
         fields = ("name", "kind", "base_url", "calls_per_minute", "max_machines", "max_usd_per_hour")
+        labels = {
+            "base_url": "Address",
+            "max_machines": "Most machines",
+            "max_usd_per_hour": "Most USD per hour",
+        }
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -214,12 +214,13 @@ class ProviderAccountAdmin(ServiceAdmin):
 
     @admin.display(description="Machines")
     def machines(self, account: ProviderAccount) -> str:
-        return f"{_load(account).machines} of {_cap(account.max_machines)}"
+        held, most = _load(account).machines, account.max_machines
+        return f"{held}, no limit" if most is None else f"{held} of {most}"
 
     @admin.display(description="Spend now")
     def spend(self, account: ProviderAccount) -> str:
-        cap = account.max_usd_per_hour
-        return f"{hourly(_load(account).usd_per_hour)} of {'no limit' if cap is None else hourly(cap)}"
+        held, most = hourly(_load(account).usd_per_hour), account.max_usd_per_hour
+        return f"{held}, no limit" if most is None else f"{held} of {hourly(most)}"
 
     @admin.display(description="Offers")
     def offers_age(self, account: ProviderAccount) -> str:
@@ -232,14 +233,10 @@ class ProviderAccountAdmin(ServiceAdmin):
 
     @admin.display(description="Holds")
     def load_now(self, account: ProviderAccount) -> str:
-        return f"{self.machines(account)} machines, {self.spend(account)}"
+        return f"Machines: {self.machines(account)}. Spend: {self.spend(account)}."
 
 
 def _load(account: ProviderAccount) -> queries.Load:
     """What the list has looked up for all its rows, or looked up now for the one of a page."""
     known: queries.Load | None = vars(account).get("load")
     return known if known is not None else queries.loads().get(account.pk, queries.Load())
-
-
-def _cap(most: int | None) -> str:
-    return "no limit" if most is None else str(most)

@@ -23,7 +23,7 @@ STRAYS_COUNTED = 100
 def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's dashboard callback: adds what `admin/index.html` shows."""
     may = request.user.has_perm
-    shown = dict(context)
+    shown = {**context, "title": "Overview"}
     if may("vms.view_vm"):
         shown |= {"fleet": _fleet(), "errors": _errors()}
     if may("vms.view_provideraccount"):

@@ -139,7 +139,10 @@ class VMAdmin(ReadOnlyAdmin):
 
     @admin.display(description="City")
     def city(self, vm: VM) -> str:
-        return (vm.attempt and vm.attempt.location_name) or NONE
+        if vm.attempt is None or not vm.attempt.location_name:
+            return NONE
+        name = vm.attempt.location_name
+        return format_html('<span title="{}">{}</span>', name, name.partition(",")[0])
 
     @admin.display(description="Age", ordering="created_at")
     def age(self, vm: VM) -> str:

@@ -94,7 +94,12 @@ def _facts(vm: VM, cost: Decimal, now: datetime) -> list[tuple[str, str]]:
         ("Cost so far", wording.usd(cost)),
         ("Moonlight", f"{vm.ip_address}, port {CONTROL_PORT}" if vm.ip_address else ""),
         ("Ports", _ports() if vm.ip_address else ""),
-        ("SSH", f"{vm.ssh_user or 'user'}@{vm.ip_address}:{vm.ssh_port}" if vm.ip_address else ""),
+        (
+            "SSH",
+            f"{f'{vm.ssh_user}@' if vm.ssh_user else ''}{vm.ip_address}:{vm.ssh_port}"
+            if vm.ip_address
+            else "",
+        ),
         ("Machine", attempt.machine_id if attempt else ""),
         ("Made", wording.ago(vm.created_at, now)),
         (
@@ -138,7 +143,7 @@ def _try(attempt: Attempt, steps: Sequence[SetupStep], now: datetime) -> Try:
     took = ""
     if attempt.sent_at is not None:
         until = attempt.answered_at or attempt.closed_at or now
-        took = wording.duration((until - attempt.sent_at).total_seconds())
+        took = wording.short((until - attempt.sent_at).total_seconds())
     left = "may still hold a machine" if attempt.closed_at and not attempt.gone_at else ""
     return Try(
         attempt=attempt,
@@ -152,7 +157,7 @@ def _try(attempt: Attempt, steps: Sequence[SetupStep], now: datetime) -> Try:
             (
                 step,
                 STEP_COLOURS.get(step.state, "default"),
-                "" if step.seconds is None else f"{step.seconds:.1f} s",
+                "" if step.seconds is None else wording.short(step.seconds),
             )
             for step in steps
         ],
@@ -162,12 +167,11 @@ def _try(attempt: Attempt, steps: Sequence[SetupStep], now: datetime) -> Try:
 def _line(event: Event) -> Line:
     from_, *_ = event.actor.partition(":")
     who = "" if from_ == "policy" else event.actor
-    details = {name: value for name, value in event.details.items() if name != "from"}
     return Line(
         event.at,
         who,
         wording.action_words(event.action),
-        wording.details_words(details),
+        wording.details_words(event.details),
         event.action in wording.BAD_ACTIONS,
     )
 

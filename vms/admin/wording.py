@@ -70,6 +70,8 @@ ACTIONS: Mapping[str, str] = {
     "session_end": "End of game asked",
     "session_failed": "Game failed",
 }
+# Said elsewhere on the page, or only of use to programs.
+UNTOLD = frozenset({"from", "offer", "session_id"})
 BAD_ACTIONS = frozenset(
     {"attempt_failed", "failed", "error", "delete_unproven", "session_failed", "start_refused"}
 )
@@ -81,8 +83,23 @@ def action_words(action: str) -> str:
 
 def details_words(details: Mapping[str, Any]) -> str:
     """An event's details as one line."""
-    parts = ((name.replace("_", " "), value) for name, value in details.items())
-    return ", ".join(f"{name} {value}" for name, value in parts if value not in (None, "", [], {}))
+    told = (_detail(name, value) for name, value in details.items() if name not in UNTOLD)
+    return ", ".join(filter(None, told))
+
+
+def _detail(name: str, value: Any) -> str:
+    if value in (None, "", [], {}):
+        return ""
+    match name:
+        case "usd_per_hour":
+            return hourly(float(value))
+        case "distance_km":
+            return f"{kilometres(float(value))} away"
+        case "considered":
+            return f"{value} offers looked at"
+        case "location" | "text" | "reason" | "why" | "error":
+            return str(value)
+    return f"{name.replace('_', ' ')} {value}"
 
 
 def duration(seconds: float) -> str:
@@ -98,6 +115,11 @@ def duration(seconds: float) -> str:
     return " ".join(parts[:2])
 
 
+def short(seconds: float) -> str:
+    """A length of time of which tenths of a second may matter."""
+    return f"{max(0.0, seconds):.1f} s" if seconds < 10 else duration(seconds)
+
+
 def ago(moment: datetime | None, now: datetime) -> str:
     if moment is None:
         return "never"
@@ -106,7 +128,8 @@ def ago(moment: datetime | None, now: datetime) -> str:
 
 
 def hourly(price: Decimal | float | None) -> str:
-    return NONE if price is None else f"${price:.3f}/h"
+    """USD per hour. A binary fraction is rounded as the exact price it stands for."""
+    return NONE if price is None else f"${Decimal(str(round(price, 9))):.3f}/h"
 
 
 def usd(amount: Decimal) -> str:

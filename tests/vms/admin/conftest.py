@@ -1,0 +1,49 @@
+"""What the tests of staff's pages share: a control plane that runs at the real time, as the pages do, and who looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import User
+from tests.factories import UserFactory
+from tests.vms.control_plane import ControlPlane, prepare
+from tests.world import Clock, World
+
+CHROMIUM = Path("/usr/bin/chromium")
+
+collect_ignore = [] if CHROMIUM.exists() else ["test_browser.py"]
+
+
+@pytest.fixture
+def plane(db: None) -> ControlPlane:
+    return prepare(Clock(timezone.now()))
+
+
+def client_for(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def sam(world: World) -> Client:
+    """An administrator."""
+    return client_for(world.sam)
+
+
+@pytest.fixture
+def staff(world: World) -> Callable[..., Client]:
+    """Makes somebody of the staff who may do only what is named, as `view_vm`."""
+
+    def made(*names: str) -> Client:
+        user = UserFactory(handle=f"staff-{len(names)}", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=names))
+        return client_for(user)
+
+    return made

@@ -1,0 +1,107 @@
+"""Staff's pages in a real browser (Debian's Chromium). `conftest.py` leaves this file out without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.sessions.models import Session
+from django.db import connections
+from django.utils import timezone
+from playwright.sync_api import Page, sync_playwright
+
+from tests import world as worlds
+from tests.emulators.test_admin_browser import FLAGS
+from tests.vms.admin.conftest import CHROMIUM
+from tests.vms.control_plane import ControlPlane, prepare
+from tests.waiting import eventually
+from tests.world import PASSWORD, Clock
+from vms.lifecycle import Desired
+from vms.models import VM, SetupStep
+
+
+@pytest.fixture
+def plane(transactional_db, monkeypatch) -> ControlPlane:
+    # Playwright keeps an event loop in this thread, so Django takes our own queries for asynchronous ones.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    return prepare(Clock(timezone.now()))
+
+
+@pytest.fixture
+def vm(plane) -> VM:
+    return plane.until(plane.launch(owner=worlds.build().alice), "running")
+
+
+@pytest.fixture
+def page(live_server, vm) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        context = browser.new_context(viewport={"width": 1280, "height": 1200}, base_url=live_server.url)
+        page = context.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto("/admin/")
+        page.fill("[name=username]", "sam@gamer.test")
+        page.fill("[name=password]", PASSWORD)
+        page.click("[type=submit]")
+        page.wait_for_url("**/admin/")
+        yield page
+        browser.close()
+        connections.close_all()
+        assert faults == []
+
+
+class TestFleet:
+    def test_leads_to_a_vm_and_its_end_which_the_page_follows(self, page, plane, vm):
+        page.goto("/admin/vms/vm/")
+        page.get_by_role("link", name=str(vm)).click()
+        page.get_by_role("heading", name="What happened").wait_for()
+        page.get_by_role("link", name="Terminate").click()
+        page.get_by_text("The game ends and the machine is deleted at the provider.").wait_for()
+        assert VM.objects.get().desired == Desired.RUNNING
+        page.get_by_role("button", name="Yes, terminate").click()
+        page.get_by_text("termination asked").first.wait_for()
+        page.locator("#live").get_by_text("terminating", exact=True).wait_for()
+        plane.until(vm, "terminated")
+        page.locator("#live").get_by_text("Deleted, proven gone").wait_for()
+        assert page.get_by_role("link", name="Terminate").count() == 0
+        assert page.locator("#live").get_attribute("hx-trigger") is None
+
+    def test_asks_for_many_at_once(self, page, vm):
+        page.goto("/admin/vms/vm/")
+        page.locator("input.action-select").first.check()
+        page.locator("select[name=action]").select_option("stop")
+        page.get_by_role("button", name="Run").click()
+        page.get_by_role("button", name="Yes, stop").click()
+        page.get_by_text("stop asked").wait_for()
+        assert VM.objects.get().desired == Desired.STOPPED
+
+
+class TestPage:
+    def test_keeps_what_was_unfolded_and_notices_the_end_of_a_login(self, page, plane, vm):
+        step = SetupStep.objects.create(
+            attempt=vm.attempt, position=1, name="x", title="A step", state="done", log_tail="deep in the log",
+            updated_at=timezone.now(),
+        )  # fmt: skip
+        VM.objects.filter(pk=vm.pk).update(desired=Desired.GONE)
+        page.goto(f"/admin/vms/vm/{vm.pk}/change/")
+        page.get_by_text("Log", exact=True).click()
+        SetupStep.objects.filter(pk=step.pk).update(title="Another name")
+        page.get_by_text("Another name").wait_for()
+        page.get_by_text("deep in the log").wait_for()
+        Session.objects.all().delete()
+        page.wait_for_url("**/admin/login/**")
+
+
+class TestPreview:
+    def test_suggests_cities_and_answers(self, page, plane):
+        page.goto("/admin/vms/vm/preview/")
+        page.locator("[name=console]").select_option("switch")
+        page.locator("[name=city]").press_sequentially("Dall")
+        eventually(lambda: page.locator('#places option[value^="Dallas, Texas"]').count())
+        page.fill("[name=city]", "Dallas, Texas")
+        page.get_by_role("button", name="Show").click()
+        page.get_by_text("Player in Dallas, Texas, United States.").wait_for()
+        assert page.locator("#options tbody tr").count() >= 1
+        page.locator("summary", has_text="has no GPU to give").click()
+        page.locator("details[open]").get_by_text("no GPU", exact=False).first.wait_for()

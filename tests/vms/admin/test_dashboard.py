@@ -1,0 +1,113 @@
+"""The front page, the sidebar and the installation's page."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from events.models import Event
+from vms import installation
+from vms.lifecycle import Phase
+from vms.models import VM, Installation, ProviderAccount, Stray
+
+INSTALLATION = "/admin/vms/installation/"
+
+
+def titles(answer) -> list[str]:
+    return [item["title"] for group in answer.context["sidebar_navigation"] for item in group["items"]]
+
+
+@pytest.fixture
+def failed(plane) -> VM:
+    return VM.objects.create(
+        console_id="wii",
+        phase=Phase.FAILED,
+        error="no_capacity",
+        error_text="Nobody has one.",
+        next_look_at=None,
+    )
+
+
+class TestFrontPage:
+    def test_counts_the_fleet_by_status(self, plane, failed, world, sam):
+        plane.until(plane.launch(owner=world.alice), "running")
+        VM.objects.create(console_id="wii", phase=Phase.DELETED, next_look_at=None)
+        before = timezone.now() - timedelta(days=2)
+        VM.objects.create(
+            console_id="wii", phase=Phase.FAILED, error="x", next_look_at=None, created_at=before
+        )
+        counts = {one["status"]: one["count"] for one in sam.get("/admin/").context["fleet"]}
+        assert (counts["running"], counts["error, last 24 h"], counts["creating"]) == (1, 1, 0)
+        assert "terminated" not in counts
+
+    def test_tells_errors_strays_and_how_accounts_are(self, plane, failed, sam):
+        account = ProviderAccount.objects.get()
+        Stray.objects.create(
+            account=account, machine_id="m", tag="t", reason="unknown", first_seen_at=timezone.now()
+        )
+        ProviderAccount.objects.update(is_paused=True)
+        page = sam.get("/admin/").content.decode()
+        for text in (
+            "Nobody has one.",
+            "paused by staff",
+            f"{INSTALLATION}",
+            'href="/admin/vms/stray/?state=here"',
+        ):
+            assert text in page
+
+    def test_asks_little(self, plane, failed, sam):
+        sam.get("/admin/")
+        with CaptureQueriesContext(connection) as asked:
+            sam.get("/admin/")
+        assert len(asked) <= 12
+
+    def test_shows_staff_without_permissions_nothing(self, failed, staff):
+        answer = staff().get("/admin/")
+        assert titles(answer) == ["Overview"]
+        page = answer.content.decode()
+        assert "Ask an administrator" in page
+        assert "Nobody has one." not in page
+
+    def test_shows_each_what_they_may_see(self, failed, staff):
+        answer = staff("view_vm").get("/admin/")
+        assert titles(answer) == ["Overview", "Machines"]
+        assert "accounts" not in answer.context
+        assert "Nobody has one." in answer.content.decode()
+
+
+class TestInstallation:
+    def test_switches_new_launches_off_and_on(self, plane, world, sam):
+        for act, is_launching, action in (
+            ("stop", False, "launches_stopped"),
+            ("allow", True, "launches_allowed"),
+        ):
+            answer = sam.post(INSTALLATION, {"act": act}, follow=True)
+            assert installation.row().is_launching is is_launching
+            event = Event.objects.get(action=action)
+            assert (event.actor, event.resource) == (f"user:{world.sam.handle}", "installation")
+            assert ("Accept launches again" in answer.content.decode()) is not is_launching
+        sam.post(INSTALLATION, {"act": "allow"})
+        assert Event.objects.filter(action="launches_allowed").count() == 1
+
+    def test_confirms_sweeps_after_a_look_at_what_is_unknown(self, plane, sam):
+        Installation.objects.update(is_sweep_confirmed=False)
+        Stray.objects.create(
+            account=ProviderAccount.objects.get(), machine_id="m-77", tag="t", reason="unknown", first_seen_at=timezone.now()
+        )  # fmt: skip
+        page = sam.get(INSTALLATION).content.decode()
+        assert "m-77" in page
+        assert "I have looked" in page
+        sam.post(INSTALLATION, {"act": "sweep"})
+        assert installation.row().is_sweep_confirmed
+        assert "I have looked" not in sam.get(INSTALLATION).content.decode()
+
+    def test_needs_the_permission(self, plane, staff):
+        viewer = staff("view_installation")
+        assert "Switch off" not in viewer.get(INSTALLATION).content.decode()
+        assert viewer.post(INSTALLATION, {"act": "stop"}).status_code == 403
+        assert staff("view_vm", "view_offer").get(INSTALLATION).status_code == 403
+        assert installation.row().is_launching
