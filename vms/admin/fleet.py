@@ -20,7 +20,7 @@ from gamer.web.admin import ReadOnlyAdmin
 from vms import queries
 from vms.admin import acts, page, preview
 from vms.admin.filters import AccountFilter, ProviderFilter, StatusFilter, found_by
-from vms.admin.wording import COLOURS, NONE, ago, duration, kind_name, usd
+from vms.admin.wording import COLOURS, NONE, ago, duration, kind_name, unbroken, usd
 from vms.models import VM, VMQuerySet
 
 UNSHOWN = (
@@ -120,11 +120,11 @@ class VMAdmin(ReadOnlyAdmin):
 
     @admin.display(description="VM")
     def name_and_id(self, vm: VM) -> str:
-        return acts.name_of(vm)
+        return unbroken(acts.name_of(vm))
 
     @admin.display(description="Console")
     def console_name(self, vm: VM) -> str:
-        return vm.console.display_name
+        return format_html('<span title="{}">{}</span>', vm.console.display_name, vm.console_id)
 
     @admin.display(description="Owner")
     def player(self, vm: VM) -> str:
@@ -149,7 +149,7 @@ class VMAdmin(ReadOnlyAdmin):
         now = vars(vm)["seen_at"]
         if vm.ended_at is not None:
             return f"ended {ago(vm.ended_at, now)}"
-        return duration((now - vm.created_at).total_seconds())
+        return unbroken(duration((now - vm.created_at).total_seconds()))
 
     @admin.display(description="Cost so far")
     def cost(self, vm: VM) -> str:

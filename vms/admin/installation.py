@@ -45,7 +45,6 @@ class InstallationAdmin(ReadOnlyAdmin):
             "row": installation.row(),
             "strays": strays.defer("account__credentials").order_by("first_seen_at")[:STRAYS_SHOWN],
             "may_change": may_change,
-            "opts": self.opts,
             "title": "Installation",
         }
         return TemplateResponse(

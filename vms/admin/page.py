@@ -76,15 +76,10 @@ def story_of(vm: VM, now: datetime) -> dict[str, Any]:
 
 def _facts(vm: VM, cost: Decimal, now: datetime) -> list[tuple[str, str]]:
     """The header: label and text, empty ones left out."""
-    attempt = vm.attempt
+    attempt, is_there = vm.attempt, bool(vm.ip_address) and not vm.is_terminal
     facts = [
         ("Console", vm.console.display_name),
-        (
-            "Owner",
-            f"{vm.owner.handle} {f'({vm.owner.email})' if vm.owner.email else ''}".strip()
-            if vm.owner
-            else "",
-        ),
+        ("Owner", _owner(vm)),
         ("Where", _where(attempt)),
         (
             "From the player",
@@ -92,13 +87,11 @@ def _facts(vm: VM, cost: Decimal, now: datetime) -> list[tuple[str, str]]:
         ),
         ("Price", wording.hourly(attempt.usd_per_hour) if attempt else ""),
         ("Cost so far", wording.usd(cost)),
-        ("Moonlight", f"{vm.ip_address}, port {CONTROL_PORT}" if vm.ip_address else ""),
-        ("Ports", _ports() if vm.ip_address else ""),
+        ("Moonlight", f"{vm.ip_address}, port {CONTROL_PORT}" if is_there else ""),
+        ("Ports", _ports() if is_there else ""),
         (
             "SSH",
-            f"{f'{vm.ssh_user}@' if vm.ssh_user else ''}{vm.ip_address}:{vm.ssh_port}"
-            if vm.ip_address
-            else "",
+            f"{f'{vm.ssh_user}@' if vm.ssh_user else ''}{vm.ip_address}:{vm.ssh_port}" if is_there else "",
         ),
         ("Machine", attempt.machine_id if attempt else ""),
         ("Made", wording.ago(vm.created_at, now)),
@@ -109,6 +102,12 @@ def _facts(vm: VM, cost: Decimal, now: datetime) -> list[tuple[str, str]]:
         *_clocks(vm, now),
     ]
     return [(label, text) for label, text in facts if text]
+
+
+def _owner(vm: VM) -> str:
+    if vm.owner is None:
+        return ""
+    return f"{vm.owner.handle} ({vm.owner.email})" if vm.owner.email else vm.owner.handle
 
 
 def _where(attempt: Attempt | None) -> str:

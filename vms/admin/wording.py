@@ -13,6 +13,8 @@ from vms.lifecycle import Status
 from vms.models import Attempt, ProviderAccount
 
 NONE = "–"
+NO_BREAK = "\N{NO-BREAK SPACE}"
+UNBROKEN = 24
 
 # Unfold's label colours.
 COLOURS: dict[str, str] = {
@@ -125,6 +127,11 @@ def ago(moment: datetime | None, now: datetime) -> str:
         return "never"
     seconds = (now - moment).total_seconds()
     return f"in {duration(-seconds)}" if seconds < 0 else f"{duration(seconds)} ago"
+
+
+def unbroken(text: str) -> str:
+    """A short text that a narrow column keeps on one line."""
+    return text.replace(" ", NO_BREAK) if len(text) <= UNBROKEN else text
 
 
 def hourly(price: Decimal | float | None) -> str:
