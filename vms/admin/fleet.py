@@ -161,4 +161,4 @@ class VMAdmin(ReadOnlyAdmin):
             return vm.error or NONE
         text = vm.error_text
         short = text if len(text) <= LONGEST_ERROR else f"{text[:LONGEST_ERROR].rstrip()}…"
-        return format_html('<span title="{}">{}</span>', text, short)
+        return format_html('<span title="{}" style="display: block; min-width: 12rem">{}</span>', text, short)
