@@ -22,6 +22,7 @@ from vms.providers import base, registry
 from vms.reconcile.outcome import AccountNote, note_of
 
 REFRESH_EVERY = timedelta(seconds=60)
+REFRESH_AGAIN = timedelta(seconds=2)
 FRESH = timedelta(minutes=5)
 USABLE = timedelta(minutes=15)
 RESTING_FAILURES = 3
@@ -54,8 +55,9 @@ class Shelf:
     is_refreshed: bool  # every account that may host has been asked at least once
     is_fresh: bool  # and lately
 
-    def offer(self, row: int) -> Offer:
-        return Offer.objects.select_related("account").get(pk=self.keys[row])
+    def offer(self, row: int) -> Offer | None:
+        """The row itself; None when a refresh has found it sold out since."""
+        return Offer.objects.select_related("account").filter(pk=self.keys[row]).first()
 
 
 def _indexed(values: Iterable[Any]) -> tuple[list[Any], np.ndarray[Any, Any]]:
@@ -141,7 +143,8 @@ def sizes() -> dict[str, base.Sizes]:
 
 def exact_price(offer: Offer, *, gpus: int, vcpus: int, ram_gb: int, disk_gb: int) -> Decimal:
     """What a size of an offer costs, USD per hour, as the vendor will bill it."""
-    address = offer.usd_per_dedicated_ip if offer.has_dedicated_ip else Decimal(0)
+    takes_address = offer.has_dedicated_ip and not offer.maps_ports_one_to_one
+    address = offer.usd_per_dedicated_ip if takes_address else Decimal(0)
     parts = (
         gpus * offer.usd_per_gpu
         + vcpus * offer.usd_per_vcpu
@@ -163,6 +166,11 @@ def due(now: datetime, *, limit: int = 10) -> list[ProviderAccount]:
             next_refresh_at=now + REFRESH_EVERY
         )
     return taken
+
+
+def postpone(account: ProviderAccount, now: datetime) -> None:
+    """The account's pace allows no call now: a busy account is asked in between, or its offers would grow too old to use."""
+    ProviderAccount.objects.filter(pk=account.pk).update(next_refresh_at=now + REFRESH_AGAIN)
 
 
 def store(account: ProviderAccount, found: Sequence[base.Offer], now: datetime) -> None:

@@ -289,7 +289,7 @@ class _Judge:
             + self.vcpus * stock.usd_per_vcpu
             + self.ram_gb * stock.usd_per_gb_ram
             + self.disk_gb * stock.usd_per_gb_disk
-            + np.where(stock.has_dedicated_ip, stock.usd_per_dedicated_ip, 0.0)
+            + np.where(stock.has_dedicated_ip & ~stock.maps_ports, stock.usd_per_dedicated_ip, 0.0)
         )
         self.price[mine] = price[mine]
         limits = [

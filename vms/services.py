@@ -67,7 +67,10 @@ def launch_game(*, by: Principal, owner: User | None, order: Order, now: datetim
         if LAW not in str(error):
             raise
     # Another launch of the same player won the race: its VM is ours to reuse.
-    return _launch(by, owner, order, profile, now)
+    try:
+        return _launch(by, owner, order, profile, now)
+    except IntegrityError as error:
+        raise _taken(error, owner, order.console) from error
 
 
 def _launch(by: Principal, owner: User | None, order: Order, profile: Profile, now: datetime) -> Launched:
@@ -111,8 +114,12 @@ def create(*, by: Principal, owner: User | None, order: Order, now: datetime) ->
 
 
 def _reusable(owner: User, console: str) -> VM | None:
-    mine = VM.objects.filter(owner=owner, console=console).order_by("-created_at")
-    return mine.with_any_status(REUSED).first() or mine.with_status(Status.STOPPED).first()
+    """The VM a launch goes on with. Locked, so that it stays what it is until the game is queued on it."""
+    mine = (
+        VM.objects.select_for_update(no_key=True).filter(owner=owner, console=console).order_by("-created_at")
+    )
+    wanted = mine.filter(desired=Desired.RUNNING)
+    return wanted.with_any_status(REUSED).first() or mine.with_status(Status.STOPPED).first()
 
 
 def _taken(error: IntegrityError, owner: User | None, console: str) -> Exception:
@@ -191,12 +198,13 @@ def _create(by: Principal, owner: User | None, order: Order, profile: Profile, n
 
 def play(*, vm: VM, by: Principal, game_id: str, save_id: str = "", now: datetime) -> GameSession:
     """Queues a game on a VM that runs or will. The same game that already runs or waits is no second session."""
-    if vm.is_terminal or vm.desired != Desired.RUNNING:
-        raise InvalidState(f"The VM is {vm.status}; a game needs a running one.")
     if not game_id:
         raise bad_field("game_id", "this field is required")
     with transaction.atomic():
-        VM.objects.select_for_update(no_key=True).get(pk=vm.pk)
+        # What the caller loaded may be over by now: nobody would ever end a session queued on such a VM.
+        row = VM.objects.select_for_update(no_key=True).only("desired", "phase").get(pk=vm.pk)
+        if row.is_terminal or row.desired != Desired.RUNNING:
+            raise InvalidState(f"The VM is {row.status}; a game needs a running one.")
         latest = (
             vm.sessions.filter(status__in=GameSession.OPEN, is_end_wanted=False)
             .order_by("-queued_at")
@@ -224,7 +232,8 @@ def launch_on(*, vm: VM, by: Principal, game_id: str, save_id: str = "", now: da
 def end_session(*, session: GameSession, by: Principal, now: datetime) -> None:
     """Ends a game. A session that never reached the machine ends at once; repeating it changes nothing."""
     with transaction.atomic():
-        is_waiting = session.vm.phase != Phase.READY
+        vm = VM.objects.select_for_update(no_key=True).only("phase").get(pk=session.vm_id)
+        is_waiting = vm.phase != Phase.READY
         rows = GameSession.objects.filter(pk=session.pk, status__in=GameSession.OPEN)
         if is_waiting:
             changed = rows.update(status=GameSession.Status.ENDED, ended_at=now)

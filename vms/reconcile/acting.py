@@ -12,16 +12,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from queue import Empty, SimpleQueue
+from uuid import UUID
+
+from django.db import transaction
 
 from emulators.services import profile_for
 from gamer.crash import crash_point
 from gamer.errors import NotFound
-from vms.models import Attempt, ProviderAccount, SetupStep
+from vms.models import VM, Attempt, ProviderAccount, SetupStep
 from vms.provider_accounts import open_provider as open_account
 from vms.providers.base import Provider
 from vms.reconcile import claims, liveness, loading
-from vms.reconcile.apply import written
-from vms.reconcile.outcome import Outcome, Subject
+from vms.reconcile.apply import note_account, written
+from vms.reconcile.guard import AFTER_A_BUG_S, guarded, looked_at_later
+from vms.reconcile.outcome import AccountNote, Outcome, Subject
 from vms.reconcile.steps import CREATE, PLAY, SETUP, Step, decide
 from vms.setup import StepReport
 
@@ -45,7 +49,8 @@ class Act:
 
     def run(self, now: datetime) -> Outcome:
         assert self.step.act is not None
-        return self.step.act(self.subject, self.provider, now)
+        work = partial(self.step.act, self.subject, self.provider, now)
+        return guarded(work, looked_at_later, f"{self.step.name} vm={self.subject.vm.pk}")
 
 
 class Actor:
@@ -85,6 +90,13 @@ class Actor:
                 claims.renew([lease.token], self.clock())
         return len(lease.ids)
 
+    def _opened(self, account: ProviderAccount, now: datetime) -> Provider | None:
+        try:
+            return self.open_provider(account)
+        except ValueError as error:
+            note_account(account, AccountNote(error=str(error)[:300]), now)
+            return None
+
     def _submit(self, act: Act, now: datetime) -> Future[Outcome]:
         if self._pool is not None:
             return self._pool.submit(act.run, now)
@@ -106,7 +118,13 @@ class Actor:
             if not step.is_acting or account is None:
                 rests.append(claims.Rest(subject.vm.pk, lease.token, now, False))
                 continue
-            wanted[account.pk].append(Act(subject, step, self.open_provider(account)))
+            provider = self._opened(account, now)
+            if provider is None:
+                rests.append(
+                    claims.Rest(subject.vm.pk, lease.token, now + timedelta(seconds=AFTER_A_BUG_S), True)
+                )
+                continue
+            wanted[account.pk].append(Act(subject, step, provider))
         acts: list[Act] = []
         for account_id, mine in wanted.items():
             allowed = claims.take_calls(account_id, sum(act.step.calls for act in mine), now)
@@ -119,14 +137,17 @@ class Actor:
                 allowed -= act.step.calls
                 acts.append(act)
         claims.rest(rests)
-        _write_intents(acts, now)
+        _write_intents(acts, lease.token, now)
         _listen_to_setup(acts, reports)
         _name_emulators(acts)
         yield from acts
 
 
-def _write_intents(acts: Sequence[Act], now: datetime) -> None:
-    """`sent_at`, committed before any order leaves. Who finds it set never orders: it looks for the tag."""
+def _write_intents(acts: Sequence[Act], token: UUID, now: datetime) -> None:
+    """`sent_at`, committed before any order leaves. Who finds it set never orders: it looks for the tag.
+
+    Under the row locks of the VMs whose lease is still ours: who took a lease over may just be ending the VM.
+    """
     attempts = {
         act.subject.attempt.pk: act.subject
         for act in acts
@@ -135,12 +156,15 @@ def _write_intents(acts: Sequence[Act], now: datetime) -> None:
     if not attempts:
         return
     crash_point("create.before_intent")
-    for pk, subject in attempts.items():
-        subject.may_send = bool(
-            Attempt.objects.filter(pk=pk, sent_at=None, closed_at=None).update(sent_at=now)
-        )
-        assert subject.attempt is not None
-        subject.attempt.sent_at = now
+    vms = VM.objects.filter(pk__in=[subject.vm.pk for subject in attempts.values()], lease_token=token)
+    with transaction.atomic():
+        ours = set(vms.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+        for pk, subject in attempts.items():
+            subject.may_send = subject.vm.pk in ours and bool(
+                Attempt.objects.filter(pk=pk, sent_at=None, closed_at=None).update(sent_at=now)
+            )
+            assert subject.attempt is not None
+            subject.attempt.sent_at = now
 
 
 def _listen_to_setup(acts: Sequence[Act], reports: Reports) -> None:

@@ -14,7 +14,7 @@ from django.db.models.functions import Least
 
 from events.services import Happening, record
 from gamer.crash import crash_point
-from vms.lifecycle import TERMINAL, Phase, may_move
+from vms.lifecycle import TERMINAL, Desired, Phase, may_move
 from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount
 from vms.reconcile.outcome import AccountNote, Advance, Fail, Note, Outcome, Subject, Wait
 from vms.reconcile.steps import decide
@@ -44,9 +44,13 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
     The subject takes the changes on, so that the next step is known and written with them.
     """
     crash_point("apply.before")
-    source = Phase(subject.vm.phase)
+    source, wish = Phase(subject.vm.phase), subject.vm.desired
     changes = _changes(source, outcome, now)
     _absorb(subject, changes, outcome)
+    if "desired" in changes:
+        # Somebody may have wished something else while the step ran: then theirs stands.
+        unchanged = When(desired=wish, then=Value(changes["desired"]))
+        changes["desired"] = Case(unchanged, default=F("desired"))
     if not subject.vm.is_terminal:
         changes["is_acting"] = decide(
             subject.vm, subject.attempt, subject.held, subject.sessions, now
@@ -77,7 +81,8 @@ def _changes(source: Phase, outcome: Outcome, now: datetime) -> dict[str, Any]:
         target = outcome.phase
     if isinstance(outcome, Fail):
         target = Phase.DELETING
-        changes |= {"error": outcome.error[:40], "error_text": outcome.text}
+        # Nobody wishes for it any more: while its machine is proven gone, the player may have another.
+        changes |= {"error": outcome.error[:40], "error_text": outcome.text, "desired": Desired.GONE}
     if target is not None:
         if not may_move(source, target):
             raise AssertionError(f"no way from {source} to {target}")

@@ -22,7 +22,7 @@ from vms.installation import identifier
 from vms.lifecycle import MAX_ATTEMPTS, Phase
 from vms.models import VM, Attempt, Offer, ProviderAccount
 from vms.providers.base import make_tag
-from vms.reconcile.apply import apply, happening
+from vms.reconcile.apply import happening, written
 from vms.reconcile.outcome import Fail, Outcome, Subject, Wait
 from vms.setup.ssh import make_keypair
 
@@ -49,37 +49,51 @@ class Chooser:
         self._shelf: offers.Shelf | None = None
         self._profiles: dict[tuple[str, str], Profile] = {}
         self._full: set[int] = set()
+        self._too_dear: dict[int, Decimal] = {}  # by account, the least price its cap has refused
 
     def run(self, subject: Subject, token: uuid.UUID) -> bool:
         """Chooses and writes. False when the lease was lost."""
         vm = subject.vm
         past = list(Attempt.objects.filter(vm=vm, round=vm.round).order_by("number"))
         if len(past) >= MAX_ATTEMPTS:
-            return apply(
-                subject,
-                token,
-                _given_up(past, f"{len(past)} orders failed. The last: {past[-1].error_text}"),
-                self.now,
-            )
+            over = _given_up(past, f"{len(past)} orders failed. The last: {past[-1].error_text}")
+            return written(subject, token, over, self.now)
         try:
-            ranking, shelf = self._rank(vm, past)
+            profile = self._profile(vm)
         except NotFound:
             gone = Fail(error="console_not_configured", text="The console is no longer configured.")
-            return apply(subject, token, gone, self.now)
-        for row in ranking.order:
-            choice = ranking.choice(int(row))
-            if int(shelf.stock.account[row]) in self._full:
-                continue
-            placed = self._place(subject, token, shelf.offer(int(row)), choice, ranking)
+            return written(subject, token, gone, self.now)
+        if vm.wanted_preset and vm.wanted_preset not in profile.presets:
+            gone = Fail(error="preset_gone", text=f"The preset {vm.wanted_preset} no longer exists.")
+            return written(subject, token, gone, self.now)
+        ranking, shelf = self._rank(vm, profile, past)
+        for row in map(int, ranking.order):
+            offer = None if self._is_refused(row, ranking) else shelf.offer(row)
+            placed = self._place(subject, token, offer, ranking.choice(row), ranking) if offer else None
             if placed is not None:
                 return placed
-        return apply(subject, token, self._nothing(vm, past, ranking, shelf), self.now)
+            is_full = self._is_refused(row, ranking)
+            ranking.why[row] = placement.Why.ACCOUNT_FULL if is_full else placement.Why.COOLING
+        return written(subject, token, self._nothing(vm, past, ranking, shelf), self.now)
 
-    def _rank(self, vm: VM, past: Sequence[Attempt]) -> tuple[placement.Ranking, offers.Shelf]:
+    def _is_refused(self, row: int, ranking: placement.Ranking) -> bool:
+        """Whether a cap of the account has refused as much for another row of this batch."""
+        account = int(ranking.stock.account[row])
+        dear = self._too_dear.get(account)
+        return account in self._full or (
+            dear is not None and ranking.usd_per_hour[row] >= float(dear) - 5e-10
+        )
+
+    def _profile(self, vm: VM) -> Profile:
         profile = self._profiles.get((vm.console_id, vm.game_id))
         if profile is None:
             profile = profile_for(console=vm.console_id, game_id=vm.game_id or None)
             self._profiles[vm.console_id, vm.game_id] = profile
+        return profile
+
+    def _rank(
+        self, vm: VM, profile: Profile, past: Sequence[Attempt]
+    ) -> tuple[placement.Ranking, offers.Shelf]:
         tried = frozenset(
             (one.account_id, one.offer_id) for one in past if one.error_class not in NOT_THE_OFFERS_FAULT
         )
@@ -108,9 +122,13 @@ class Chooser:
         )
         crash_point("choose.before")
         with transaction.atomic():
-            account = ProviderAccount.objects.select_for_update().get(pk=offer.account_id)
-            if not account.may_buy(self.now) or not has_room(account, price):
+            # Not FOR UPDATE: rows that only point at the account need not wait, nor be waited for.
+            account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=offer.account_id)
+            if not account.may_buy(self.now) or not has_room(account, Decimal(0)):
                 self._full.add(account.pk)
+                return None
+            if not has_room(account, price):
+                self._too_dear[account.pk] = min(price, self._too_dear.get(account.pk, price))
                 return None
             attempt = self._attempt(subject.vm, offer, choice, price)
             changes = {
@@ -175,7 +193,7 @@ class Chooser:
         text = f"No provider can host this console. {reasons}".strip()
         if past:
             text = f"{text}. The last order: {past[-1].error_class}: {past[-1].error_text}"
-        may_pass = self._full or not shelf.is_fresh or any((ranking.why == why).any() for why in PASSING)
+        may_pass = not shelf.is_fresh or any((ranking.why == why).any() for why in PASSING)
         if may_pass:
             return Wait(seconds=WAIT_S, vm={"error_text": text[:1000]} if text != vm.error_text else {})
         return _given_up(past, text) if past else Fail(error="no_capacity", text=text)

@@ -73,7 +73,8 @@ def rest(rows: Sequence[Rest]) -> int:
             """
             UPDATE vms_vm AS vm
             SET next_look_at = CASE WHEN vm.is_poked THEN LEAST(vm.next_look_at, row.at) ELSE row.at END,
-                is_acting = row.is_acting AND NOT vm.is_poked, is_poked = FALSE, lease_token = NULL, lease_until = NULL
+                is_acting = row.is_acting AND NOT vm.is_poked, is_poked = FALSE, lease_token = NULL, lease_until = NULL,
+                hinted_at = NULL
             FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::boolean[]) AS row(id, token, at, is_acting)
             WHERE vm.id = row.id AND vm.lease_token = row.token
             """,

@@ -58,7 +58,7 @@ def check(subject: Subject, now: datetime) -> Outcome | None:
         over = Note("session_over", {"hours": vm.max_session_hours})
         return Wait(seconds=0, vm={"desired": Desired.GONE}, notes=(over,))
     deadline = deadline_of(vm, subject.attempt.account.kind if subject.attempt else "")
-    if deadline is None or now < deadline:
+    if deadline is None or now < deadline or vm.desired == Desired.GONE:
         return None
     if vm.phase == Phase.REQUESTED:
         return Fail(error="no_capacity", text=vm.error_text or "No provider could host this console in time.")

@@ -40,4 +40,4 @@ def account_of(subject: Subject) -> ProviderAccount | None:
     """The account this VM's present step is about: its attempt's, else that of a machine still to be proven gone."""
     if subject.vm.phase != Phase.DELETING:
         return subject.attempt.account if subject.attempt is not None else None
-    return next((attempt.account for attempt in subject.held if attempt.sent_at), None)
+    return next((attempt.account for attempt in subject.to_end), None)

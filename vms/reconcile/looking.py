@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from vms.models import ProviderAccount
-from vms.providers.base import Provider, ProviderError
+from vms.providers.base import Machine, Provider, ProviderError
+from vms.reconcile.guard import guarded, looked_at_later, noted
 from vms.reconcile.outcome import AccountNote, Outcome, Snapshot, Subject, Wait, note_of, retry_in
 from vms.reconcile.steps import Step
 
@@ -42,10 +44,9 @@ def run(job: Job) -> Job:
     if job.calls < 1:
         job.outcomes = [(look, Wait(seconds=1)) for look in job.looks]
         return job
-    try:
-        machines = job.provider.list()
-    except ProviderError as error:
-        job.note = note_of(error)
+    machines = guarded(partial(_list, job.provider), noted, f"list account={job.account.pk}")
+    if isinstance(machines, AccountNote):
+        job.note = machines
         pause = retry_in(job.account.failures_in_a_row)
         job.outcomes = [(look, Wait(seconds=pause)) for look in job.looks]
         return job
@@ -59,5 +60,14 @@ def run(job: Job) -> Job:
         left -= look.step.calls
         look.subject.snapshot = job.snapshot
         assert look.step.look is not None
-        job.outcomes.append((look, look.step.look(look.subject, job.provider, job.started_at)))
+        work = partial(look.step.look, look.subject, job.provider, job.started_at)
+        what = f"{look.step.name} vm={look.subject.vm.pk}"
+        job.outcomes.append((look, guarded(work, looked_at_later, what)))
     return job
+
+
+def _list(provider: Provider) -> Sequence[Machine] | AccountNote:
+    try:
+        return provider.list()
+    except ProviderError as error:
+        return note_of(error)

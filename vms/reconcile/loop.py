@@ -24,6 +24,7 @@ from vms.providers import base
 from vms.reconcile import claims, liveness, loading, looking, orphans
 from vms.reconcile.apply import aligned, note_account, written
 from vms.reconcile.choosing import Chooser
+from vms.reconcile.guard import AFTER_A_BUG_S, guarded, noted, stored
 from vms.reconcile.looking import Job, Look
 from vms.reconcile.outcome import AccountNote, Wait
 from vms.reconcile.steps import CHOOSE, decide
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 BATCH = 1000
 PER_TASK = 32
 TASKS_AT_ONCE = 8
+REFRESH_CALLS = 2
 
 
 @dataclass(slots=True)
@@ -136,9 +138,22 @@ class Reconciler:
             is_sweeping = account_id in self._sweeps and account_id not in self._sweeping
             self._sweeps.discard(account_id)
             account = ProviderAccount.objects.get(pk=account_id)
+            provider = self._opened(account, now)
+            if provider is None:
+                later = now + timedelta(seconds=AFTER_A_BUG_S)
+                claims.rest([claims.Rest(one.subject.vm.pk, one.token, later, False) for one in looks])
+                continue
             calls = claims.take_calls(account_id, 1 + sum(look.step.calls for look in looks), now)
-            job = Job(account, self.open_provider(account), looks, calls, now, is_sweeping)
+            job = Job(account, provider, looks, calls, now, is_sweeping)
             self._running[account_id] = job, self._submit(partial(looking.run, job))
+
+    def _opened(self, account: ProviderAccount, now: datetime) -> base.Provider | None:
+        """The account's adapter; None, and noted, for a row that names none or an impossible address."""
+        try:
+            return self.open_provider(account)
+        except ValueError as error:
+            note_account(account, AccountNote(error=str(error)[:300]), now)
+            return None
 
     def _finish_looks(self, turn: Turn, patience_s: float) -> None:
         wait(
@@ -161,13 +176,22 @@ class Reconciler:
             else:
                 turn.applied += written(look.subject, look.token, told, now)
         claims.rest(rests)
+        what = f"account={job.account.pk}"
         if job.note is not None:
-            note_account(job.account, job.note, now)
-        if job.is_sweeping and job.snapshot is not None:
-            sweep = orphans.plan(job.account, job.snapshot, now)
-            self._sweeping[job.account.pk] = self._submit(partial(orphans.carry_out, sweep, job.provider))
-        elif job.is_sweeping:
+            stored(partial(note_account, job.account, job.note, now), what)
+        if job.is_sweeping and not (
+            job.snapshot is not None and stored(partial(self._plan_sweep, job, now), what)
+        ):
             orphans.postpone(job.account, now)
+
+    def _plan_sweep(self, job: Job, now: datetime) -> None:
+        assert job.snapshot is not None
+        sweep = orphans.plan(job.account, job.snapshot, now)
+        work = partial(orphans.carry_out, sweep, job.provider)
+        failed = partial(orphans.failed, sweep)
+        self._sweeping[job.account.pk] = self._submit(
+            partial(guarded, work, failed, f"sweep account={job.account.pk}")
+        )
 
     def _sweep(self, now: datetime) -> None:
         for account_id in [one for one, future in self._sweeping.items() if future.done()]:
@@ -175,17 +199,26 @@ class Reconciler:
 
     def _refresh_offers(self, now: datetime) -> None:
         for account in offers.due(now):
-            if account.pk not in self._refreshing and claims.take_calls(account.pk, 2, now) == 2:
-                work = partial(offers.fetch, self.open_provider(account))
-                self._refreshing[account.pk] = (account, self._submit(work))
+            if account.pk in self._refreshing:
+                continue
+            if claims.take_calls(account.pk, REFRESH_CALLS, now) < REFRESH_CALLS:
+                offers.postpone(account, now)
+                continue
+            provider = self._opened(account, now)
+            if provider is not None:
+                work = partial(offers.fetch, provider)
+                what = f"offers account={account.pk}"
+                self._refreshing[account.pk] = (account, self._submit(partial(guarded, work, noted, what)))
         for account_id in [one for one, (_, future) in self._refreshing.items() if future.done()]:
             account, future = self._refreshing.pop(account_id)
-            found = future.result()
-            if isinstance(found, AccountNote):
-                note_account(account, found, self.clock())
-            else:
-                offers.store(account, found, self.clock())
-                note_account(account, AccountNote(), self.clock())
+            stored(partial(self._keep_offers, account, future.result()), f"offers account={account_id}")
+
+    def _keep_offers(self, account: ProviderAccount, found: Sequence[base.Offer] | AccountNote) -> None:
+        if isinstance(found, AccountNote):
+            note_account(account, found, self.clock())
+        else:
+            offers.store(account, found, self.clock())
+            note_account(account, AccountNote(), self.clock())
 
     def _renew(self, now: datetime) -> None:
         """Keeps the rows of slow looks ours."""

@@ -81,16 +81,23 @@ def plan(account: ProviderAccount, snapshot: Snapshot, now: datetime, *, at_once
 
 def carry_out(sweep: Sweep, provider: Provider) -> Sweep:
     """Orders the deletes and asks after the vanished. Runs in a thread: touches no database."""
-    try:
-        for machine_id in sweep.unwanted:
-            provider.delete(machine_id)
-            crash_point("sweep.after_call")
-            sweep.ordered.append(machine_id)
-        for machine_id in sweep.doubts:
-            if _is_unknown(provider, machine_id):
+    for machine_id in (*sweep.unwanted, *sweep.doubts):
+        try:
+            if machine_id in sweep.unwanted:
+                provider.delete(machine_id)
+                crash_point("sweep.after_call")
+                sweep.ordered.append(machine_id)
+            elif _is_unknown(provider, machine_id):
                 sweep.gone.append(machine_id)
-    except ProviderError as error:
-        sweep.error = f"{type(error).__name__}: {error}"
+        except ProviderError as error:
+            # One machine the vendor cannot delete must not shield those behind it.
+            sweep.error = f"{type(error).__name__}: {error}"
+    return sweep
+
+
+def failed(sweep: Sweep, text: str) -> Sweep:
+    """The sweep as far as it came."""
+    sweep.error = text
     return sweep
 
 
@@ -125,12 +132,12 @@ def _is_unknown(provider: Provider, machine_id: str) -> bool:
 
 def _record_strays(account: ProviderAccount, ours: Mapping[str, Machine], now: datetime) -> None:
     """One row for each machine that is not the current attempt of a live VM; the attempt learns its machine."""
-    tags = {machine.tag: machine for machine in ours.values()}
+    tags = {machine.tag for machine in ours.values()}
     known = {one.tag: one for one in Attempt.objects.filter(tag__in=tags).select_related("vm")}
     rows = []
-    for tag, machine in tags.items():
-        attempt = known.get(tag)
-        if attempt is not None and _is_wanted(attempt):
+    for machine in ours.values():
+        tag, attempt = machine.tag, known.get(machine.tag)
+        if attempt is not None and _is_wanted(attempt, machine):
             continue
         reason = Stray.Reason.UNKNOWN if attempt is None else Stray.Reason.SUPERSEDED
         rows.append(
@@ -139,7 +146,9 @@ def _record_strays(account: ProviderAccount, ours: Mapping[str, Machine], now: d
                 usd_per_hour=machine.usd_per_hour, first_seen_at=now,
             )
         )  # fmt: skip
-        if attempt is not None and (attempt.machine_id != machine.machine_id or attempt.gone_at is not None):
+        if attempt is None or _is_current(attempt):
+            continue
+        if attempt.machine_id != machine.machine_id or attempt.gone_at is not None:
             # A slow order that landed after its attempt was closed: the row holds it until it is proven gone.
             Attempt.objects.filter(pk=attempt.pk).update(machine_id=machine.machine_id, gone_at=None)
     if rows:
@@ -150,8 +159,13 @@ def _record_strays(account: ProviderAccount, ours: Mapping[str, Machine], now: d
         ).update(gone_at=None, ordered_at=None)
 
 
-def _is_wanted(attempt: Attempt) -> bool:
-    """Whether its VM still counts on this machine. A VM that is being deleted orders its own deletes."""
+def _is_wanted(attempt: Attempt, machine: Machine) -> bool:
+    """Whether its VM still counts on this machine. A second one of the same name is nobody's."""
+    return _is_current(attempt) and attempt.machine_id in ("", machine.machine_id)
+
+
+def _is_current(attempt: Attempt) -> bool:
+    """Whether its VM lives by this attempt. A VM that is being deleted orders its own deletes."""
     vm = attempt.vm
     return attempt.closed_at is None and attempt.pk == vm.attempt_id and Phase(vm.phase) not in TERMINAL
 

@@ -51,6 +51,17 @@ class Subject:
             return None
         return self.snapshot.find(self.attempt)
 
+    @property
+    def to_end(self) -> list[Attempt]:
+        """The sent attempts a deletion is about: those at the current machine's account first, then one account at a time.
+
+        Machines that are not current are the sweep's as well; the current one has nobody but its VM.
+        """
+        sent = [attempt for attempt in self.held if attempt.sent_at]
+        current = next((one for one in sent if one.pk == self.vm.attempt_id), None)
+        first = current or (sent[0] if sent else None)
+        return [one for one in sent if first is not None and one.account_id == first.account_id]
+
 
 @dataclass(frozen=True, slots=True)
 class SessionChange:

@@ -18,13 +18,16 @@ SLOW_LOOK_S = 10
 
 def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     """Orders the deletes. `provider` is the account of the current attempt; machines elsewhere are the sweep's."""
-    for attempt in _here(subject):
+    failed: ProviderError | None = None
+    for attempt in subject.to_end:
         if not attempt.machine_id:
             continue
         try:
             provider.delete(attempt.machine_id)
         except ProviderError as error:
-            return later(error, subject)
+            failed = error
+    if failed is not None:
+        return later(failed, subject)
     crash_point("delete.after_call")
     return Wait(seconds=LOOK_S, vm={"action_sent_at": now}, account=AccountNote())
 
@@ -35,7 +38,7 @@ def confirm(subject: Subject, provider: Provider, now: datetime) -> Outcome:
         return Wait(seconds=LOOK_S)
     changes: dict[int, Mapping[str, Any]] = {}
     is_found = False
-    for attempt in _here(subject):
+    for attempt in subject.to_end:
         machine = subject.snapshot.find(attempt)
         if machine is not None:
             if not attempt.machine_id:
@@ -67,12 +70,6 @@ def close(subject: Subject, now: datetime) -> Outcome:
     }
     phase = Phase.FAILED if subject.vm.error else Phase.DELETED
     return Advance(phase=phase, vm={"ended_at": now}, others=never_sent)
-
-
-def _here(subject: Subject) -> list[Attempt]:
-    """The held attempts of the account that was opened for this VM."""
-    sent = [attempt for attempt in subject.held if attempt.sent_at]
-    return [attempt for attempt in sent if attempt.account_id == sent[0].account_id]
 
 
 def _unseen(attempt: Attempt, now: datetime) -> dict[str, Any]:

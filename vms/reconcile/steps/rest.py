@@ -6,7 +6,16 @@ from datetime import datetime
 
 from gamer.crash import crash_point
 from vms.lifecycle import Desired, Phase
-from vms.providers.base import NoCapacity, NotFound, Provider, ProviderError, Suspendable
+from vms.providers.base import (
+    BadCredentials,
+    NoCapacity,
+    NotFound,
+    Provider,
+    ProviderError,
+    QuotaExceeded,
+    Rejected,
+    Suspendable,
+)
 from vms.reconcile.outcome import (
     AccountNote,
     Advance,
@@ -17,6 +26,7 @@ from vms.reconcile.outcome import (
     Wait,
     is_proven_absent,
     later,
+    note_of,
 )
 
 LOOK_S = 60
@@ -42,9 +52,15 @@ def start(subject: Subject, provider: Provider, now: datetime) -> Outcome:
         return Fail(error="cannot_start", text=f"Machines of {provider.kind} cannot be started again.")
     try:
         provider.start(subject.attempt.machine_id)
-    except NoCapacity as error:
+    except (NoCapacity, Rejected, QuotaExceeded, BadCredentials) as error:
         refused = Note("start_refused", {"reason": str(error)[:300]})
-        return Wait(seconds=LOOK_S, vm={"desired": Desired.STOPPED}, notes=(refused,), account=AccountNote())
+        is_ours = isinstance(error, QuotaExceeded | BadCredentials)
+        return Wait(
+            seconds=LOOK_S,
+            vm={"desired": Desired.STOPPED},
+            notes=(refused,),
+            account=note_of(error) if is_ours else AccountNote(),
+        )
     except NotFound:
         return Fail(error="machine_lost", text="The stopped machine vanished at the provider.")
     except ProviderError as error:
