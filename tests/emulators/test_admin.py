@@ -27,7 +27,7 @@ urlpatterns = [
         "admin/",
         (
             [
-                path("preview/", lambda request: HttpResponse(), name="vms_placement_preview"),
+                path("preview/", lambda request: HttpResponse(), name="a_preview"),
                 *django_admin.site.urls[0],
             ],
             "admin",
@@ -185,8 +185,9 @@ def small_stock(*, provider, floor, gpu_rank, gpus) -> OfferFacts:
 
 
 class TestPreview:
-    def test_is_linked_where_there_is_one(self, client, settings):
+    def test_is_linked_where_there_is_one(self, client, settings, monkeypatch):
         settings.ROOT_URLCONF = "tests.emulators.test_admin"
+        monkeypatch.setattr(pages, "PREVIEW", "admin:a_preview")
         page = client.get(SWITCH)
         assert "what would a launch pick?" in page.content.decode()
         answer = client.get(f"{CONFIGS}switch/preview/")
