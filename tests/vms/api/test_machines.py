@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from emulators.models import EmulatorConfig
@@ -23,6 +24,7 @@ FIELDS = {
     *("last_moonlight_connection", "user_id", "project_id", "hourly_cost_usd", "distance_km"),
     *("session_ends_at", "deletes_at", "error"),
 }
+NOBODYS = "5a3927ba-417b-4401-8164-e84af36d1729"
 STAFF_FIELDS = {"provider_instance_id", "provider_metadata", "user_location"}
 
 
@@ -157,9 +159,7 @@ class TestGet:
     def test_answers_with_and_without_a_slash(self, as_alice, path):
         assert as_alice.get(path.format(made(as_alice).pk)).status_code == 200
 
-    @pytest.mark.parametrize(
-        "vm_id", [str(uuid.uuid4()), "1", "x" * 300, "%00", "..", str(uuid.uuid4())[:-1]]
-    )
+    @pytest.mark.parametrize("vm_id", [NOBODYS, "1", "x" * 300, "%00", "..", NOBODYS[:-1]])
     def test_of_what_is_not_there_is_not_found(self, as_alice, vm_id):
         answer = as_alice.get(f"/vms/{vm_id}")
         assert answer.status_code in (400, 404)
@@ -251,6 +251,55 @@ class TestList:
     )
     def test_refuses_and_names_the_parameter(self, as_alice, query, field):
         assert field in details(as_alice.get("/vms", query))
+
+
+class TestListCosts:
+    @pytest.fixture
+    def many(self, plane, as_alice, world):
+        """Fifty VMs, one of them with a machine."""
+        bought = running(plane, as_alice)
+        moment = timezone.now()
+        ended = {"desired": "gone", "phase": "deleted", "next_look_at": None, "created_at": moment}
+        VM.objects.bulk_create(
+            VM(console_id="snes", owner=world.alice, attempt=bought.attempt if n % 2 else None, **ended)
+            for n in range(49)
+        )
+
+    @pytest.mark.parametrize(("who", "most"), [("as_alice", 4), ("as_sam", 4), ("as_service", 6)])
+    def test_are_the_same_statements_for_fifty_as_for_one(self, many, request, who, most):
+        client = request.getfixturevalue(who)
+
+        def statements(limit):
+            with CaptureQueriesContext(connection) as seen:
+                assert len(client.get("/vms", {"limit": limit, "ordering": "-created_at"}).json()) == limit
+            return [one["sql"] for one in seen]
+
+        statements(1)  # a key's first use is written down
+        assert len(statements(50)) <= most
+        assert len(statements(50)) - len(statements(1)) in (
+            0,
+            1,
+        )  # the usual presets, when somebody needs them
+
+    def test_open_no_secret(self, many, as_sam):
+        with CaptureQueriesContext(connection) as seen:
+            as_sam.get("/vms")
+        told = " ".join(one["sql"] for one in seen)
+        assert '"vms_vm"."created_at"' in told
+        for column in ("private_key", "agent_bootstrap", "credentials"):
+            assert column not in told
+
+    def test_follow_the_index_of_the_newest(self, many, as_sam):
+        link = as_sam.get("/vms", {"limit": 10})["Link"].split(">")[0].lstrip("<")
+        with CaptureQueriesContext(connection) as seen:
+            as_sam.get(link)
+        (page,) = [one["sql"] for one in seen if "ORDER BY" in one["sql"] and '"vms_vm"' in one["sql"]]
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+            cursor.execute(f"EXPLAIN {page}")
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+        assert "using vm_newest" in plan
+        assert "Sort" not in plan
 
 
 class TestPatch:
