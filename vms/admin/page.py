@@ -131,7 +131,7 @@ def _clocks(vm: VM, now: datetime) -> list[tuple[str, str]]:
         ("Phase overdue", wording.ago(overdue, now) if overdue else ""),
         ("Session ends", wording.ago(vm.session_ends_at, now) if vm.session_ends_at and vm.ready_at else ""),
         ("Deleted if still stopped", wording.ago(deletion, now) if deletion else ""),
-        ("Stops when idle for", wording.duration(vm.auto_stop_timeout)),
+        ("Idle limit", wording.duration(vm.auto_stop_timeout)),
         ("Last player", wording.ago(vm.last_activity, now) if vm.last_activity else ""),
         ("Agent last heard", wording.ago(vm.agent_seen_at, now) if vm.agent_seen_at else ""),
         ("Next look", wording.ago(vm.next_look_at, now) if vm.next_look_at else ""),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,9 +15,10 @@ from django.db.models.functions import Least
 
 from events.services import Happening, record
 from gamer.crash import crash_point
+from vms import sessions
 from vms.lifecycle import TERMINAL, Desired, Phase, may_move
 from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount
-from vms.reconcile.outcome import AccountNote, Advance, Fail, Note, Outcome, Subject, Wait
+from vms.reconcile.outcome import AccountNote, Advance, Fail, Note, Outcome, SessionChange, Subject, Wait
 from vms.reconcile.steps import decide
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,8 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
     crash_point("apply.before")
     source, wish = Phase(subject.vm.phase), subject.vm.desired
     changes = _changes(source, outcome, now)
+    if "machine_id" in outcome.attempt:
+        outcome = replace(outcome, attempt={**outcome.attempt, "answered_at": now})
     _absorb(subject, changes, outcome)
     if "desired" in changes:
         # Somebody may have wished something else while the step ran: then theirs stands.
@@ -63,8 +67,8 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
             log.info("stale outcome dropped vm=%s", subject.vm.pk)
             return False
         _write_attempts(subject.attempt, outcome)
-        _write_sessions(subject.vm, outcome, now)
-        _write_events(subject.vm, source, outcome, now)
+        moved = _write_sessions(subject.vm, outcome, now)
+        _write_events(subject.vm, source, outcome, moved, now)
         _write_account(subject.attempt, outcome, now)
         crash_point("apply.inside")
     crash_point("apply.after")
@@ -119,22 +123,31 @@ def _write_attempts(attempt: Attempt | None, outcome: Outcome) -> None:
         Attempt.objects.filter(pk=pk).update(**changes)
 
 
-def _write_sessions(vm: VM, outcome: Outcome, now: datetime) -> None:
-    status = GameSession.Status
-    for change in outcome.sessions:
-        moment = {"started_at": now} if change.status == status.LAUNCHED else {"ended_at": now}
-        GameSession.objects.filter(pk=change.session_id, status__in=GameSession.OPEN).update(
-            status=change.status, error_text=change.error_text[:500], **moment
+def _write_sessions(vm: VM, outcome: Outcome, now: datetime) -> list[SessionChange]:
+    """Moves the sessions; returns those that moved, for the agent may have told us first."""
+    moved = [
+        change
+        for change in outcome.sessions
+        if sessions.move(
+            vm_id=vm.pk,
+            session_id=change.session_id,
+            status=change.status,
+            at=now,
+            error_text=change.error_text,
         )
+    ]
     if isinstance(outcome, Fail) or (
         isinstance(outcome, Advance) and outcome.phase in (Phase.DELETING, Phase.STOPPED)
     ):
         GameSession.objects.filter(vm=vm, status__in=GameSession.OPEN).update(
-            status=status.ENDED, ended_at=now
+            status=GameSession.Status.ENDED, ended_at=now
         )
+    return moved
 
 
-def _write_events(vm: VM, source: Phase, outcome: Outcome, now: datetime) -> None:
+def _write_events(
+    vm: VM, source: Phase, outcome: Outcome, moved: Sequence[SessionChange], now: datetime
+) -> None:
     notes = list(outcome.notes)
     if isinstance(outcome, Fail):
         notes.append(Note("error", {"error": outcome.error, "text": outcome.text}))
@@ -142,7 +155,7 @@ def _write_events(vm: VM, source: Phase, outcome: Outcome, now: datetime) -> Non
     if action is not None and action not in {note.action for note in notes}:
         told = {"from": source, **({"ip_address": vm.ip_address} if vm.ip_address else {})}
         notes.append(Note(action, told))
-    for change in outcome.sessions:
+    for change in moved:
         notes.append(
             Note(f"session_{change.status}", {"session_id": str(change.session_id), "why": change.error_text})
         )

@@ -105,14 +105,14 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
             subject, now, type(error).__name__, str(error), nothing_made=True, account=note_of(error)
         )
     crash_point("create.after_call")
-    return _arrived(machine, now, account=AccountNote())
+    return _arrived(machine, account=AccountNote())
 
 
-def _arrived(machine: Machine, now: datetime, account: AccountNote | None = None) -> Advance:
+def _arrived(machine: Machine, account: AccountNote | None = None) -> Advance:
     return Advance(
         phase=Phase.BOOTING,
         vm={"machine_raw": dict(machine.raw), "missing_since": None, "missing_looks": 0},
-        attempt={"machine_id": machine.machine_id, "answered_at": now},
+        attempt={"machine_id": machine.machine_id},
         account=account,
     )
 
@@ -126,7 +126,7 @@ def find(subject: Subject, provider: Provider, now: datetime) -> Outcome:
         return Wait(seconds=1)
     machine = subject.machine
     if machine is not None:
-        return _arrived(machine, now)
+        return _arrived(machine)
     since = attempt.unseen_since or now
     looks = attempt.unseen_looks + 1
     if is_proven_absent(since, looks, now):

@@ -76,6 +76,8 @@ def _launch(subject: Subject, provider: Provider, session: GameSession) -> list[
         state = setup.launch_game(target_of(subject.vm), wanted)
         if state.state in ("failed", "ended"):
             return [SessionChange(session.pk, state.state, state.reason)]
+        if state.state == "queued":  # a slow start; asking again launches nothing twice
+            return []
     replaced = [one for one in subject.sessions if one.status == Status.LAUNCHED and not one.is_end_wanted]
     return [
         *(SessionChange(one.pk, Status.ENDED, "replaced by another game") for one in replaced),
