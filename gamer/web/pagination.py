@@ -12,6 +12,7 @@ from django.core import signing
 from django.core.exceptions import FieldDoesNotExist
 from django.core.paginator import Paginator
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection
 from django.db.models import Model, Q, QuerySet
 from django.utils.functional import cached_property
 from rest_framework.pagination import BasePagination
@@ -25,6 +26,11 @@ DEFAULT_LIMIT, MAX_LIMIT, MAX_SKIP = 50, 200, 10_000
 COUNTED = 10_000  # rows that are counted exactly; past them the planner's estimate has to do
 PARAMETERS = ("limit", "skip", "cursor")
 SALT = "gamer.web.cursor"
+COUNT_WHOLE = """
+    SELECT CASE WHEN reltuples > %s THEN reltuples::bigint
+                ELSE (SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT %s) AS first) END
+    FROM pg_class WHERE oid = %s::regclass
+"""
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
 
 AnyModel = TypeVar("AnyModel", bound=Model)
@@ -56,7 +62,8 @@ class LimitSkipPagination(BasePagination):
         page = queryset.order_by(*ordering)
         if cursor is not None:
             page = page.filter(_after(queryset.model, ordering, _open_cursor(cursor, ordering)))
-        rows = list(page[skip : skip + limit + 1])
+        # Nothing was counted: do not search a whole table again for it.
+        rows = list(page[skip : skip + limit + 1]) if self.total else []
         self.following = _next_url(request, limit, ordering, rows[limit - 1]) if len(rows) > limit else ""
         return rows[:limit]
 
@@ -105,12 +112,22 @@ def unique_ordering(queryset: QuerySet[Any]) -> list[str]:
 
 def count(queryset: QuerySet[Any]) -> int:
     """The number of rows: exact up to 10,000, the planner's estimate past them."""
-    plain = queryset.order_by()
-    found = plain[: COUNTED + 1].count()
-    if found <= COUNTED:
-        return found
-    plan = json.loads(plain.explain(format="json"))
-    return max(found, int(plan[0]["Plan"]["Plan Rows"]))
+    plain = queryset.order_by().values("pk")
+    found = plain[: COUNTED + 1].count() if plain.query.where else _count_whole(queryset.model)
+    return found if found != COUNTED + 1 else max(found, _estimate(plain))
+
+
+def _count_whole(model: type[Model]) -> int:
+    """The rows of a table, which Postgres knows well enough to say when counting up to the limit would be in vain."""
+    table = connection.ops.quote_name(model._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT_WHOLE.format(table=table), [2 * COUNTED, COUNTED + 1, table])
+        return int(cursor.fetchone()[0])
+
+
+def _estimate(queryset: QuerySet[Any, Any]) -> int:
+    plan = json.loads(queryset.explain(format="json"))
+    return int(plan[0]["Plan"]["Plan Rows"])
 
 
 def _value(row: Any, name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.utils import timezone
+from django.utils.functional import cached_property
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
@@ -17,15 +18,16 @@ from gamer.web.serializers import (
     StrictSerializer,
 )
 from vms.api.serializers.wishes import PROVIDERS, LocationSerializer, ProjectField, UserField
-from vms.lifecycle import Phase, Status
+from vms.lifecycle import Phase, Status, status_of
 from vms.models import VM
 from vms.providers.redact import redact
-from vms.queries import VmFilters
+from vms.queries import VmFilters, usual_presets
 from vms.reconcile.liveness import deletes_at
 from vms.streaming import CONTROL_PORT, TCP_PORTS, UDP_PORTS
 
 STATUSES = [(one.value, one.value) for one in Status]
-ORDERINGS = [(one, one) for one in ("created_at", "-created_at", "updated_at", "-updated_at")]
+# What an index holds; a table of all VMs ever made is not sorted for anybody.
+ORDERINGS = [(one, one) for one in ("created_at", "-created_at")]
 
 
 class TextOrNull(serializers.CharField):
@@ -46,22 +48,22 @@ class FaultSerializer(serializers.Serializer[Any]):
 
 
 class VmSerializer(serializers.ModelSerializer[VM]):
-    """A VM for everybody who may see it. Expects rows of `queries.shown`."""
+    """A VM for everybody who may see it; takes the rows of `queries.shown`."""
 
     vm_id = serializers.UUIDField(source="id", read_only=True)
-    status = serializers.ChoiceField(STATUSES, read_only=True)
+    status = serializers.SerializerMethodField()
     preset = serializers.SerializerMethodField(help_text="What was bought, else asked for, else usual.")
     console_type = serializers.ChoiceField(ConsoleType.choices, source="console_id", read_only=True)
     provider = serializers.SerializerMethodField(help_text="null while none is chosen.")
-    region = TextOrNull(source="attempt.region")
-    location_name = TextOrNull(source="attempt.location_name")
+    region = TextOrNull(source="attempt__region")
+    location_name = TextOrNull(source="attempt__location_name")
     ip_address = TextOrNull()
     wolf_port = serializers.SerializerMethodField()
-    user_id = TextOrNull(source="owner.handle")
+    user_id = TextOrNull(source="owner__handle")
     project_id = serializers.SerializerMethodField()
-    hourly_cost_usd = MoneyField(source="attempt.usd_per_hour", read_only=True, allow_null=True)
+    hourly_cost_usd = MoneyField(source="attempt__usd_per_hour", read_only=True, allow_null=True)
     distance_km = serializers.FloatField(
-        source="attempt.distance_km", read_only=True, allow_null=True, help_text="From the player."
+        source="attempt__distance_km", read_only=True, allow_null=True, help_text="From the player."
     )
     deletes_at = serializers.SerializerMethodField(help_text="When a stopped VM is deleted.")
     error = serializers.SerializerMethodField()
@@ -77,27 +79,34 @@ class VmSerializer(serializers.ModelSerializer[VM]):
         )
         read_only_fields: tuple[str, ...] = fields
 
-    def get_preset(self, vm: VM) -> str | None:
-        if vm.attempt is not None:
-            return vm.attempt.preset
-        return vm.wanted_preset or vm.default_preset  # type: ignore[attr-defined]
+    @extend_schema_field(serializers.ChoiceField(STATUSES))
+    def get_status(self, vm: Any) -> str:
+        return status_of(vm.desired, vm.phase).value
 
-    def get_provider(self, vm: VM) -> str | None:
-        return vm.attempt.account.kind if vm.attempt is not None else vm.wanted_provider or None
+    def get_preset(self, vm: Any) -> str | None:
+        return vm.attempt__preset or vm.wanted_preset or self._usual_presets.get(vm.console_id)
 
-    def get_wolf_port(self, vm: VM) -> int:
+    @cached_property
+    def _usual_presets(self) -> dict[str, str]:
+        """Read once for all VMs of an answer, and only when one of them has neither machine nor wish."""
+        return usual_presets()
+
+    def get_provider(self, vm: Any) -> str | None:
+        return vm.attempt__account__kind or vm.wanted_provider or None
+
+    def get_wolf_port(self, vm: Any) -> int:
         return CONTROL_PORT
 
-    def get_project_id(self, vm: VM) -> str | None:
+    def get_project_id(self, vm: Any) -> str | None:
         return None
 
     @extend_schema_field(serializers.DateTimeField(allow_null=True))
-    def get_deletes_at(self, vm: VM) -> Any:
+    def get_deletes_at(self, vm: Any) -> Any:
         moment = deletes_at(vm)
         return None if moment is None else serializers.DateTimeField().to_representation(moment)
 
     @extend_schema_field(FaultSerializer(allow_null=True))
-    def get_error(self, vm: VM) -> dict[str, str] | None:
+    def get_error(self, vm: Any) -> dict[str, str] | None:
         return {"code": vm.error, "message": vm.error_text} if vm.error else None
 
 
@@ -111,7 +120,7 @@ class RedactedField(serializers.DictField):
 class UserLocationSerializer(LocationSerializer):
     """Where the player was at the launch; null when they did not say."""
 
-    def to_representation(self, instance: VM) -> Any:
+    def to_representation(self, instance: Any) -> Any:
         return None if instance.latitude is None else super().to_representation(instance)
 
 
@@ -120,7 +129,7 @@ class UserLocationSerializer(LocationSerializer):
 class StaffVmSerializer(VmSerializer):
     """A VM. Only staff get the three last fields."""
 
-    provider_instance_id = TextOrNull(source="attempt.machine_id", read_only=False, required=False)
+    provider_instance_id = TextOrNull(source="attempt__machine_id", read_only=False, required=False)
     provider_metadata = RedactedField(source="machine_raw", required=False)
     user_location = UserLocationSerializer(source="*", required=False, allow_null=True)
 

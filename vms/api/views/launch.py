@@ -63,7 +63,7 @@ class LaunchGameView(APIView):
         def answer() -> Response:
             owner = resolve_owner(by, asked.user_id_given)
             made = services.launch_game(by=by, owner=owner, order=asked.order(), now=timezone.now())
-            return vm_answer(request, made.vm, 201 if made.is_new else 200)
+            return vm_answer(request, made.vm.pk, 201 if made.is_new else 200)
 
         return run_once(request, answer)
 

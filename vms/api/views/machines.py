@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -34,11 +35,11 @@ TAGS = ["vms"]
 Method = TypeVar("Method", bound=Callable[..., Response])
 
 
-def vm_answer(request: Request, vm: VM, status: int = 200) -> Response:
-    """A VM as the caller may see it; with its address when it is new."""
+def vm_answer(request: Request, vm_id: UUID | str, status: int = 200) -> Response:
+    """A VM as the caller may see it; with its address when it is new. Raises NotFound for somebody else's."""
     principal = principal_of(request)
-    shown = queries.find_vm(principal, str(vm.pk))
-    headers = {"Location": request.build_absolute_uri(f"/vms/{vm.pk}")} if status == 201 else None
+    shown = queries.find_shown(principal, vm_id)
+    headers = {"Location": request.build_absolute_uri(f"/vms/{vm_id}")} if status == 201 else None
     return Response(vm_serializer(principal)(shown).data, status=status, headers=headers)
 
 
@@ -75,7 +76,7 @@ class VmsView(ListView):
         def answer() -> Response:
             owner = resolve_owner(by, asked.user_id_given)
             made = services.create(by=by, owner=owner, order=asked.order(), now=timezone.now())
-            return vm_answer(request, made.vm, 201)
+            return vm_answer(request, made.vm.pk, 201)
 
         return run_once(request, answer)
 
@@ -86,8 +87,7 @@ class VmView(APIView):
     @extend_schema(operation_id="get_vm", tags=TAGS, responses=StaffVmSerializer, examples=[examples.VM])
     def get(self, request: Request, vm_id: str) -> Response:
         """One VM."""
-        principal = principal_of(request)
-        return Response(vm_serializer(principal)(queries.find_vm(principal, vm_id)).data)
+        return vm_answer(request, vm_id)
 
     @extend_schema(
         operation_id="update_vm",
@@ -102,7 +102,8 @@ class VmView(APIView):
         vm = queries.find_vm(by, vm_id)
         changes = dict(body_of(request, VmChangesSerializer).validated_data)
         changes.pop("project_id", None)
-        return vm_answer(request, services.change(vm=vm, by=by, now=timezone.now(), **changes))
+        services.change(vm=vm, by=by, now=timezone.now(), **changes)
+        return vm_answer(request, vm_id)
 
     @extend_schema(
         operation_id="delete_vm",
