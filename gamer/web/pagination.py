@@ -112,9 +112,14 @@ def unique_ordering(queryset: QuerySet[Any]) -> list[str]:
 
 def count(queryset: QuerySet[Any]) -> int:
     """The number of rows: exact up to 10,000, the planner's estimate past them."""
-    plain = queryset.order_by().values("pk")
-    found = plain[: COUNTED + 1].count() if plain.query.where else _count_whole(queryset.model)
-    return found if found != COUNTED + 1 else max(found, _estimate(plain))
+    is_whole = not queryset.query.where
+    found = _count_whole(queryset.model) if is_whole else _plain(queryset)[: COUNTED + 1].count()
+    return found if found != COUNTED + 1 else max(found, _estimate(queryset))
+
+
+def _plain(queryset: QuerySet[Any]) -> QuerySet[Any, Any]:
+    """The same rows, without the order and the columns that only a page needs."""
+    return queryset.order_by().values("pk")
 
 
 def _count_whole(model: type[Model]) -> int:
@@ -125,8 +130,8 @@ def _count_whole(model: type[Model]) -> int:
         return int(cursor.fetchone()[0])
 
 
-def _estimate(queryset: QuerySet[Any, Any]) -> int:
-    plan = json.loads(queryset.explain(format="json"))
+def _estimate(queryset: QuerySet[Any]) -> int:
+    plan = json.loads(_plain(queryset).explain(format="json"))
     return int(plan[0]["Plan"]["Plan Rows"])
 
 
