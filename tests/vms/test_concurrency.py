@@ -1,0 +1,243 @@
+"""The same instant, from several sides: real threads, real transactions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+
+from accounts.principal import Principal, policy
+from tests import world as worlds
+from tests.at_once import at_once
+from tests.vms.control_plane import ControlPlane, prepare
+from tests.world import Clock, World
+from vms import services
+from vms.models import VM, Attempt, ProviderAccount, Stray
+from vms.reconcile import claims, loading
+from vms.reconcile.acting import Actor
+from vms.reconcile.apply import apply
+from vms.reconcile.choosing import Chooser
+from vms.reconcile.loop import Reconciler
+from vms.reconcile.outcome import Wait
+from vms.services import Launched, Order
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HERE = {"latitude": 32.7767, "longitude": -96.797}
+MANY = 8
+
+
+@pytest.fixture
+def plane(transactional_db: None, clock: Clock) -> Iterator[ControlPlane]:
+    plane = prepare(clock)
+    plane.turn()
+    plane.turn()
+    yield plane
+    plane.reconciler.close()
+    plane.actor.close()
+
+
+@pytest.fixture
+def world(transactional_db: None) -> World:
+    return worlds.build()
+
+
+def is_somebody_waiting() -> bool:
+    """Whether a transaction of this database waits for another's lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+        )
+        return bool(cursor.fetchone()[0])
+
+
+class TestTwoLaunches:
+    def test_by_one_player_give_one_vm(self, plane: ControlPlane, world: World) -> None:
+        def launch() -> Launched:
+            return services.launch_game(
+                by=Principal(user=world.alice),
+                owner=world.alice,
+                order=Order("switch", "zelda", **HERE),
+                now=plane.now(),
+            )
+
+        launched = at_once(*[launch] * MANY)
+        assert [one for one in launched if not isinstance(one, Launched)] == []
+        assert len({one.vm.pk for one in launched if isinstance(one, Launched)}) == 1
+        assert sum(one.is_new for one in launched if isinstance(one, Launched)) == 1
+        assert VM.objects.get().sessions.count() == 1
+
+    def test_past_the_players_row_lock_are_stopped_by_the_law(
+        self, plane: ControlPlane, world: World
+    ) -> None:
+        made = at_once(*[lambda: VM.objects.create(owner=world.alice, console_id="switch")] * MANY)
+        assert VM.objects.count() == 1
+        refused = [one for one in made if isinstance(one, IntegrityError)]
+        assert len(refused) == MANY - 1
+        assert all(services.LAW in str(one) for one in refused)
+
+    def test_that_meet_the_law_in_the_middle_are_answered_with_the_winner(
+        self, plane: ControlPlane, world: World
+    ) -> None:
+        """The winner commits while the loser is between its look and its insert."""
+        order, by = Order("switch", "zelda", **HERE), Principal(user=world.alice)
+        is_inside, is_over = threading.Event(), threading.Event()
+
+        def winner() -> VM:
+            with transaction.atomic():
+                vm = VM.objects.create(owner=world.alice, console_id="switch")
+                is_inside.set()
+                while not is_somebody_waiting() and not is_over.wait(0.02):
+                    pass
+            return vm
+
+        def loser() -> Launched:
+            is_inside.wait(20)
+            try:
+                return services.launch_game(by=by, owner=world.alice, order=order, now=plane.now())
+            finally:
+                is_over.set()
+
+        vm, launched = at_once(winner, loser)
+        assert isinstance(vm, VM)
+        assert isinstance(launched, Launched), launched
+        assert (launched.vm.pk, launched.is_new) == (vm.pk, False)
+
+
+class TestChoosers:
+    def choose_at_once(self, plane: ControlPlane) -> list[bool | Exception]:
+        """As many reconcilers as rows, each with one row, all placing at the same moment."""
+        vms = [plane.launch() for _ in range(MANY)]
+        leases = [claims.claim(is_acting=False, now=plane.now(), limit=1) for _ in vms]
+        subjects = [loading.subjects(lease.ids)[0] for lease in leases]
+        return at_once(
+            *[
+                lambda subject=subject, token=lease.token: Chooser(plane.now()).run(subject, token)
+                for subject, lease in zip(subjects, leases, strict=True)
+            ]
+        )
+
+    def test_never_pass_the_number_of_machines(self, plane: ControlPlane) -> None:
+        ProviderAccount.objects.update(max_machines=3)
+        assert self.choose_at_once(plane) == [True] * MANY
+        assert Attempt.objects.count() == 3
+        assert VM.objects.filter(phase="requested").count() == MANY - 3
+
+    def test_never_pass_the_price_of_an_hour(self, plane: ControlPlane) -> None:
+        ProviderAccount.objects.update(max_usd_per_hour=Decimal("1.5"))
+        assert self.choose_at_once(plane) == [True] * MANY
+        spent = sum(Attempt.objects.values_list("usd_per_hour", flat=True))
+        assert Decimal("1.0") < spent <= Decimal("1.5")
+
+    def test_do_not_wait_for_rows_that_only_point_at_the_account(self, plane: ControlPlane) -> None:
+        """A sweep that records strays holds a share of the account's row; waiting for it can close a circle."""
+        plane.launch()
+        lease = claims.claim(is_acting=False, now=plane.now(), limit=1)
+        subject = loading.subjects(lease.ids)[0]
+        is_held, is_done = threading.Event(), threading.Event()
+
+        def sweep() -> None:
+            with transaction.atomic():
+                Stray.objects.create(
+                    account=ProviderAccount.objects.get(), machine_id="m", tag="t", reason="unknown", first_seen_at=plane.now()
+                )  # fmt: skip
+                is_held.set()
+                is_done.wait(20)
+
+        def choose() -> bool:
+            is_held.wait(20)
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '3s'")
+            try:
+                return Chooser(plane.now()).run(subject, lease.token)
+            finally:
+                is_done.set()
+
+        assert at_once(sweep, choose) == [None, True]
+
+
+class TestClaims:
+    def test_of_many_at_once_are_disjoint_and_whole(self, plane: ControlPlane) -> None:
+        ids = {plane.launch().pk for _ in range(24)}
+        taken = at_once(*[lambda: claims.claim(is_acting=False, now=plane.now(), limit=6).ids] * MANY)
+        flat = [one for some in taken if isinstance(some, list) for one in some]
+        assert len(flat) == len(set(flat))
+        rest = claims.claim(is_acting=False, now=plane.now(), limit=100).ids
+        assert {*flat, *rest} == ids
+        assert not set(flat) & set(rest)
+
+    def test_come_back_when_the_lease_is_over_and_not_before(self, plane: ControlPlane) -> None:
+        vm = plane.launch()
+        assert claims.claim(is_acting=False, now=plane.now(), limit=9).ids == [vm.pk]
+        almost = plane.now() + timedelta(seconds=claims.LEASE_S)
+        assert claims.claim(is_acting=False, now=almost, limit=9).ids == []
+        after = almost + timedelta(seconds=1)
+        assert claims.claim(is_acting=False, now=after, limit=9).ids == [vm.pk]
+
+    def test_that_were_lost_write_nothing(self, plane: ControlPlane) -> None:
+        vm = plane.launch()
+        old = claims.claim(is_acting=False, now=plane.now(), limit=1)
+        subject = loading.subjects(old.ids)[0]
+        plane.clock.advance(seconds=claims.LEASE_S + 1)
+        new = claims.claim(is_acting=False, now=plane.now(), limit=1)
+        assert not apply(subject, old.token, Wait(seconds=99, vm={"error_text": "stale"}), plane.now())
+        assert claims.rest([claims.Rest(vm.pk, old.token, plane.now(), True)]) == 0
+        vm.refresh_from_db()
+        assert (vm.error_text, vm.lease_token, vm.is_acting) == ("", new.token, False)
+
+    def test_of_one_token_more_than_the_bucket_holds_are_never_given(self, plane: ControlPlane) -> None:
+        account = ProviderAccount.objects.get()
+        ProviderAccount.objects.update(calls_per_minute=60, call_tokens=10, call_tokens_at=plane.now())
+        given = at_once(*[lambda: claims.take_calls(account.pk, 2, plane.now())] * MANY)
+        assert sum(one for one in given if isinstance(one, int)) == 10
+
+
+class TestManyReconcilers:
+    def test_and_actors_on_the_same_rows_send_each_order_once(self, plane: ControlPlane) -> None:
+        """Two of each turn as fast as they can until every VM runs, is stopped by its player, and is gone."""
+        for cloud in plane.clouds.values():
+            cloud._machines.boot_s = 0
+        vms = [plane.launch() for _ in range(12)]
+        until = timezone.now() + timedelta(seconds=30)
+
+        def is_over(phase: str) -> bool:
+            return VM.objects.filter(phase=phase).count() == len(vms) or timezone.now() > until
+
+        def reconcile(phase: str) -> None:
+            reconciler = Reconciler(
+                clock=plane.clock, open_provider=plane.open, ring=lambda _: None, threads=2
+            )
+            while not is_over(phase):
+                reconciler.turn()
+                plane.clock.advance(seconds=0.2)
+            reconciler.close()
+
+        def act(phase: str) -> None:
+            actor = Actor(clock=plane.clock, open_provider=plane.open, threads=4)
+            while not is_over(phase):
+                actor.run_batch(limit=5)
+            actor.close()
+
+        def settle(phase: str) -> None:
+            sides = [
+                lambda: reconcile(phase),
+                lambda: reconcile(phase),
+                lambda: act(phase),
+                lambda: act(phase),
+            ]
+            assert at_once(*sides) == [None] * len(sides)
+            assert set(VM.objects.values_list("phase", flat=True)) == {phase}
+
+        settle("ready")
+        assert plane.cloud.created_total == len(vms)
+        for vm in vms:
+            services.destroy(vm=vm, by=policy("test"), now=plane.now())
+        settle("deleted")
+        assert plane.cloud.max_made_per_tag == 1
+        assert not plane.cloud.alive()
+        assert not Attempt.objects.held().exists()

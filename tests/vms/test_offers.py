@@ -1,0 +1,157 @@
+"""Offers as rows: refreshed, kept, and priced as the vendor will bill them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emulators.profile import Floor
+from emulators.services.profiles import gpu_table
+from tests.vms.control_plane import ControlPlane
+from vms import offers
+from vms.models import Offer, ProviderAccount
+from vms.providers import base
+from vms.providers.memory.stock import JOPLIN, STOCK
+
+PRICE = st.decimals(min_value=0, max_value=5, places=9, allow_nan=False)
+
+
+@pytest.fixture
+def account(plane: ControlPlane) -> ProviderAccount:
+    return ProviderAccount.objects.get()
+
+
+class TestStore:
+    def test_keeps_what_is_sold_with_its_place_on_the_map(
+        self, account: ProviderAccount, plane: ControlPlane
+    ) -> None:
+        offers.store(account, STOCK, plane.now())
+        row = Offer.objects.get(offer_id="joplin-4090")
+        assert Offer.objects.count() == len(STOCK)
+        assert (row.latitude, row.longitude) == (
+            pytest.approx(37.08, abs=0.1),
+            pytest.approx(-94.51, abs=0.1),
+        )
+        assert (row.usd_per_gpu, row.order) == (Decimal("0.397"), {"offer": "joplin-4090"})
+        account.refresh_from_db()
+        assert account.offers_refreshed_at == plane.now()
+
+    def test_drops_what_is_sold_out_and_takes_changes_and_newcomers(
+        self, account: ProviderAccount, plane: ControlPlane
+    ) -> None:
+        offers.store(account, STOCK, plane.now())
+        known = Offer.objects.get(offer_id="joplin-4090").pk
+        changed = replace(STOCK[0], usd_per_gpu=Decimal("0.5"))
+        offers.store(account, [changed, replace(STOCK[1], offer_id="new")], plane.clock.advance(seconds=60))
+        assert set(Offer.objects.values_list("offer_id", flat=True)) == {"joplin-4090", "new"}
+        row = Offer.objects.get(offer_id="joplin-4090")
+        assert (row.pk, row.usd_per_gpu) == (known, Decimal("0.5"))
+
+    def test_lets_cool_downs_survive(self, account: ProviderAccount, plane: ControlPlane) -> None:
+        offers.store(account, STOCK, plane.now())
+        until = plane.now() + timedelta(seconds=60)
+        Offer.objects.filter(offer_id="joplin-4090").update(cools_until=until, cools_why="sold out")
+        offers.store(account, STOCK, plane.clock.advance(seconds=10))
+        row = Offer.objects.get(offer_id="joplin-4090")
+        assert (row.cools_until, row.cools_why) == (until, "sold out")
+
+    def test_leaves_another_account_alone(self, account: ProviderAccount, plane: ControlPlane) -> None:
+        other = plane.add_account("other")
+        offers.store(other, STOCK, plane.now())
+        offers.store(account, STOCK[:1], plane.clock.advance(seconds=60))
+        offers.store(account, [], plane.clock.advance(seconds=60))
+        assert Offer.objects.filter(account=account).count() == 0
+        assert Offer.objects.filter(account=other).count() == len(STOCK)
+
+    def test_keeps_an_offer_of_a_place_nobody_knows_without_a_position(
+        self, account: ProviderAccount, plane: ControlPlane
+    ) -> None:
+        nowhere = replace(STOCK[0], place=base.Place("x", "Xyzzyville", "", ""))
+        offers.store(account, [nowhere], plane.now())
+        assert (Offer.objects.get().latitude, Offer.objects.get().longitude) == (None, None)
+
+
+class TestDue:
+    def test_gives_each_account_once_a_minute(self, account: ProviderAccount, plane: ControlPlane) -> None:
+        assert [one.pk for one in offers.due(plane.now())] == [account.pk]
+        assert offers.due(plane.now()) == []
+        assert offers.due(plane.clock.advance(seconds=59)) == []
+        assert [one.pk for one in offers.due(plane.clock.advance(seconds=1))] == [account.pk]
+
+    def test_comes_back_soon_when_the_pace_allowed_no_call(
+        self, account: ProviderAccount, plane: ControlPlane
+    ) -> None:
+        offers.due(plane.now())
+        offers.postpone(account, plane.now())
+        assert [one.pk for one in offers.due(plane.clock.advance(seconds=2))] == [account.pk]
+
+
+class TestShelf:
+    def test_holds_only_what_is_young_enough(self, account: ProviderAccount, plane: ControlPlane) -> None:
+        offers.store(account, STOCK, plane.now())
+        assert len(offers.load(plane.now()).stock) == len(STOCK)
+        shelf = offers.load(plane.clock.advance(minutes=6))
+        assert (len(shelf.stock), shelf.is_refreshed, shelf.is_fresh) == (len(STOCK), True, False)
+        assert len(offers.load(plane.clock.advance(minutes=10)).stock) == 0
+
+    def test_names_accounts_that_take_no_orders(self, account: ProviderAccount, plane: ControlPlane) -> None:
+        paused = plane.add_account("paused", is_paused=True)
+        told = plane.add_account("told", paused_until=plane.now() + timedelta(minutes=1))
+        resting = plane.add_account("resting", failures_in_a_row=3, last_error_at=plane.now())
+        assert offers.load(plane.now()).paused == {paused.pk, told.pk, resting.pk}
+        assert offers.load(plane.clock.advance(minutes=2)).paused == {paused.pk}
+
+    def test_marks_what_cools_and_what_was_tried(self, account: ProviderAccount, plane: ControlPlane) -> None:
+        offers.store(account, STOCK, plane.now())
+        Offer.objects.filter(offer_id=STOCK[1].offer_id).update(
+            cools_until=plane.now() + timedelta(seconds=1)
+        )
+        shelf = offers.load(plane.now(), tried=frozenset({(account.pk, STOCK[0].offer_id)}))
+        ids = dict(enumerate(shelf.offer_ids))
+        assert [ids[row] for row in ids if shelf.stock.is_tried[row]] == [STOCK[0].offer_id]
+        assert [ids[row] for row in ids if shelf.stock.is_cooling[row]] == [STOCK[1].offer_id]
+
+
+class TestExactPrice:
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.tuples(PRICE, PRICE, PRICE, PRICE, PRICE, PRICE),
+        st.tuples(st.integers(0, 8), st.integers(1, 64), st.integers(1, 512), st.integers(10, 4000)),
+        st.booleans(),
+        st.booleans(),
+    )
+    def test_is_what_the_order_will_cost(
+        self, prices: tuple[Decimal, ...], size: tuple[int, int, int, int], has_ip: bool, maps_ports: bool
+    ) -> None:
+        known = dict(zip(offers.PRICES, prices, strict=True))
+        flags = {"has_dedicated_ip": has_ip, "maps_ports_one_to_one": maps_ports}
+        sized = dict(zip(("gpus", "vcpus", "ram_gb", "disk_gb"), size, strict=True))
+        spec = base.MachineSpec(
+            offer=base.Offer("o", JOPLIN, **known, **flags), **sized,
+            ssh_public_key="", ssh_host_key="", ssh_host_public_key="", tcp_ports=(47989,),
+        )  # fmt: skip
+        assert offers.exact_price(Offer(**known, **flags), **sized) == spec.usd_per_hour
+
+
+class TestFacts:
+    def test_tell_the_cheapest_that_fits_and_every_place(
+        self, account: ProviderAccount, plane: ControlPlane
+    ) -> None:
+        offers.store(account, STOCK, plane.now())
+        gpus = gpu_table()
+        floor, strong = Floor(8, 16, 200, 1), gpus.rank_of_model("geforcertx4090-pcie-24gb")
+        told = offers.facts(provider="memory", floor=floor, gpu_rank=strong, gpus=gpus)
+        assert told.cheapest_usd_per_hour == Decimal("0.35") + 8 * Decimal("0.003") + 16 * Decimal(
+            "0.002"
+        ) + Decimal("0.01")
+        assert {place.city for place in told.places} == {offer.place.city for offer in STOCK}
+
+    def test_know_no_price_where_nothing_fits(self, account: ProviderAccount, plane: ControlPlane) -> None:
+        offers.store(account, STOCK, plane.now())
+        told = offers.facts(provider="memory", floor=Floor(8, 16, 200, 1), gpu_rank=10**6, gpus=gpu_table())
+        assert told.cheapest_usd_per_hour is None
