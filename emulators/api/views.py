@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework import serializers
-from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -29,20 +25,13 @@ from emulators.api.serializers import (
 from emulators.models import Game, Preset
 from emulators.services import configs
 from gamer.errors import bad_field
+from gamer.web.reading import ListView, body_of, filters_of
 from gamer.web.schema import errors
-from gamer.web.serializers import query_values
 
 TAGS = ["configuration"]
-PAGING = ("limit", "skip", "cursor")
 
 
-class _List(GenericAPIView[Any]):
-    def page(self, rows: QuerySet[Any], serializer: type[serializers.BaseSerializer[Any]]) -> Response:
-        found = self.paginate_queryset(rows)
-        return self.get_paginated_response(serializer(found, many=True).data)
-
-
-class EmulatorsView(_List):
+class EmulatorsView(ListView):
     permission_classes = (needs(Scope.CONFIG),)
     queryset = configs.configs()
 
@@ -65,8 +54,7 @@ class EmulatorsView(_List):
     )
     def post(self, request: Request) -> Response:
         """Configures a console that has no configuration. What is left out takes the value we ship."""
-        given = EmulatorCreationSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = body_of(request, EmulatorCreationSerializer)
         console, changes = given.draft()
         config = configs.create_config(
             console=console, changes=changes, by=principal_of(request), now=timezone.now()
@@ -94,8 +82,7 @@ class EmulatorView(APIView):
     )
     def put(self, request: Request, console_type: str) -> Response:
         """Changes what is named, from the next launch on. A given list of providers replaces the old one."""
-        given = EmulatorChangesSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = body_of(request, EmulatorChangesSerializer)
         named, changes = given.draft()
         if named and named != console_type:
             raise bad_field(
@@ -129,8 +116,7 @@ class EmulatorProvidersView(APIView):
     )
     def post(self, request: Request, console_type: str) -> Response:
         """Adds a provider (201) or changes it (200). With a priority that is taken, those in its way move down."""
-        given = PreferenceChangesSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
+        given = body_of(request, PreferenceChangesSerializer)
         provider, changes = given.draft()
         config, is_new = configs.upsert_provider(
             console=console_type,
@@ -142,7 +128,7 @@ class EmulatorProvidersView(APIView):
         return Response(EmulatorSerializer(config).data, status=201 if is_new else 200)
 
 
-class PresetsView(_List):
+class PresetsView(ListView):
     permission_classes = (needs(Scope.CONFIG),)
     queryset = Preset.objects.all()
 
@@ -157,7 +143,7 @@ class PresetsView(_List):
         return self.page(self.get_queryset(), PresetSerializer)
 
 
-class GamesView(_List):
+class GamesView(ListView):
     permission_classes = (needs(Scope.CONFIG),)
     queryset = Game.objects.select_related("gpu_class")
 
@@ -170,11 +156,7 @@ class GamesView(_List):
     )
     def get(self, request: Request) -> Response:
         """The library by title. A game that is not in it can be launched too, with its console's values."""
-        asked = {
-            name: text for name, text in query_values(request.query_params).items() if name not in PAGING
-        }
-        query = GameQuerySerializer(data=asked, from_text=True)
-        query.is_valid(raise_exception=True)
+        query = filters_of(request, GameQuerySerializer)
         games = Game.objects.select_related("gpu_class")
         if console := query.validated_data.get("console"):
             games = games.of_console(console)
