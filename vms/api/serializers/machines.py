@@ -10,6 +10,7 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from accounts.principal import Principal
+from emulators.api.serializers import PROVIDERS
 from emulators.models import ConsoleType
 from gamer.web.serializers import (
     MoneyField,
@@ -17,7 +18,7 @@ from gamer.web.serializers import (
     StrictDateTimeField,
     StrictSerializer,
 )
-from vms.api.serializers.wishes import PROVIDERS, LocationSerializer, ProjectField, UserField
+from vms.api.serializers.wishes import LocationSerializer, ProjectField, UserField
 from vms.lifecycle import Phase, Status, status_of
 from vms.models import VM
 from vms.providers.redact import redact

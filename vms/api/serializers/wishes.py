@@ -8,7 +8,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from emulators.models import GAME_ID, ConsoleType, ProviderKind
+from emulators.api.serializers import PROVIDERS
+from emulators.models import GAME_ID, ConsoleType
 from gamer.web.serializers import (
     LatitudeField,
     LongitudeField,
@@ -20,7 +21,6 @@ from gamer.web.serializers import (
 from vms.models import MAX_AUTO_STOP_S, MIN_AUTO_STOP_S
 from vms.services import Order
 
-PROVIDERS = [(kind.value, kind.label) for kind in ProviderKind if kind is not ProviderKind.MEMORY]
 DEFAULTS = Order(console="")
 
 

@@ -51,7 +51,7 @@ class LaunchGameView(APIView):
         parameters=[IDEMPOTENCY_KEY, GameLaunchQuerySerializer],
         request=GameLaunchSerializer,
         responses={200: StaffVmSerializer, 201: StaffVmSerializer, **errors(402, 404, 409, 503)},
-        examples=[examples.GAME_LAUNCH, examples.VM_CREATING, *examples.LAUNCH_ERRORS],
+        examples=[examples.GAME_LAUNCH, examples.VM, examples.VM_CREATING, *examples.LAUNCH_ERRORS],
     )
     def post(self, request: Request) -> Response:
         """Plays a game, on the player's VM of that console (200) or on a new one (201).
