@@ -112,9 +112,12 @@ class TestConnect:
         assert "canary" not in str(caught.value)
 
     def test_leaves_no_connection_behind(self, machine: Machine) -> None:
+        before = set(threading.enumerate())
         with connect(machine.address, machine.user.private_openssh, machine.host.public_line) as shell:
             assert shell.run(["true"]).exit_status == 0
-        eventually(lambda: not [t for t in threading.enumerate() if type(t).__name__ == "Transport"])
+        eventually(
+            lambda: not [t for t in {*threading.enumerate()} - before if type(t).__name__ == "Transport"]
+        )
 
 
 class TestLearnHostKey:
