@@ -163,6 +163,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "NUM_PROXIES": 1 if _is_https else 0,  # X-Forwarded-For is believed where SECURE_PROXY_SSL_HEADER is
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "gamer.web.errors.exception_handler",
+    "DEFAULT_METADATA_CLASS": None,  # the API describes itself at /schema, not by OPTIONS
     "NON_FIELD_ERRORS_KEY": "body",
     "URL_FORMAT_OVERRIDE": None,
     "COERCE_DECIMAL_TO_STRING": False,

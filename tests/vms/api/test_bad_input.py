@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from drf_spectacular.generators import SchemaGenerator
 
 from gamer.web.models import Allowance
 from tests.bad_inputs import ODD_TEXTS, assert_error, sweep_bodies, sweep_query
@@ -32,7 +33,43 @@ PLAY = {
     "auto_stop_timeout": 900,
 }
 PLAY_NULLABLE = {"user_id", "save_id", "user_latitude", "user_longitude", "provider"}
-LISTS = ["", "/events", "/attempts", "/steps", "/sessions"]
+# One change of a right wish, and the field that its refusal names.
+CHANGES = [
+    ({"console_type": "ps5"}, "console_type"),
+    ({"console_type": "SWITCH"}, "console_type"),
+    ({"console_type": ""}, "console_type"),
+    ({"user_location": {"latitude": 91, "longitude": 0}}, "user_location.latitude"),
+    ({"user_location": {"latitude": 0, "longitude": -180.001}}, "user_location.longitude"),
+    ({"user_location": {"latitude": 0}}, "user_location.longitude"),
+    ({"user_location": {"longitude": 0}}, "user_location.latitude"),
+    ({"user_location": {"latitude": None, "longitude": 0}}, "user_location.latitude"),
+    ({"user_location": {"latitude": 0, "longitude": 0, "altitude": 9}}, "user_location.altitude"),
+    ({"user_location": {}}, "user_location.latitude"),
+    ({"user_location": [1, 2]}, "user_location"),
+    ({"auto_stop_timeout": 59}, "auto_stop_timeout"),
+    ({"auto_stop_timeout": 86401}, "auto_stop_timeout"),
+    ({"auto_stop_timeout": 0}, "auto_stop_timeout"),
+    ({"auto_stop_timeout": -900}, "auto_stop_timeout"),
+    ({"auto_stop_timeout": True}, "auto_stop_timeout"),
+    ({"auto_stop_timeout": 900.5}, "auto_stop_timeout"),
+    ({"auto_stop_timeout": "900"}, "auto_stop_timeout"),
+    ({"provider": "memory"}, "provider"),
+    ({"provider": "skynet"}, "provider"),
+    ({"preset": "giant"}, "preset"),
+    ({"preset": "retro"}, "preset"),
+    ({"game_id": "../../etc/passwd"}, "game_id"),
+    ({"game_id": "x" * 101}, "game_id"),
+    ({"user_id": "two words"}, "user_id"),
+    ({"user_id": "x" * 65}, "user_id"),
+    ({"project_id": "p1"}, "project_id"),
+    ({"project_id": 1}, "project_id"),
+    ({"project_id": {"id": 1}}, "project_id"),
+    ({"name": "x" * 101}, "name"),
+    ({"name": "a\0b"}, "name"),
+    ({"status": "running"}, "status"),
+    ({"vm_id": str(uuid.uuid4())}, "vm_id"),
+]
+LISTS = ["/events", "/attempts", "/steps", "/sessions"]
 
 
 class TestBodies:
@@ -73,48 +110,11 @@ class TestBodies:
         assert sweep_bodies(as_alice, f"/sessions/{vm.sessions.get().pk}", {}, method="DELETE") > 10
         assert not vm.sessions.get().is_end_wanted
 
-    @pytest.mark.parametrize(
-        ("change", "field"),
-        [
-            ({"console_type": "ps5"}, "console_type"),
-            ({"console_type": "SWITCH"}, "console_type"),
-            ({"console_type": ""}, "console_type"),
-            ({"user_location": {"latitude": 91, "longitude": 0}}, "user_location.latitude"),
-            ({"user_location": {"latitude": 0, "longitude": -180.001}}, "user_location.longitude"),
-            ({"user_location": {"latitude": 0}}, "user_location.longitude"),
-            ({"user_location": {"longitude": 0}}, "user_location.latitude"),
-            ({"user_location": {"latitude": None, "longitude": 0}}, "user_location.latitude"),
-            ({"user_location": {"latitude": 0, "longitude": 0, "altitude": 9}}, "user_location.altitude"),
-            ({"user_location": {}}, "user_location.latitude"),
-            ({"user_location": [1, 2]}, "user_location"),
-            ({"auto_stop_timeout": 59}, "auto_stop_timeout"),
-            ({"auto_stop_timeout": 86401}, "auto_stop_timeout"),
-            ({"auto_stop_timeout": 0}, "auto_stop_timeout"),
-            ({"auto_stop_timeout": -900}, "auto_stop_timeout"),
-            ({"auto_stop_timeout": True}, "auto_stop_timeout"),
-            ({"auto_stop_timeout": 900.5}, "auto_stop_timeout"),
-            ({"auto_stop_timeout": "900"}, "auto_stop_timeout"),
-            ({"provider": "memory"}, "provider"),
-            ({"provider": "skynet"}, "provider"),
-            ({"preset": "giant"}, "preset"),
-            ({"preset": "retro"}, "preset"),
-            ({"game_id": "../../etc/passwd"}, "game_id"),
-            ({"game_id": "x" * 101}, "game_id"),
-            ({"user_id": "two words"}, "user_id"),
-            ({"user_id": "x" * 65}, "user_id"),
-            ({"project_id": "p1"}, "project_id"),
-            ({"project_id": 1}, "project_id"),
-            ({"project_id": {"id": 1}}, "project_id"),
-            ({"name": "x" * 101}, "name"),
-            ({"name": "a\0b"}, "name"),
-            ({"status": "running"}, "status"),
-            ({"vm_id": str(uuid.uuid4())}, "vm_id"),
-        ],
-    )
-    def test_name_the_field_that_is_wrong(self, plane, as_service, change, field):
-        answer = post(as_service, "/vms", {**WISH, **change})
-        assert field in details(answer)
-        assert answer.json()["error"]["code"] == "validation_error"
+    def test_name_the_field_that_is_wrong(self, plane, as_service):
+        for change, field in CHANGES:
+            answer = post(as_service, "/vms", {**WISH, **change})
+            assert field in details(answer), change
+            assert answer.json()["error"]["code"] == "validation_error", change
         assert not VM.objects.exists()
 
     def test_name_the_project_as_unknown(self, plane, as_service):
@@ -140,7 +140,7 @@ class TestQueries:
         assert sweep_query(as_sam, "/vms", right) > 300
         assert sweep_query(as_sam, "/vms", {"cursor": "x"}) > 50
 
-    @pytest.mark.parametrize("path", LISTS[1:])
+    @pytest.mark.parametrize("path", LISTS)
     def test_of_nested_lists(self, plane, as_alice, path):
         vm = made(as_alice)
         right = {"limit": "10", "skip": "0", **({"after": "0"} if path == "/events" else {})}
@@ -199,3 +199,18 @@ class TestPaths:
                 assert as_sam.generic(method, f"/vms/{text}").status_code in (400, 404, 405)
             assert post(as_sam, f"/vms/{text}/start").status_code in (400, 404)
             assert post(as_sam, f"/launch/vm/{text}/game", {"game_id": "x"}).status_code in (400, 404)
+
+
+class TestMethods:
+    def test_that_are_none_of_a_path_are_refused(self, plane, as_sam):
+        vm = running(plane, as_sam)
+        values = {"vm_id": vm.pk, "session_id": vm.sessions.get().pk, "console_type": "switch"}
+        for path, known in SchemaGenerator().get_schema(request=None, public=True)["paths"].items():
+            others = {"OPTIONS", "TRACE", "PURGE", "GET", "POST", "PUT", "PATCH", "DELETE"}
+            for method in others - {one.upper() for one in known}:
+                Allowance.objects.all().delete()
+                answer = as_sam.generic(method, path.format(**values))
+                # Agents alone may be told what there is for agents.
+                wanted = 401 if path.startswith("/agent") and path != "/agent/register" else 405
+                assert answer.status_code == wanted, (method, path)
+                assert_error(answer, f"{method} {path}")
