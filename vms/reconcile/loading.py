@@ -4,29 +4,70 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
+
+from django.db.models import ForeignKey, Lookup, UUIDField
 
 from vms.lifecycle import Phase
 from vms.models import VM, Attempt, GameSession, ProviderAccount
 from vms.reconcile.outcome import Subject
 
-# Sealed columns cost a decryption each: a look does without them.
+
+class AnyOf(Lookup):
+    """`= ANY(array)`: one parameter however many ids, where `IN` has one for each."""
+
+    lookup_name = "anyof"
+
+    def get_prep_lookup(self) -> list[Any]:
+        return list(self.rhs)
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        column, params = compiler.compile(self.lhs)
+        return f"{column} = ANY(%s)", (*params, self.rhs)
+
+
+UUIDField.register_lookup(AnyOf)
+ForeignKey.register_lookup(AnyOf)
+
+# Sealed columns cost a decryption each, and what only people read costs its parsing: a look does without them.
 SECRETS = ("ssh_private_key", "host_private_key", "agent_bootstrap")
+FOR_PEOPLE = (
+    "machine_raw", "name", "made_by", "created_at", "updated_at", "last_activity", "last_moonlight_connection", "agent_seen_at",
+    "agent_token_digest", "hinted_at", "lease_token", "lease_until", "games_mounted", "cloudypad_configured",
+    "gaming_environment_ready", "auto_stop_timeout", "is_poked", "host_public_key",
+)  # fmt: skip
+ORDERED = (
+    "offer",
+    "preset",
+    "gpus",
+    "vcpus",
+    "ram_gb",
+    "disk_gb",
+    "region",
+    "distance_km",
+    "error_class",
+    "error_text",
+)
 
 
 def subjects(ids: Sequence[UUID], *, with_secrets: bool = False) -> list[Subject]:
-    vms = VM.objects.filter(pk__in=ids).order_by("next_look_at")
+    """The rows with all a step may read. `with_secrets` adds what only acting steps need: keys, and the order's particulars."""
+    vms = VM.objects.filter(pk__anyof=ids).order_by("next_look_at")
+    attempts = Attempt.objects.held().filter(vm_id__anyof=ids).order_by("number")
     if not with_secrets:
-        vms = vms.defer(*SECRETS, "machine_raw")
+        vms, attempts = vms.defer(*SECRETS, *FOR_PEOPLE), attempts.defer(*ORDERED)
     held: dict[UUID, list[Attempt]] = defaultdict(list)
-    for attempt in Attempt.objects.held().filter(vm__in=ids).order_by("number"):
+    for attempt in attempts:
         held[attempt.vm_id].append(attempt)
     accounts = ProviderAccount.objects.in_bulk({one.account_id for some in held.values() for one in some})
     for some in held.values():
         for attempt in some:
             attempt.account = accounts[attempt.account_id]
     sessions: dict[UUID, list[GameSession]] = defaultdict(list)
-    for session in GameSession.objects.filter(vm__in=ids, status__in=GameSession.OPEN).order_by("queued_at"):
+    for session in GameSession.objects.filter(vm_id__anyof=ids, status__in=GameSession.OPEN).order_by(
+        "queued_at"
+    ):
         sessions[session.vm_id].append(session)
     return [_subject(vm, held[vm.pk], sessions[vm.pk]) for vm in vms]
 
