@@ -9,15 +9,17 @@ from accounts.models import Scope
 from tests.factories import ApiKeyFactory, DepartmentFactory
 from tests.vms.api.asking import SNES, made, post, running
 from tests.world import World, client_with_key
+from vms import models
 from vms.models import VM, GameSession
 
 NESTED = ["", "/status", "/connection", "/events", "/attempts", "/steps", "/sessions"]
 ACTS = ["start", "stop", "retry", "extend"]
 
 
-@pytest.fixture
-def vm(plane, as_alice) -> VM:
-    """Alice's VM, with a game."""
+@pytest.fixture(params=[0, 1000], ids=["many people", "few people"])
+def vm(plane, as_alice, request, monkeypatch) -> VM:
+    """Alice's VM, with a game. A key's people are asked for in two ways, by how many they are."""
+    monkeypatch.setattr(models, "MOST_NAMED", request.param)
     return running(plane, as_alice)
 
 
