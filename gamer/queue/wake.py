@@ -48,11 +48,10 @@ def ring(channel: str) -> None:
     if not connection.in_atomic_block:
         bell()
         return
-    open_savepoints = set(connection.savepoint_ids)
-    for savepoints, waiting, *_ in connection.run_on_commit:
-        # One registered under a savepoint that is already closed may yet be rolled back without us.
-        if waiting == bell and savepoints <= open_savepoints:
-            return
+    # One that waits already shares our fate: a savepoint that was undone took its bells along, one that was released cannot
+    # be undone any more, and those still open are ours too.
+    if any(waiting == bell for _, waiting, *_ in connection.run_on_commit):
+        return
     transaction.on_commit(bell)
 
 

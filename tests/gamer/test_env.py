@@ -99,6 +99,7 @@ class TestProduction:
         found = env.read()
         assert found.missing == ["SECRET_KEY", "GAMER_KEYS"]
         assert not bare.exists()
+        Fernet(found.gamer_keys[0])  # so that the checks can run and refuse
         assert (found.admin_password, found.demo_api_key) == ("", "")
 
     def test_reads_several_sealing_keys_in_their_order(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,7 @@ class Interrupting(io.StringIO):
 
 
 class TestRotateKeys:
+    @pytest.mark.django_db(transaction=True)
     def test_seals_every_secret_with_the_first_key(
         self, accounts: list[ProviderAccount], settings: Any
     ) -> None:
