@@ -275,6 +275,7 @@ def retry(*, vm: VM, by: Principal, now: datetime) -> None:
         "phase": Phase.REQUESTED, "desired": Desired.RUNNING, "phase_since": now, "next_look_at": now, "updated_at": now,
         "error": "", "error_text": "", "attempt": None, "ready_at": None, "ended_at": None, "session_ends_at": None,
         "gaming_environment_ready": False, "is_acting": False, "action_sent_at": None, "alarmed_at": None, "ip_address": "",
+        "agent_token_digest": "", "agent_seen_at": None,
     }  # fmt: skip
     try:
         with transaction.atomic():

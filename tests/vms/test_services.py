@@ -345,6 +345,7 @@ class TestLaws:
         [
             ("vm_position_whole_and_on_earth", {"latitude": 91.0, "longitude": 0.0}),
             ("vm_position_whole_and_on_earth", {"latitude": float("nan"), "longitude": 0.0}),
+            ("vm_position_whole_and_on_earth", {"latitude": 1.0, "longitude": None}),
             ("vm_auto_stop_timeout", {"auto_stop_timeout": 59}),
             ("vm_auto_stop_timeout", {"auto_stop_timeout": 86_401}),
             ("vm_looked_at_until_terminal", {"next_look_at": None}),

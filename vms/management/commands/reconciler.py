@@ -61,7 +61,9 @@ class Command(BaseCommand):
             return BUSY_NAP_S
         now = claims.database_now()
         due: datetime | None = (
-            VM.objects.live().filter(lease_until=None).aggregate(at=Min("next_look_at"))["at"]
+            VM.objects.live()
+            .filter(lease_until=None, is_acting=False)
+            .aggregate(at=Min("next_look_at"))["at"]
         )
         left = (due - now) / timedelta(seconds=1) if due else LONGEST_NAP_S
         return min(max(left, BUSY_NAP_S), LONGEST_NAP_S)
