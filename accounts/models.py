@@ -6,11 +6,12 @@ import hashlib
 import re
 import uuid
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
-from django.core.validators import RegexValidator
+from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
@@ -43,6 +44,17 @@ class Department(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class DepartmentRole(models.TextChoices):
+    """What a person is in their department. A manager sees and steers all that is the department's; the owner also its managers."""
+
+    MEMBER = "member", "member"
+    MANAGER = "manager", "manager"
+    OWNER = "owner", "owner"
+
+
+MANAGING = (DepartmentRole.MANAGER, DepartmentRole.OWNER)
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -115,6 +127,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     department = models.ForeignKey(
         Department, null=True, blank=True, on_delete=models.PROTECT, related_name="users"
     )
+    department_role = models.CharField(
+        max_length=10, blank=True, choices=DepartmentRole.choices, help_text="Empty without a department."
+    )
     is_staff = models.BooleanField("staff", default=False, help_text="May use the admin; sees everything.")
     is_active = models.BooleanField("active", default=True)
     is_postpaid = models.BooleanField(
@@ -141,6 +156,16 @@ class User(AbstractBaseUser, PermissionsMixin):
                 condition=Q(handle__regex=r"^[A-Za-z0-9._:@-]+$"), name="user_handle_shape"
             ),
             models.CheckConstraint(condition=Q(email=Lower("email")), name="user_email_lower_case"),
+            models.CheckConstraint(
+                condition=Q(department=None, department_role="")
+                | Q(department__isnull=False, department_role__in=DepartmentRole.values),
+                name="user_role_with_department",
+            ),
+            models.UniqueConstraint(
+                fields=["department"],
+                condition=Q(department_role=DepartmentRole.OWNER.value),
+                name="department_one_owner",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -149,6 +174,15 @@ class User(AbstractBaseUser, PermissionsMixin):
     def clean(self) -> None:
         super().clean()
         self.email = (self.email or "").strip().lower() or None
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Who has a department has a role in it; joining without one makes a member."""
+        role = (self.department_role or DepartmentRole.MEMBER) if self.department_id is not None else ""
+        if role != self.department_role:
+            self.department_role = role
+            if (names := options.get("update_fields")) is not None:
+                options["update_fields"] = {*names, "department_role"}
+        super().save(*args, **options)
 
     @property
     def role(self) -> str:
@@ -168,6 +202,84 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def get_session_auth_fallback_hash(self) -> list[str]:
         return []
+
+
+class Project(models.Model):
+    """VMs that belong together: a person's own, or a department's, whose people may all launch in it.
+
+    It closes softly: from `closing_at` on launches refuse it, and `closed_at` says that nothing of it lives any more.
+    """
+
+    name = models.CharField(max_length=100)
+    description = models.TextField(blank=True)
+    owner = models.ForeignKey(User, on_delete=models.PROTECT, related_name="projects")
+    department = models.ForeignKey(
+        Department, null=True, blank=True, on_delete=models.PROTECT, related_name="projects"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    closing_at = models.DateTimeField(null=True, blank=True, editable=False)
+    closed_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ("-id",)
+        constraints = [
+            models.UniqueConstraint(
+                Lower("name"),
+                "department",
+                condition=Q(closing_at=None, department__isnull=False),
+                name="project_name_in_department",
+            ),
+            models.UniqueConstraint(
+                Lower("name"),
+                "owner",
+                condition=Q(closing_at=None, department=None),
+                name="project_name_of_owner",
+            ),
+            models.CheckConstraint(
+                condition=Q(closed_at=None) | Q(closing_at__isnull=False), name="project_closes_softly"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Quota(models.Model):
+    """How much one user, project or department may hold at once. Empty: no limit. A launch locks the rows it falls under."""
+
+    user = models.OneToOneField(User, null=True, blank=True, on_delete=models.CASCADE, related_name="quota")
+    project = models.OneToOneField(
+        Project, null=True, blank=True, on_delete=models.CASCADE, related_name="quota"
+    )
+    department = models.OneToOneField(
+        Department, null=True, blank=True, on_delete=models.CASCADE, related_name="quota"
+    )
+    max_vms = models.PositiveIntegerField("VMs at once", null=True, blank=True)
+    max_gpu_vms = models.PositiveIntegerField("VMs with a GPU at once", null=True, blank=True)
+    max_usd_per_hour = models.DecimalField(
+        "USD per hour",
+        max_digits=10,
+        decimal_places=4,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(Decimal(0))],
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(user__isnull=False, project=None, department=None)
+                | Q(user=None, project__isnull=False, department=None)
+                | Q(user=None, project=None, department__isnull=False),
+                name="quota_of_one",
+            ),
+            models.CheckConstraint(
+                condition=Q(max_usd_per_hour=None) | Q(max_usd_per_hour__gte=0), name="quota_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"quota of {self.user or self.project or self.department}"
 
 
 class LoginQuerySet(models.QuerySet["Login"]):

@@ -13,7 +13,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from accounts.models import HANDLE, ApiKey, Department, Scope, User
+from accounts.models import HANDLE, ApiKey, Department, DepartmentRole, Scope, User
 from accounts.principal import PLAYER_SCOPES, Principal, command
 from events.services import Happening, record
 from gamer.errors import Conflict, NotAuthenticated, PermissionDenied, bad_field
@@ -72,7 +72,8 @@ def _find(key: ApiKey, handle: str) -> User | None:
 
 
 def _make(key: ApiKey, handle: str) -> User:
-    user = User(handle=handle, department_id=key.department_id, is_postpaid=True)
+    role = "" if key.department_id is None else DepartmentRole.MEMBER
+    user = User(handle=handle, department_id=key.department_id, department_role=role, is_postpaid=True)
     user.set_unusable_password()
     # Two first uses at once: the unique name lets one row in, and both read that one.
     User.objects.bulk_create([user], ignore_conflicts=True)

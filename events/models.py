@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
+from django.db.models import Q
 
 
 class EventQuerySet(models.QuerySet["Event"]):
@@ -29,6 +30,9 @@ class Event(models.Model):
     resource = models.CharField(max_length=20)
     resource_id = models.CharField(max_length=64)
     details = models.JSONField(default=dict)
+    ip = models.GenericIPAddressField(
+        "IP", null=True, help_text="Where the actor called from; erased after 90 days."
+    )
     owner_id = models.BigIntegerField(null=True)
     project_id = models.BigIntegerField(null=True)
     department_id = models.BigIntegerField(null=True)
@@ -40,6 +44,15 @@ class Event(models.Model):
         indexes = [
             models.Index(fields=["resource", "resource_id", "id"], name="event_subject"),
             models.Index(fields=["owner_id", "id"], name="event_owner"),
+            models.Index(
+                fields=["project_id", "id"], condition=Q(project_id__isnull=False), name="event_project"
+            ),
+            models.Index(
+                fields=["department_id", "id"],
+                condition=Q(department_id__isnull=False),
+                name="event_department",
+            ),
+            models.Index(fields=["at"], condition=Q(ip__isnull=False), name="event_with_ip"),
             models.Index(fields=["resource_id"], opclasses=["varchar_pattern_ops"], name="event_resource_id"),
             models.Index(fields=["actor"], opclasses=["varchar_pattern_ops"], name="event_actor"),
         ]

@@ -40,7 +40,9 @@ INSTALLED_APPS = [
     "locations",
     "accounts",
     "emulators",
+    "billing",
     "vms",
+    "portal",
 ]
 
 MIDDLEWARE = [

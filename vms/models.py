@@ -190,6 +190,9 @@ class VM(models.Model):
     made_by = models.ForeignKey(
         "accounts.ApiKey", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
+    project = models.ForeignKey(
+        "accounts.Project", null=True, blank=True, on_delete=models.PROTECT, related_name="vms"
+    )
     console = models.ForeignKey("emulators.Console", on_delete=models.PROTECT, related_name="+")
     game_id = models.CharField(max_length=100, blank=True)
     wanted_provider = models.CharField(max_length=30, blank=True)
