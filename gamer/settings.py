@@ -188,6 +188,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "StatusOfVm": "vms.api.serializers.machines.STATUSES",
         "StatusOfSession": "vms.models.GameSession.Status",
+        "RankedBy": "vms.api.serializers.regions.METHODS",
     },
     "PREPROCESSING_HOOKS": ["gamer.web.schema.strip_slashes"],
     "POSTPROCESSING_HOOKS": [
@@ -201,6 +202,7 @@ HEALTH_CHECKS = [
     "gamer.web.health.queue",
     "gamer.web.health.scheduler",
     "locations.health.geocoder",
+    "locations.health.location_finder",
     "vms.health.parts",
 ]
 
@@ -232,6 +234,7 @@ GAZETTEER_DIR = STATE_DIR / "gazetteer"
 SEEDS = [
     "gamer.web.tasks.seed",
     "locations.services.seed",
+    "locations.regions.seed",
     "accounts.services.seed",
     "emulators.services.seed",
     "vms.provider_accounts.seed",
