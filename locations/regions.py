@@ -121,6 +121,11 @@ def kind_of(cloud: str) -> str:
     return CLOUDS[cloud]
 
 
+def by_code(*, kind: str) -> dict[str, Region]:
+    """A provider kind's regions, hidden ones too: what is rented there still stands somewhere."""
+    return {region.code: region for region in Region.objects.filter(kind=kind)}
+
+
 def by_continent(*, cloud: str) -> dict[str, list[Region]]:
     """A cloud's listed regions by code under their continents, both in alphabetical order. NotFound for an unknown cloud."""
     found: dict[str, list[Region]] = defaultdict(list)
