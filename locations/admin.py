@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.postgres.fields import ArrayField
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from gamer.web.admin import BoundedAdmin, ReadOnlyAdmin
 from locations import regions, services
@@ -58,12 +60,13 @@ class RegionAdmin(BoundedAdmin):
         (
             "Place",
             {
-                "fields": (("city", "state", "country"), ("country_code", "continent"), ("latitude", "longitude")),
+                "fields": (("city", "state"), "country", ("country_code", "continent"), ("latitude", "longitude")),
                 "description": "Coordinates, country code and continent that are left empty come from the gazetteer.",
             },
         ),
         ("Hardware", {"fields": ("gpu_models",)}),
     )  # fmt: skip
+    formfield_overrides = {ArrayField: {"widget": UnfoldAdminTextInputWidget}}
     actions = ("show", "hide")
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:

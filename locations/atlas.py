@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,11 @@ from locations.regions import ELSEWHERE
 FIELD_DEGREES = 2
 COLOURS = dict(zip(CLOUDS.values(), ("#2563eb", "#ea580c", "#0891b2", "#9333ea", "#16a34a"), strict=True))
 OTHER_COLOUR = "#64748b"
+# Clouds share towns: each one's dots stand a little to its own side of the town, so that none hides another.
+ASIDE = {
+    kind: (math.cos(turn * math.tau / len(COLOURS)), math.sin(turn * math.tau / len(COLOURS)))
+    for turn, kind in enumerate(COLOURS)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +80,10 @@ def land() -> str:
 def _dot(region: Region) -> Dot:
     assert region.latitude is not None
     assert region.longitude is not None
+    east, south = ASIDE.get(region.kind, (0, 0))
     return Dot(
-        x=round(region.longitude, 2),
-        y=round(-region.latitude, 2),
+        x=round(region.longitude + east, 2),
+        y=round(south - region.latitude, 2),
         colour=COLOURS.get(region.kind, OTHER_COLOUR),
         title=f"{name_of(region.kind)} {region.code}: {region.name}",
     )

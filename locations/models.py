@@ -108,6 +108,8 @@ class FinderAnswer(models.Model):
     objects = FinderAnswerQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "Location Finder's answer"
+        verbose_name_plural = "Location Finder's answers"
         ordering = ("source", "kind")
         constraints = [
             models.UniqueConstraint(fields=["source", "kind"], name="finder_answer_source_kind"),
