@@ -136,8 +136,7 @@ def _taken(error: IntegrityError, owner: User | None, console: str) -> Exception
 
 def _check(order: Order, profile: Profile, now: datetime) -> None:
     """Refuses what cannot be hosted, before anything is written. Offers too old to trust refuse nothing."""
-    if not installation.row().is_launching:
-        raise Unavailable("New launches are switched off for the moment. Existing machines go on.")
+    _demand_launching()
     if order.preset:
         floor = profile.presets.get(order.preset)
         if floor is None:
@@ -162,6 +161,12 @@ def _check(order: Order, profile: Profile, now: datetime) -> None:
         details={kind: [text] for kind, text in reasons.items()}
         or {"providers": ["no provider account offers anything"]},
     )
+
+
+def _demand_launching() -> None:
+    """Refuses to make new machines while staff have switched that off."""
+    if not installation.row().is_launching:
+        raise Unavailable("New launches are switched off for the moment. Existing machines go on.")
 
 
 def rank(order: Order, profile: Profile, now: datetime) -> tuple[offers.Shelf, placement.Ranking]:
@@ -270,7 +275,11 @@ def destroy(*, vm: VM, by: Principal, now: datetime) -> None:
 
 
 def retry(*, vm: VM, by: Principal, now: datetime) -> None:
-    """Places a failed VM anew. Everything of the first round is proven gone: that is what FAILED means. Raises InvalidState, Conflict."""
+    """Places a failed VM anew. Everything of the first round is proven gone: that is what FAILED means.
+
+    Raises InvalidState, Conflict, Unavailable.
+    """
+    _demand_launching()
     afresh: dict[str, Any] = {
         "phase": Phase.REQUESTED, "desired": Desired.RUNNING, "phase_since": now, "next_look_at": now, "updated_at": now,
         "error": "", "error_text": "", "attempt": None, "ready_at": None, "ended_at": None, "session_ends_at": None,
