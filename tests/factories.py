@@ -56,16 +56,10 @@ class ProjectFactory(factory.django.DjangoModelFactory[Project]):
 
 
 class QuotaFactory(factory.django.DjangoModelFactory[Quota]):
-    """Limits of the user, project or department that is given; without one, of a new user."""
+    """Limits of the `user`, `project` or `department` that is given."""
 
     class Meta:
         model = Quota
-
-    user = factory.Maybe(
-        factory.LazyAttribute(lambda quota: not (getattr(quota, "project", None) or getattr(quota, "department", None))),
-        yes_declaration=factory.SubFactory(UserFactory),
-        no_declaration=None,
-    )
 
 
 class ApiKeyFactory(factory.django.DjangoModelFactory[ApiKey]):
