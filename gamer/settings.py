@@ -189,6 +189,10 @@ SPECTACULAR_SETTINGS = {
         "StatusOfVm": "vms.api.serializers.machines.STATUSES",
         "StatusOfSession": "vms.models.GameSession.Status",
         "RankedBy": "vms.api.serializers.regions.METHODS",
+        "RoleInDepartment": "accounts.models.DepartmentRole",
+        "RoleInvited": "accounts.api.tenant_serializers.INVITED_ROLES",
+        "RoleOfPerson": "accounts.api.serializers.PERSON_ROLES",
+        "StateOfProject": "accounts.api.tenant_serializers.PROJECT_STATES",
     },
     "PREPROCESSING_HOOKS": ["gamer.web.schema.strip_slashes"],
     "POSTPROCESSING_HOOKS": [
@@ -238,6 +242,7 @@ SEEDS = [
     "accounts.services.seed",
     "emulators.services.seed",
     "vms.provider_accounts.seed",
+    "portal.services.seed",
 ]
 # Seconds a reconciler or worker may be silent before another takes its rows over; renewed at a third of it.
 LEASE_S = 30
