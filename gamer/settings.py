@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging as _level
 import sys
 from datetime import timedelta
 from typing import Any
 
 from gamer import env as _env
+from gamer import logs as _logs
 
 ENV = _env.read()
 BASE_DIR = _env.ROOT
@@ -46,6 +48,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "gamer.web.middleware.ContextMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "gamer.web.middleware.StaticMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -55,6 +58,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "gamer.web.middleware.StaffActsMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -136,7 +140,7 @@ SECURE_REDIRECT_EXEMPT = [r"^health/?$"]
 X_FRAME_OPTIONS = "DENY"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 CORS_ALLOWED_ORIGINS = ENV.cors_allowed_origins
-CORS_EXPOSE_HEADERS = ["Link", "X-Total-Count", "Location", "Retry-After"]
+CORS_EXPOSE_HEADERS = ["Link", "X-Total-Count", "Location", "Retry-After", "X-Request-ID"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes of a request's body
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
@@ -271,15 +275,20 @@ UNFOLD = {
     },
 }
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {
-        "django.db.backends": {"level": "WARNING"},
-        "paramiko": {"level": "WARNING"},
-        "django-q": {"level": "WARNING"},
-    },
-}
+# What every process knows and no log line may show.
+_own_secrets = (
+    SECRET_KEY,
+    *GAMER_KEYS,
+    str(ENV.database.get("PASSWORD") or ""),
+    ENV.tensordock_api_token,
+    ENV.admin_password,
+    ENV.demo_api_key,
+    str(ENV.email.get("EMAIL_HOST_PASSWORD") or ""),
+)
+_logs.configure(*_own_secrets)
+LOGGING = _logs.as_django_wants(is_json=ENV.is_production)
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # bound by gamer.web.middleware, which knows our proxy
+DJANGO_STRUCTLOG_USER_ID_FIELD = None  # `actor` says it, and asks no session
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # checked before
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = _level.DEBUG
+DJANGO_STRUCTLOG_STATUS_4XX_LOG_LEVEL = _level.INFO

@@ -24,7 +24,7 @@ from vms.providers.base import (
     Suspendable,
     Unavailable,
 )
-from vms.providers.redact import redact
+from redaction.masks import redact
 from vms.providers.tensordock.answers import ALREADY_GONE, Row, mapping, usd, whole
 from vms.providers.tensordock.client import Client, Timeouts
 from vms.providers.tensordock.offers import SIZES, offers_from

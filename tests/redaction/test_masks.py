@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.vms.providers.specs import key_pair
-from vms.providers.redact import RAW_LIMIT_BYTES, TEXT_LIMIT, redact, scrub
+from redaction.masks import RAW_LIMIT_BYTES, TEXT_LIMIT, redact, scrub
 
 
 class TestScrub:
