@@ -23,6 +23,7 @@ _is_https = PUBLIC_URL.startswith("https://")
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -36,6 +37,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "corsheaders",
     "django_q",
+    "pgtrigger",
     "gamer.queue",
     "gamer.web",
     "events",
@@ -235,6 +237,7 @@ GAZETTEER_DIR = STATE_DIR / "gazetteer"
 # What `manage.py seed` calls, each with the time, each safe to repeat.
 SEEDS = [
     "gamer.web.tasks.seed",
+    "events.services.seed",
     "locations.services.seed",
     "accounts.services.seed",
     "emulators.services.seed",
@@ -244,6 +247,8 @@ SEEDS = [
 LEASE_S = 30
 # Whom the console pages ask what is on offer; they know no room above theirs.
 OFFER_FACTS = "vms.offers.facts"
+# A misspelt kind of event fails its first test; in production it is better recorded than lost.
+REFUSE_UNLISTED_EVENTS = not ENV.is_production
 STOPPED_KEEP_HOURS = int(ENV.stopped_keep_hours) if ENV.stopped_keep_hours.isdigit() else 48
 VERSION = "1.0.0"
 
@@ -291,4 +296,5 @@ DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # bound by gamer.web.middleware, wh
 DJANGO_STRUCTLOG_USER_ID_FIELD = None  # `actor` says it, and asks no session
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # checked before
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = _level.DEBUG
+DJANGO_STRUCTLOG_STATUS_2XX_LOG_LEVEL = _level.INFO if ENV.is_production else _level.DEBUG
 DJANGO_STRUCTLOG_STATUS_4XX_LOG_LEVEL = _level.INFO

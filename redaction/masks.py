@@ -87,6 +87,22 @@ def scrub(text: str, secrets: Iterable[str] = (), *, limit: int = TEXT_LIMIT) ->
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def masked(told: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of JSON with every text masked; names of keys say nothing here. Most hold no secret, and are looked at once."""
+    written = json.dumps(told, default=str, ensure_ascii=False)
+    if mask(written) == written:
+        return dict(told)
+    return {str(key): _mask_inside(value) for key, value in told.items()}
+
+
+def _mask_inside(value: Any) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, Mapping):
+        return {key: _mask_inside(each) for key, each in value.items()}
+    return [_mask_inside(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 def redact(raw: Mapping[str, Any], secrets: Iterable[str] = ()) -> dict[str, Any]:
     """A JSON-able copy of at most 16 kB: values under telling keys masked, texts scrubbed, numbers as JSON numbers.
 

@@ -41,7 +41,7 @@ def too_large(limit: int) -> JsonResponse:
 
 def request_id_of(request: HttpRequest) -> str:
     """The client's `X-Request-ID` if it is short and plain, else one of ours."""
-    given = request.headers.get("X-Request-ID", "")
+    given = request.META.get("HTTP_X_REQUEST_ID", "")  # not `headers`, which remembers what it first saw
     return given if REQUEST_ID.match(given) else uuid.uuid4().hex
 
 

@@ -1,0 +1,133 @@
+"""Before and after of configuration rows, written by the database itself, so that no door goes past it.
+
+One line per model, above the class:
+
+    @keeps_history("emulators", "preset:{slug}")
+    class Preset(models.Model): ...
+
+A trigger writes an Event with `is_change`, its details `{"row": …, "changes": {column: [before, after]}}`, whoever changed the
+row: a service, a bulk update, SQL by hand. Columns that machines write all the time are named in `unless` and leave nothing.
+Sealed columns and those with a secret's name say only that they were replaced. Who did it and from where comes from
+`gamer.context`, carried in front of each write (`announce`); without one the database's user is the actor.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import pgtrigger
+from django.db import models
+
+from gamer.context import present
+from gamer.sealed import SealedTextField
+from redaction.masks import is_telling
+
+Model = TypeVar("Model", bound=type[models.Model])
+
+PLACE = re.compile(r"\{(\w+)\}")
+WRITES = re.compile(r"\s*(insert|update|delete|with|merge)\b", re.I)
+SET_CONTEXT = (
+    "SELECT set_config('gamer.actor', {0}, true), set_config('gamer.ip', {0}, true), "
+    "set_config('gamer.request_id', {0}, true); "
+)
+
+_tables: set[str] = set()
+
+
+def keeps_history(
+    resource: str, subject: str, *, unless: Collection[str] = (), row: str = ""
+) -> Callable[[Model], Model]:
+    """Has every change of the model's rows kept.
+
+    `subject` makes the event's `resource_id`, like "preset:{slug}", from columns; choose what the model's services use, so that
+    both stand in one timeline. `row` names the row among others of its subject the same way.
+    """
+
+    def declare(model: Model) -> Model:
+        opts = model._meta
+        columns = [field.column for field in opts.concrete_fields]
+        hidden = [
+            field.column
+            for field in opts.concrete_fields
+            if isinstance(field, SealedTextField) or is_telling(field.column)
+        ]
+        if strangers := set(unless) - set(columns):
+            raise ValueError(f"{opts.label} has no columns {', '.join(sorted(strangers))}")
+        name = f"{opts.verbose_name} {row}".strip()
+        arguments = ", ".join(
+            (
+                _quoted(resource),
+                _filled(subject, columns),
+                _filled(name, columns),
+                "CASE WHEN TG_OP = 'INSERT' THEN NULL ELSE to_jsonb(OLD) END",
+                "CASE WHEN TG_OP = 'DELETE' THEN NULL ELSE to_jsonb(NEW) END",
+                _array(unless),
+                _array(hidden),
+            )
+        )
+        trigger = pgtrigger.Trigger(
+            name="history",
+            when=pgtrigger.After,
+            operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+            declare=[("r", "jsonb")],
+            func="r := CASE WHEN TG_OP = 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END; "
+            f"PERFORM events_note_change({arguments}); RETURN NULL;",
+        )
+        _tables.add(opts.db_table)
+        return pgtrigger.register(trigger)(model)  # type: ignore[no-any-return,arg-type]
+
+    return declare
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _array(names: Collection[str]) -> str:
+    return f"ARRAY[{', '.join(map(_quoted, sorted(names)))}]::text[]"
+
+
+def _filled(text: str, columns: Collection[str]) -> str:
+    """A text with `{column}`s as an SQL expression over the row."""
+    named = PLACE.findall(text)
+    if strangers := set(named) - set(columns):
+        raise ValueError(f"no columns {', '.join(sorted(strangers))}")
+    if not named:
+        return _quoted(text)
+    pattern = _quoted(PLACE.sub("%s", text.replace("%", "%%")))
+    return f"format({pattern}, {', '.join(f'r->>{_quoted(name)}' for name in named)})"
+
+
+@lru_cache(maxsize=1)
+def _watched(tables: frozenset[str]) -> re.Pattern[str]:
+    return re.compile(rf"\b({'|'.join(map(re.escape, sorted(tables)))})\b")
+
+
+def announce(execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
+    """Django's hook around every statement: tells the triggers who acts, in the same round trip, before writes they watch.
+
+    The settings hold for the transaction only; a connection that goes on to serve somebody else carries nothing over.
+    """
+    known = present()
+    if (
+        many
+        or not (known.actor or known.ip)
+        or not (isinstance(sql, str) and WRITES.match(sql) and _watched(frozenset(_tables)).search(sql))
+        or (params is None and "%" in sql)
+        or isinstance(params, dict)
+    ):
+        return execute(sql, params, many, context)
+    told = (known.actor, known.ip or "", known.request_id)
+    cursor = execute(SET_CONTEXT.format("%s") + sql, (*told, *(params or ())), many, context)
+    while cursor is not None and cursor.nextset():
+        pass  # on to the statement's own result
+    return cursor
+
+
+def install(connection: Any, **_: Any) -> None:
+    """For every new connection, once."""
+    if announce not in connection.execute_wrappers:
+        connection.execute_wrappers.append(announce)

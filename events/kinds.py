@@ -1,0 +1,92 @@
+"""Every action and resource an event may have, each with what it says. A new one is one line here.
+
+`record` refuses others, so that a misspelt one is found by the first test that passes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+ACTIONS: Mapping[str, str] = {
+    # of anything
+    "create": "made",
+    "update": "changed; details hold [before, after] of each field",
+    "delete": "deleted; of a VM: its machine is proven gone",
+    "suspend": "paused, by staff or after the other side refused us",
+    "resume": "a pause ended",
+    # a VM, as people ask
+    "power_on_asked": "a start was asked",
+    "power_off_asked": "a stop was asked",
+    "delete_asked": "termination was asked",
+    "retry": "a failed VM is placed anew",
+    "extend": "its session's end was moved",
+    "look_asked": "staff had the reconciler look at once",
+    # a VM, as it goes
+    "placed": "an offer was chosen",
+    "attempt_failed": "the order failed; the next offer is tried",
+    "machine_ordered": "the machine was made and starts",
+    "machine_running": "the machine runs and is being set up",
+    "power_on": "running",
+    "stopping": "stopping",
+    "power_off": "stopped",
+    "start_refused": "the provider refused to start it again",
+    "ending": "its machine is being deleted",
+    "error": "given up, with the reason",
+    "failed": "ended in error; its machine is proven gone",
+    "delete_unproven": "a delete does not confirm; minutes and dollars so far",
+    "session_over": "the longest session was reached",
+    "stopped_too_long": "stopped for longer than it is kept",
+    # games
+    "session_queued": "a game was asked for",
+    "session_launched": "the game runs",
+    "session_ended": "the game ended",
+    "session_failed": "the game failed",
+    "session_end": "the game's end was asked",
+    # the installation and its providers
+    "refresh_asked": "staff had offers and machines fetched at once",
+    "stray_deleted": "a machine nobody wants was deleted",
+    "stray_seen": "a machine nobody wants was seen",
+    "database_moved": "the database is another one; unknown machines wait for an operator",
+    "sweep_confirmed": "unknown machines are deleted again",
+    "launches_allowed": "new launches are accepted",
+    "launches_stopped": "new launches are refused",
+    "keys_rotated": "secrets were sealed anew",
+    # the audit itself
+    "export": "events were exported",
+    "ips_erased": "addresses older than 90 days were erased",
+    # rows of configuration, seen by the database whoever changed them and however
+    "row_created": "a row of configuration was made",
+    "row_changed": "a row of configuration was changed",
+    "row_deleted": "a row of configuration was deleted",
+}
+
+RESOURCES: Mapping[str, str] = {
+    "vms": "VMs",
+    "users": "people and their keys",
+    "departments": "departments",
+    "projects": "projects",
+    "billing": "money",
+    "networks": "networks",
+    "emulators": "consoles, presets, GPU classes, games",
+    "provider_accounts": "accounts at providers",
+    "strays": "machines nobody wants",
+    "installation": "this installation",
+    "groups": "what staff may do",
+    "quotas": "limits of people, projects and departments",
+    "locations": "places and regions",
+    "schedules": "work that repeats",
+    "events": "the audit itself",
+}
+
+
+def check(action: str, resource: str) -> None:
+    """Raises ValueError for an action or a resource nobody has listed."""
+    if action not in ACTIONS:
+        raise ValueError(f"{action!r} is no action of events/kinds.py")
+    if resource not in RESOURCES:
+        raise ValueError(f"{resource!r} is no resource of events/kinds.py")
+
+
+def described() -> str:
+    """The actions in Markdown, for the API's description."""
+    return "\n".join(f"- `{action}`: {meaning}" for action, meaning in ACTIONS.items())
