@@ -35,6 +35,7 @@ SET_CONTEXT = (
 )
 
 _tables: set[str] = set()
+_subjects: dict[type[models.Model], tuple[str, str]] = {}
 
 
 def keeps_history(
@@ -77,9 +78,20 @@ def keeps_history(
             f"PERFORM events_note_change({arguments}); RETURN NULL;",
         )
         _tables.add(opts.db_table)
+        _subjects[opts.concrete_model or model] = resource, subject
         return pgtrigger.register(trigger)(model)  # type: ignore[no-any-return,arg-type]
 
     return declare
+
+
+def subject_of(row: models.Model) -> tuple[str, str] | None:
+    """The `resource` and `resource_id` under which a row's history stands; None for a model without one."""
+    known = _subjects.get(row._meta.concrete_model or type(row))
+    if known is None:
+        return None
+    resource, pattern = known
+    columns = {field.column: field for field in row._meta.concrete_fields}
+    return resource, PLACE.sub(lambda place: str(getattr(row, columns[place[1]].attname)), pattern)[:64]
 
 
 def _quoted(text: str) -> str:

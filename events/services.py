@@ -1,4 +1,4 @@
-"""Recording events, and forgetting where they came from. Call `record` inside the transaction of the thing that happened, so that both or neither are there."""
+"""Recording events, and forgetting their addresses. Call `record` inside the transaction of what happened: both or neither."""
 
 from __future__ import annotations
 

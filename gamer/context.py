@@ -31,9 +31,14 @@ def present() -> Context:
     )
 
 
+def bind(**what: Any) -> None:
+    """Says something of everything from here on: to the end of the request, or of the process."""
+    bind_contextvars(**what)
+
+
 def act_as(actor: str) -> None:
     """Says who acts from here on: an event's actor, such as `user:alice`."""
-    bind_contextvars(actor=actor)
+    bind(actor=actor)
 
 
 def about(**what: Any) -> AbstractContextManager[Any]:

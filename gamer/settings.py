@@ -259,7 +259,7 @@ UNFOLD = {
     "SITE_SYMBOL": "sports_esports",
     "SITE_URL": "/admin/",
     "LOGIN": {"form": "accounts.forms.LoginForm"},
-    "SHOW_HISTORY": False,
+    "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "vms.admin.dashboard.front_page",
     "SIDEBAR": {"show_search": True, "navigation": "gamer.web.navigation.sidebar"},

@@ -23,6 +23,8 @@ _TELLING = re.compile(
 )
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S), MASK),
+    # The same in base64, as CloudyPad prints its state.
+    (re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/=]*|(?<=Base64)(\W{1,5})[A-Za-z0-9+/=]{8,}"), MASK),
     (re.compile(r"(?i)\bbearer\s+\S+"), MASK),
     (re.compile(r"(?i)(\bauthorization\W{1,4}basic\s+)\S+"), rf"\1{MASK}"),
     (re.compile(r"\bgk_[A-Za-z0-9]{4,16}_[A-Za-z0-9_-]{8,}"), MASK),  # our API keys

@@ -13,10 +13,10 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django_structlog.middlewares import RequestMiddleware
-from structlog.contextvars import bind_contextvars, clear_contextvars
+from structlog.contextvars import clear_contextvars
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from gamer.context import act_as
+from gamer.context import act_as, bind
 from gamer.web.errors import error_body, is_page
 from gamer.web.throttles import client_ip
 
@@ -64,7 +64,7 @@ class ContextMiddleware(RequestMiddleware):
         request_id = request_id_of(request)
         request.META["HTTP_X_REQUEST_ID"] = request_id
         vars(request)["request_id"] = request_id
-        bind_contextvars(ip=_address_of(request))
+        bind(ip=_address_of(request))
         super().prepare(request)
 
     def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
@@ -80,7 +80,7 @@ class ContextMiddleware(RequestMiddleware):
     ) -> None:
         """Everything beneath a VM's path is about that VM."""
         if vm_id := kwargs.get("vm_id"):
-            bind_contextvars(vm=str(vm_id))
+            bind(vm=str(vm_id))
 
 
 class StaffActsMiddleware:

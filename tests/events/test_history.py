@@ -31,8 +31,7 @@ def sql(text: str, *params: object) -> None:
 
 @pytest.fixture
 def preset() -> Preset:
-    row = Preset.objects.create(slug="huge", vcpus=32, ram_gb=64, disk_gb=500, gpus=1)
-    return row
+    return Preset.objects.create(slug="huge", vcpus=32, ram_gb=64, disk_gb=500, gpus=1)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from django.db.models import Case, F, Value, When
 from django.db.models.functions import Least
 
 from events.services import Happening, record
+from gamer.context import about
 from gamer.crash import crash_point
 from vms import sessions
 from vms.lifecycle import TERMINAL, Desired, Phase, may_move
@@ -219,12 +220,13 @@ def note_account(account: ProviderAccount, note: AccountNote, now: datetime) -> 
 
 def written(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -> bool:
     """`apply`, surviving a row the database refuses: its lease runs out and it is looked at again, while the others go on."""
-    try:
-        return apply(subject, token, outcome, now)
-    except DatabaseError:
-        if not transaction.get_connection().is_usable():
-            raise
-        log.exception(
-            "outcome refused by the database vm=%s outcome=%s", subject.vm.pk, type(outcome).__name__
-        )
-        return False
+    with about(vm=str(subject.vm.pk)):
+        try:
+            return apply(subject, token, outcome, now)
+        except DatabaseError:
+            if not transaction.get_connection().is_usable():
+                raise
+            log.exception(
+                "outcome refused by the database vm=%s outcome=%s", subject.vm.pk, type(outcome).__name__
+            )
+            return False
