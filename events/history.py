@@ -30,9 +30,10 @@ Model = TypeVar("Model", bound=type[models.Model])
 PLACE = re.compile(r"\{(\w+)\}")
 WRITES = re.compile(r"\s*(insert|update|delete|with|merge)\b", re.I)
 SET_CONTEXT = (
-    "SELECT set_config('gamer.actor', {0}, true), set_config('gamer.ip', {0}, true), "
-    "set_config('gamer.request_id', {0}, true); "
+    "SELECT set_config('gamer.actor', {}, true), set_config('gamer.ip', {}, true), "
+    "set_config('gamer.request_id', {}, true); "
 )
+NAMES = ("gamer__actor", "gamer__ip", "gamer__request_id")  # where a statement's parameters have names
 
 _tables: set[str] = set()
 _subjects: dict[type[models.Model], tuple[str, str]] = {}
@@ -129,11 +130,15 @@ def announce(execute: Callable[..., Any], sql: Any, params: Any, many: bool, con
         or not (known.actor or known.ip)
         or not (isinstance(sql, str) and WRITES.match(sql) and _watched(frozenset(_tables)).search(sql))
         or (params is None and "%" in sql)
-        or isinstance(params, dict)
     ):
         return execute(sql, params, many, context)
     told = (known.actor, known.ip or "", known.request_id)
-    cursor = execute(SET_CONTEXT.format("%s") + sql, (*told, *(params or ())), many, context)
+    if isinstance(params, dict):
+        places = [f"%({name})s" for name in NAMES]
+        given: Any = {**params, **dict(zip(NAMES, told, strict=True))}
+    else:
+        places, given = ["%s"] * len(told), (*told, *(params or ()))
+    cursor = execute(SET_CONTEXT.format(*places) + sql, given, many, context)
     while cursor is not None and cursor.nextset():
         pass  # on to the statement's own result
     return cursor

@@ -51,6 +51,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "gamer.web.middleware.ContextMiddleware",
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "gamer.web.middleware.StaticMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -63,6 +64,7 @@ MIDDLEWARE = [
     "gamer.web.middleware.StaffActsMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "gamer.web.middleware.CountMiddleware",
 ]
 APPEND_SLASH = False  # every path answers with and without
 
@@ -209,6 +211,10 @@ HEALTH_CHECKS = [
     "locations.health.geocoder",
     "vms.health.parts",
 ]
+
+# What /metrics reads from rows, bottom up; an app above adds its own here.
+METRICS = ["gamer.web.metrics.queue", "gamer.web.metrics.tallies", "vms.metrics.figures"]
+METRICS_ALLOWED_NETWORKS = ENV.metrics_allowed_networks
 
 # Measured in facts/queue-and-postgres.md 2.8; retry > timeout * (1 + (queue_limit + bulk) / workers).
 Q_CLUSTER: dict[str, Any] = {

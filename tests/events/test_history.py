@@ -84,13 +84,18 @@ class TestARow:
 
 
 class TestActor:
-    @pytest.mark.parametrize("write", ["orm", "raw"])
+    @pytest.mark.parametrize("write", ["orm", "raw", "named", "bare"])
     def test_is_who_the_context_names(self, preset: Preset, write: str) -> None:
         with about(actor="user:sam", ip="203.0.113.9", request_id="r-1"):
             if write == "orm":
                 Preset.objects.filter(pk="huge").update(vcpus=16)
-            else:
+            elif write == "raw":
                 sql("UPDATE emulators_preset SET vcpus = %s WHERE slug = 'huge'", 16)
+            elif write == "named":
+                with connection.cursor() as cursor:
+                    cursor.execute("UPDATE emulators_preset SET vcpus = %(n)s WHERE slug = 'huge'", {"n": 16})
+            else:
+                sql("UPDATE emulators_preset SET vcpus = 16 WHERE slug = 'huge'")
         change = changes("emulators", "preset:huge")[-1]
         assert (change.actor, change.ip, change.request_id) == ("user:sam", "203.0.113.9", "r-1")
 

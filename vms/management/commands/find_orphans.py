@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from gamer import tallies
 from vms import installation
 from vms.models import ProviderAccount, Stray
 from vms.provider_accounts import open_provider
@@ -46,6 +47,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"{account.name}: deletion of {len(sweep.ordered)} ordered")
                 if sweep.error:
                     self.stderr.write(f"{account.name}: {sweep.error}")
+        tallies.flush()
         if fix:
             installation.confirm_sweeps(actor="command:find_orphans", now=claims.database_now())
         elif found:
