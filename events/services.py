@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 from events import kinds
 from events.models import Event
@@ -63,6 +64,12 @@ def record_many(happenings: Iterable[Happening]) -> None:
             )
         )
     Event.objects.bulk_create(events)
+
+
+def note(action: str, resource: str, resource_id: str, details: Mapping[str, Any]) -> None:
+    """What somebody in the present context did just now (settings.RECORDER)."""
+    actor = present().actor or "command:unknown"
+    record(Happening(timezone.now(), actor, action, resource, resource_id, details))
 
 
 def erase_ips(*, now: datetime, batch: int = BATCH) -> int:

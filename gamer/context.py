@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+from django.utils.module_loading import import_string
 from structlog.contextvars import bind_contextvars, bound_contextvars, get_contextvars
 
 
@@ -44,3 +46,8 @@ def act_as(actor: str) -> None:
 def about(**what: Any) -> AbstractContextManager[Any]:
     """Binds for a `with` block: `about(vm=…)`, `about(actor="policy:reconciler")`."""
     return bound_contextvars(**what)
+
+
+def note(action: str, resource: str, resource_id: str, **details: Any) -> None:
+    """Records an act of the ground's own, which knows no room above it: settings.RECORDER does."""
+    import_string(settings.RECORDER)(action, resource, resource_id, details)

@@ -253,6 +253,7 @@ SEEDS = [
 LEASE_S = 30
 # Whom the console pages ask what is on offer; they know no room above theirs.
 OFFER_FACTS = "vms.offers.facts"
+RECORDER = "events.services.note"  # where the ground records what was done with it
 # A misspelt kind of event fails its first test; in production it is better recorded than lost.
 REFUSE_UNLISTED_EVENTS = not ENV.is_production
 STOPPED_KEEP_HOURS = int(ENV.stopped_keep_hours) if ENV.stopped_keep_hours.isdigit() else 48

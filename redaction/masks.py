@@ -17,7 +17,7 @@ MOST_REMEMBERED = 512
 SHORTEST_REMEMBERED, LONGEST_REMEMBERED = 8, 500
 
 _TELLING = re.compile(
-    r"pass|token|secret|credential|api_?key|private|ssh_?key|host_?key|cloud_?init|user_?data|authori[sz]ation"
+    r"pass|token|secret|credential|api[_-]?key|private|ssh[_-]?key|host[_-]?key|cloud[_-]?init|user[_-]?data|authori[sz]ation"
     r"|cookie|gamer_?keys|digest",
     re.I,
 )
@@ -36,7 +36,7 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     # password=…, "token": "…", api_key: …
     (
         re.compile(
-            r"""(?i)(["']?\b[\w-]*(?:password|passwd|secret|token|api_?key)["']?\s*[:=]\s*)"""
+            r"""(?i)(["']?\b[\w-]*(?:password|passwd|secret|token|api[_-]?key)["']?\s*[:=]\s*)"""
             r"""("[^"]*"|'[^']*'|[^\s,;&})\]]+)"""
         ),
         rf"\1{MASK}",
