@@ -387,7 +387,7 @@ class StaffGroupPermission(Group.permissions.through):  # type: ignore[name-defi
 
 
 @keeps_history("groups", "{group_id}", row="{user_id}")
-class StaffGroupMember(User.groups.through):  # type: ignore[misc]
+class StaffGroupMember(User.groups.through):  # type: ignore[name-defined,misc]
     """A person in a group."""
 
     class Meta:
@@ -397,7 +397,7 @@ class StaffGroupMember(User.groups.through):  # type: ignore[misc]
 
 
 @keeps_history("users", "{user_id}", row="{permission_id}")
-class StaffPermission(User.user_permissions.through):  # type: ignore[misc]
+class StaffPermission(User.user_permissions.through):  # type: ignore[name-defined,misc]
     """A permission a person has by themself."""
 
     class Meta:

@@ -56,7 +56,7 @@ class Audited:
                 chosen = queryset.filter(pk__in=request.POST.getlist("_selected_action"))
                 self._note(request, "action_run", chosen[:MOST_NAMED], ran=name[:60])
             else:
-                self._note(request, "action_run", queryset[:MOST_NAMED], ran=name[:60], rows=queryset.count())
+                self._note(request, "action_run", queryset[:MOST_NAMED], ran=name[:60], of=queryset.count())
             return super().response_action(request, queryset)  # type: ignore[misc]
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> Any:

@@ -50,11 +50,11 @@ def keeps_history(
 
     def declare(model: Model) -> Model:
         opts = model._meta
-        columns = [field.column for field in opts.concrete_fields]
+        columns = [str(field.column) for field in opts.concrete_fields]
         hidden = [
-            field.column
+            str(field.column)
             for field in opts.concrete_fields
-            if isinstance(field, SealedTextField) or is_telling(field.column)
+            if isinstance(field, SealedTextField) or is_telling(str(field.column))
         ]
         if strangers := set(unless) - set(columns):
             raise ValueError(f"{opts.label} has no columns {', '.join(sorted(strangers))}")
@@ -80,7 +80,7 @@ def keeps_history(
         )
         _tables.add(opts.db_table)
         _subjects[opts.concrete_model or model] = resource, subject
-        return pgtrigger.register(trigger)(model)  # type: ignore[no-any-return,arg-type]
+        return pgtrigger.register(trigger)(model)  # type: ignore[no-any-return]
 
     return declare
 

@@ -134,7 +134,7 @@ class ByKind(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("service", "services: what was done"), ("database", "the database: before and after")]
 
-    def queryset(self, request: HttpRequest, queryset: EventQuerySet) -> EventQuerySet:
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return queryset.filter(is_change=self.value() == "database") if self.value() else queryset
 
 

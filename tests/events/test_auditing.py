@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django_q.models import Schedule
 
-from accounts.models import Department
+from accounts.models import Department, User
 from emulators.services import seed
 from events.auditing import Audited, audit
 from events.models import Event
@@ -68,6 +68,13 @@ class TestAPage:
         )
         (event,) = Event.objects.about("users", world.alice.handle).filter(action="action_run")
         assert event.details["ran"] == "end_logins"
+
+    def test_tells_how_many_an_action_on_all_pages_had(self, sam: Client, world: World) -> None:
+        everybody = {"_selected_action": [str(world.alice.pk)], "select_across": "1"}
+        sam.post("/admin/accounts/user/", {"action": "end_logins", **everybody})
+        told = Event.objects.filter(action="action_run")
+        assert {event.details["of"] for event in told} == {User.objects.count()}
+        assert told.count() == User.objects.count()
 
     def test_whose_saves_are_a_services_leaves_one_event_and_not_two(self, sam: Client) -> None:
         seed(NOON)
