@@ -92,7 +92,9 @@ def _masked(outcome: Outcome) -> Outcome:
         "cools": mask(outcome.cools),
         "sessions": [replace(one, error_text=mask(one.error_text)) for one in outcome.sessions],
     }
-    return replace(outcome, **told, **({"text": mask(outcome.text)} if isinstance(outcome, Fail) else {}))
+    if isinstance(outcome, Fail):
+        told["text"] = mask(outcome.text)
+    return replace(outcome, **told)
 
 
 def _changes(source: Phase, outcome: Outcome, now: datetime) -> dict[str, Any]:
