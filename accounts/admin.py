@@ -116,6 +116,7 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(BoundedAdmin):
+    records_itself = frozenset({"create", "action"})
     form = ApiKeyForm
     list_display = (
         "name",

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Group, PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
@@ -17,6 +17,8 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+
+from events.history import keeps_history
 
 if TYPE_CHECKING:
     from accounts.principal import Principal
@@ -47,6 +49,7 @@ class DepartmentQuerySet(models.QuerySet["Department"]):
         return self.filter(pk=principal.managed_id) if principal.managed_id is not None else self.none()
 
 
+@keeps_history("departments", "{id}", row="{name}")
 class Department(models.Model):
     """A tenant: the people, projects and keys that share an account. Its managers see all that is its own."""
 
@@ -128,6 +131,7 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, **{"is_staff": True, "is_superuser": True, **fields})
 
 
+@keeps_history("users", "{handle}", unless=("last_login",))
 class User(AbstractBaseUser, PermissionsMixin):
     """A person, or somebody a service speaks for. `handle` is the `user_id` of the API, unique in its department.
 
@@ -255,6 +259,7 @@ class ProjectQuerySet(models.QuerySet["Project"]):
         return self.filter(closing_at=None)
 
 
+@keeps_history("projects", "{id}", row="{name}")
 class Project(models.Model):
     """VMs that belong together: a person's own, or a department's, whose people may all launch in it.
 
@@ -363,6 +368,7 @@ class QuotaQuerySet(models.QuerySet["Quota"]):
         return self.filter(seen)
 
 
+@keeps_history("quotas", "{id}")
 class Quota(models.Model):
     """How much one user, project or department may hold at once. Empty: no limit. A launch locks the rows it falls under."""
 
@@ -462,6 +468,7 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.filter(revoked_at=None, maker__is_active=True).exclude(expires_at__lte=now)
 
 
+@keeps_history("users", "key:{prefix}", row="{name}", unless=("last_used_at",))
 class ApiKey(models.Model):
     """A service's key. Only its SHA-256 is kept (256 random bits need no slow hash); `prefix` finds the row."""
 
@@ -493,3 +500,43 @@ class ApiKey(models.Model):
             return
         stale = Q(last_used_at=None) | Q(last_used_at__lte=now - USED_STEP)
         ApiKey.objects.filter(stale, id=self.id).update(last_used_at=now)
+
+
+@keeps_history("groups", "{id}", row="{name}")
+class StaffGroup(Group):
+    """Django's group, seen by the database: what members of the staff may do who are not administrators."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = "group"
+
+
+@keeps_history("groups", "{group_id}", row="{permission_id}")
+class StaffGroupPermission(Group.permissions.through):  # type: ignore[name-defined,misc]
+    """A permission a group has."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = "permission of a group"
+
+
+@keeps_history("groups", "{group_id}", row="{user_id}")
+class StaffGroupMember(User.groups.through):  # type: ignore[name-defined,misc]
+    """A person in a group."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = "member of a group"
+
+
+@keeps_history("users", "{user_id}", row="{permission_id}")
+class StaffPermission(User.user_permissions.through):  # type: ignore[name-defined,misc]
+    """A permission a person has by themself."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = "permission of a person"

@@ -22,7 +22,7 @@ from emulators.models import EmulatorConfig, Game, GpuClass, Preset, ProviderPre
 from emulators.services import configs, library
 from emulators.services.profiles import floor_of
 from gamer.errors import GamerError
-from gamer.web.admin import BoundedAdmin
+from gamer.web.admin import ALL_WRITES, BoundedAdmin
 
 PREVIEW = "admin:vms_placement_preview"
 PROVIDERS_SHOWN = 2
@@ -38,6 +38,8 @@ def by(request: HttpRequest) -> Principal:
 
 class ServiceAdmin(BoundedAdmin):
     """Saves and deletes through services, and shows what they refuse as a message."""
+
+    records_itself = ALL_WRITES
 
     def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
         return self._told(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Sequence
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -123,6 +124,22 @@ def addresses(**_: Any) -> list[CheckMessage]:
                 id="gamer.E005",
             )
         )
+    return found
+
+
+@register(ENVIRONMENT)
+def networks(**_: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for text in settings.METRICS_ALLOWED_NETWORKS:
+        try:
+            ip_network(text)
+        except ValueError:
+            found.append(
+                Error(
+                    f"METRICS_ALLOWED_NETWORKS names {text!r}; it must be a network like 10.1.0.0/16.",
+                    id="gamer.E020",
+                )
+            )
     return found
 
 

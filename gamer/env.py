@@ -39,6 +39,7 @@ class Environment:
     public_url: str
     allowed_hosts: list[str]
     cors_allowed_origins: list[str]
+    metrics_allowed_networks: list[str]
     email: dict[str, Any]
     tensordock_api_token: str
     tensordock_api_url: str
@@ -120,6 +121,7 @@ def read() -> Environment:
         public_url=public_url,
         allowed_hosts=env.list("ALLOWED_HOSTS", default=[host] if host else [])
         or ([] if is_production else ["*"]),
+        metrics_allowed_networks=env.list("METRICS_ALLOWED_NETWORKS", default=[]),
         cors_allowed_origins=env.list("CORS_ALLOWED_ORIGINS", default=[]),
         email=address("EMAIL_URL", lambda: dict(env.email_url("EMAIL_URL", default="consolemail://"))),
         tensordock_api_token=str(env.str("TENSORDOCK_API_TOKEN", "")),

@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Project, User
+from events.history import keeps_history
 from gamer.sealed import SealedJSONField, SealedTextField
 from vms.lifecycle import LIVE, TERMINAL, Desired, Phase, Status, columns_of, status_of
 
@@ -46,6 +47,7 @@ LIVE_PHASES = [phase.value for phase in LIVE]
 TERMINAL_PHASES = sorted(phase.value for phase in TERMINAL)
 
 
+@keeps_history("installation", "{identifier}")
 class Installation(models.Model):
     """This installation: its name in every machine's tag, and the switches that hold for all of it. One row."""
 
@@ -66,6 +68,16 @@ class Installation(models.Model):
         return self.identifier
 
 
+@keeps_history(
+    "provider_accounts",
+    "{id}",
+    row="{name}",
+    # How it is doing, written with every look. A pause of our own is an event by itself.
+    unless=(
+        "call_tokens", "call_tokens_at", "failures_in_a_row", "last_answered_at", "last_error", "last_error_at",
+        "next_refresh_at", "offers_refreshed_at", "next_sweep_at", "paused_until", "paused_why",
+    ),
+)  # fmt: skip
 class ProviderAccount(models.Model):
     """Our account at a provider: how to reach it, how much it may hold, and how it is doing."""
 

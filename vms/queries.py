@@ -125,7 +125,8 @@ def find_session(principal: Principal, session_id: str) -> GameSession:
 
 def events_of(vm: VM, *, after: int = 0) -> QuerySet[Event]:
     """The VM's timeline, oldest first, behind the event with that id."""
-    return Event.objects.about("vms", vm.pk).after(after).order_by("id")
+    rows: QuerySet[Event] = Event.objects.about("vms", vm.pk).after(after).order_by("id")
+    return rows
 
 
 def attempts_of(vm: VM) -> QuerySet[Attempt]:

@@ -12,14 +12,16 @@ from rest_framework.request import Request
 from accounts import logins, services
 from accounts.models import User
 from accounts.principal import Principal
+from gamer.context import act_as
 from gamer.errors import NotAuthenticated
 
 CHALLENGE = "Bearer"
 
 
 def _known(request: Request, principal: Principal, user: User) -> tuple[User, Principal]:
-    # On Django's request, where the throttle and the logs find it.
+    # On Django's request, where the throttle finds it; events and logs say it from here on.
     request._request.principal = principal  # type: ignore[attr-defined]
+    act_as(principal.label)
     return user, principal
 
 

@@ -199,7 +199,7 @@ class TestKeys:
         assert page.headers["Cache-Control"].startswith("no-store")
         assert secret not in str(page.cookies)
         for path in ("", f"{key.pk}/change/", f"{key.pk}/history/"):
-            again = sam.get(f"/admin/accounts/apikey/{path}").content.decode()
+            again = sam.get(f"/admin/accounts/apikey/{path}", follow=True).content.decode()
             assert key.prefix in again
             assert secret.rpartition("_")[2] not in again
             assert key.digest not in again

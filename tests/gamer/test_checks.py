@@ -99,6 +99,22 @@ class TestValues:
         assert [message.id for message in checks.public_url()] == expected
 
 
+class TestNetworks:
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            ("10.1.0.0/16", []),
+            ("fd00::/8", []),
+            ("127.0.0.1", []),
+            ("10.1.0.1/16", ["gamer.E020"]),
+            ("all", ["gamer.E020"]),
+        ],
+    )
+    def test_that_may_scrape_are_networks(self, value: str, expected: list[str], settings: Any) -> None:
+        settings.METRICS_ALLOWED_NETWORKS = [value]
+        assert [message.id for message in checks.networks()] == expected
+
+
 class TestRegistration:
     def test_makes_manage_py_check_run_them_all(self, settings: Any) -> None:
         settings.ENV = replace(

@@ -18,10 +18,10 @@ from gamer.web.serializers import (
     StrictDateTimeField,
     StrictSerializer,
 )
+from redaction.masks import redact
 from vms.api.serializers.wishes import LocationSerializer, ProjectField, UserField
 from vms.lifecycle import Phase, Status, status_of
 from vms.models import VM
-from vms.providers.redact import redact
 from vms.queries import VmFilters, usual_presets
 from vms.reconcile.liveness import deletes_at
 from vms.streaming import CONTROL_PORT, TCP_PORTS, UDP_PORTS

@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 from accounts.api.permissions import needs
 from accounts.models import Scope
 from accounts.principal import principal_of
+from events import kinds
 from events.models import Event
 from gamer.web.reading import ListView, expect_nothing, filters_of
 from vms import queries, services
@@ -62,6 +63,7 @@ class VmEventsView(ListView):
     @extend_schema(
         operation_id="list_vm_events",
         tags=TAGS,
+        description=f"The VM's timeline, oldest first. Actions:\n\n{kinds.described()}",
         parameters=[AfterSerializer],
         responses=EventSerializer(many=True),
         examples=[examples.EVENT],
