@@ -2,11 +2,31 @@
 
 from django.urls import URLPattern
 
-from accounts.api.views import LoginView, LogoutView, RefreshView
+from accounts.api.views.auth import (
+    LoginView,
+    LogoutAllView,
+    LogoutView,
+    PasswordResetConfirmView,
+    PasswordResetView,
+    PasswordView,
+    ProfileView,
+    RefreshView,
+    SignupView,
+)
+from accounts.api.views.keys import ApiKeysView, ApiKeyView, RotateApiKeyView
 from gamer.web.routing import route
 
 urlpatterns: list[URLPattern] = [
+    route("auth/signup", SignupView.as_view(), "signup"),
     route("auth/login", LoginView.as_view(), "login"),
     route("auth/refresh", RefreshView.as_view(), "refresh"),
     route("auth/logout", LogoutView.as_view(), "logout"),
+    route("auth/logout-all", LogoutAllView.as_view(), "logout-all"),
+    route("auth/profile", ProfileView.as_view(), "profile"),
+    route("auth/password", PasswordView.as_view(), "password"),
+    route("auth/password/reset", PasswordResetView.as_view(), "password-reset"),
+    route("auth/password/reset/confirm", PasswordResetConfirmView.as_view(), "password-reset-token"),
+    route("api-keys", ApiKeysView.as_view(), "api-keys"),
+    route("api-keys/<int:key_id>", ApiKeyView.as_view(), "api-key"),
+    route("api-keys/<int:key_id>/rotate", RotateApiKeyView.as_view(), "api-key-rotate"),
 ]

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts import logins, services
+from accounts import keys, logins
 from accounts.models import ApiKey, Department, Scope, User
 from events.models import Event
 from gamer.errors import NotAuthenticated
@@ -189,7 +189,7 @@ class TestKeys:
     def test_are_shown_once_in_the_page_itself(self, world: World, sam: Client) -> None:
         page = self.add(sam, department=world.arcade.pk)
         secret = re.findall(r"gk_[0-9a-f]{8}_[\w-]{43}", page.content.decode())[0]
-        key = services.key_of(secret, now=NOON)
+        key = keys.key_of(secret, now=NOON)
         assert (key.name, key.scopes, key.department, key.maker) == (
             "Site",
             ["launch", "read"],
