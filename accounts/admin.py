@@ -14,8 +14,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -241,10 +240,15 @@ class ApiKeyAdmin(BoundedAdmin):
         is_above = obj is not None and obj.maker.is_superuser and not request.user.is_superuser
         return super().has_change_permission(request, obj) and not is_above
 
-    @action(description="New text", icon="autorenew", permissions=["change"])  # type: ignore[untyped-decorator]
+    def has_rotate_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return self.has_change_permission(request, self.get_object(request, object_id) if object_id else None)
+
+    @action(description="New text", icon="autorenew", permissions=["rotate"])  # type: ignore[untyped-decorator]
     def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """GET asks how long the old text stays good; POST shows the new one, once."""
-        key = get_object_or_404(ApiKey.objects.select_related("maker"), pk=object_id)
+        key = self.get_object(request, object_id)
+        if key is None:
+            raise Http404
         if not self.has_change_permission(request, key):
             raise PermissionDenied
         page = reverse("admin:accounts_apikey_change", args=[key.pk])

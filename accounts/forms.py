@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core import signing
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -70,6 +71,7 @@ class LoginForm(AuthenticationForm):  # type: ignore[misc]
         user = User.objects.filter(pk=pk).first()
         if user is None or not constant_time_compare(stamp, user.get_session_auth_hash()):
             raise forms.ValidationError("Log in again.")
+        user.backend = settings.AUTHENTICATION_BACKENDS[-1]  # as `authenticate` notes it
         return user
 
     def _demand_code(self, user: User, code: str) -> None:
