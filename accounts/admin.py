@@ -97,6 +97,8 @@ class UserAdmin(DjangoUserAdmin, BoundedAdmin):  # type: ignore[type-arg,misc]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         fields = tuple(super().get_readonly_fields(request, obj))
+        if obj is not None and obj.pk == request.user.pk:
+            fields += ("is_active",)  # nobody suspends themself
         return fields if request.user.is_superuser else fields + POWERS
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:

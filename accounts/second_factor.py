@@ -49,14 +49,19 @@ def demand(*, user: User, code: str, now: datetime) -> None:
     with transaction.atomic():  # a failure is counted: nothing in here raises
         device = kind.objects.select_for_update().filter(user=user, confirmed=True).first()
         wait_s = _wait_s(device) if device is not None else 0
-        token = code if kind is Authenticator else _digest(code)
-        is_right = device is not None and not wait_s and device.verify_token(token)
+        is_right = device is not None and not wait_s and _is_right(device, code, now)
     if wait_s:
         raise RateLimited(f"Too many wrong codes; try again in {wait_s} s.", retry_after=wait_s)
     if not is_right:
         raise NotAuthenticated("The one-time code is wrong.", details={"otp": ["wrong"]})
     if kind is StaticDevice:
         record(about(user, "recovery_code_used", Principal(user=user), now))
+
+
+def _is_right(device: Device, code: str, now: datetime) -> bool:
+    if isinstance(device, Authenticator):
+        return device.verify_at(code, now.timestamp())
+    return bool(device.verify_token(_digest(code)))
 
 
 def _wait_s(device: Device) -> int:
@@ -95,7 +100,7 @@ def confirm(*, user: User, code: str, now: datetime) -> list[str]:
         device = Authenticator.objects.select_for_update().filter(user=user, confirmed=False).first()
         if device is None:
             raise InvalidState("Nothing waits for a code; begin anew.")
-        is_right = bool(TOTP_CODE.match(code.strip())) and device.verify_token(code.strip())
+        is_right = device.verify_at(code.strip(), now.timestamp())
         if is_right:
             Authenticator.objects.filter(pk=device.pk).update(confirmed=True)
             User.objects.get_queryset().filter(pk=user.pk).end_logins()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -135,6 +136,31 @@ class TestUsers:
         with pytest.raises(NotAuthenticated):
             logins.person_of(pair.access, timezone.now())
 
+    def test_are_suspended_and_reinstated_on_the_record(self, world: World, sam: Client) -> None:
+        path = f"/admin/accounts/user/{world.alice.pk}/change/"
+        sam.post(path, user_form(world.alice, is_active=None, first_name="Ali"))
+        sam.post(path, user_form(world.alice, first_name="Ali"))
+        assert User.objects.get(pk=world.alice.pk).first_name == "Ali"
+        found = [(event.actor, event.action) for event in Event.objects.filter(owner_id=world.alice.pk)]
+        assert found == [("user:sam@gamer.test", "suspend"), ("user:sam@gamer.test", "resume")]
+
+    def test_do_not_suspend_themselves(self, world: World, sam: Client) -> None:
+        sam.post(
+            f"/admin/accounts/user/{world.sam.pk}/change/",
+            user_form(world.sam, is_active=None, is_superuser="on"),
+        )
+        assert User.objects.get(pk=world.sam.pk).is_active
+
+    def test_are_forgiven_their_failed_logins(
+        self, world: World, sam: Client, anyone: APIClient, settings: Any
+    ) -> None:
+        settings.AXES_LIMITS = {"ip_address": 100, "username": 1}
+        body = {"email": "alice@gamer.test", "password": "wrong"}
+        assert [anyone.post("/auth/login", body).status_code for _ in range(2)] == [401, 429]
+        chosen = {"action": "forgive_failures", "_selected_action": [world.alice.pk]}
+        sam.post("/admin/accounts/user/", chosen)
+        assert anyone.post("/auth/login", {**body, "password": PASSWORD}).status_code == 200
+
     def test_are_logged_out_by_an_action(self, world: World, sam: Client) -> None:
         pair = logins.begin(user=world.alice, now=timezone.now())
         sam.post("/admin/accounts/user/", {"action": "end_logins", "_selected_action": [world.alice.pk]})
@@ -225,9 +251,41 @@ class TestKeys:
             "expires_at_1": "00:00",
         }
         assert sam.post(path, form).status_code == 302
+        assert Event.objects.get().details["changed"] == ["expires_at", "name"]
         after = ApiKey.objects.get(pk=before.pk)
         assert (after.name, after.scopes, after.digest) == ("New", [Scope.READ], before.digest)
         assert after.expires_at is not None
+
+    def test_get_a_new_text(self, world: World, sam: Client) -> None:
+        key, old = world.reader_key, world.secret_of(world.reader_key)
+        assert "New text" in sam.get(f"/admin/accounts/apikey/{key.pk}/change/").content.decode()
+        (path,) = set(
+            re.findall(
+                r'href="([^"]*rotate[^"]*)"',
+                sam.get(f"/admin/accounts/apikey/{key.pk}/change/").content.decode(),
+            )
+        )
+        assert "Only the text" in sam.get(path).content.decode()
+        assert keys.key_of(old, now=NOON) == key
+        page = sam.post(path, {"hours": "1"})
+        (secret,) = re.findall(r"gk_[0-9a-f]{8}_[\w-]{43}", page.content.decode())
+        assert page.headers["Cache-Control"].startswith("no-store")
+        now = timezone.now()
+        assert keys.key_of(secret, now=now) == keys.key_of(old, now=now) == key
+        with pytest.raises(NotAuthenticated):
+            keys.key_of(old, now=now + timedelta(hours=2))
+
+    def test_of_administrators_are_not_for_helpers(self, world: World, client: Client) -> None:
+        user = UserFactory(is_staff=True)
+        names = ("view_apikey", "change_apikey")
+        user.user_permissions.set(Permission.objects.filter(codename__in=names))
+        client.force_login(user)
+        path = f"/admin/accounts/apikey/{world.reader_key.pk}/rotate"
+        assert client.post(path, {"hours": "0"}).status_code in (403, 404)
+        client.post(
+            "/admin/accounts/apikey/", {"action": "revoke", "_selected_action": [world.reader_key.pk]}
+        )
+        assert keys.key_of(world.secret_of(world.reader_key), now=NOON)
 
     def test_are_revoked_by_an_action_and_never_deleted(
         self, world: World, sam: Client, as_reader: APIClient

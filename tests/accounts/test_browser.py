@@ -1,0 +1,90 @@
+"""Staff's second factor in a real browser (Debian's Chromium). `conftest.py` leaves this file out without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+from django_otp.oath import TOTP
+from playwright.sync_api import Page, sync_playwright
+
+from accounts.authenticator import Authenticator
+from tests import world as worlds
+from tests.accounts.conftest import CHROMIUM
+from tests.emulators.test_admin_browser import FLAGS
+from tests.world import PASSWORD
+
+
+@pytest.fixture
+def page(live_server, transactional_db, monkeypatch) -> Iterator[Page]:
+    """A window before the login."""
+    # Playwright keeps an event loop in this thread, so Django takes our own queries for asynchronous ones.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    worlds.build()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        context = browser.new_context(viewport={"width": 1280, "height": 1200}, base_url=live_server.url)
+        page = context.new_page()
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        yield page
+        browser.close()
+        connections.close_all()
+        assert faults == []
+
+
+def log_in(page: Page) -> None:
+    page.goto("/admin/")
+    page.fill("[name=username]", "sam@gamer.test")
+    page.fill("[name=password]", PASSWORD)
+    page.click("[type=submit]")
+
+
+def shown_code() -> str:
+    """What the authenticator shows; a code that was taken is not taken again, so none was."""
+    Authenticator.objects.update(last_step=-1)
+    shown = TOTP(Authenticator.objects.get().key, step=30, digits=6)
+    shown.time = timezone.now().timestamp()
+    return f"{shown.token():06d}"
+
+
+class TestSecondFactor:
+    def test_is_set_up_asked_for_recovered_from_and_removed(self, page: Page) -> None:
+        log_in(page)
+        page.wait_for_url("**/admin/")
+        page.goto("/admin/accounts/user/account/")
+        page.fill("[name=password]", PASSWORD)
+        page.get_by_role("button", name="Set up").click()
+        assert page.locator("#qr svg").bounding_box()["width"] > 100
+        page.fill("[name=code]", shown_code())
+        page.get_by_role("button", name="Turn it on").click()
+        page.get_by_role("heading", name="Your recovery codes").wait_for()
+        codes = page.locator("#codes li").all_inner_texts()
+        assert len(codes) == 10
+        page.get_by_role("link", name="I have kept them").click()
+        page.get_by_text("10 recovery codes left").wait_for()
+
+        page.context.clear_cookies()
+        log_in(page)
+        page.get_by_text("asks for a one-time code").wait_for()
+        assert page.locator("[name=password]").count() == 0
+        page.fill("[name=otp]", shown_code())
+        page.click("[type=submit]")
+        page.wait_for_url("**/admin/")
+
+        page.context.clear_cookies()
+        log_in(page)
+        page.fill("[name=otp]", codes[0])
+        page.click("[type=submit]")
+        page.wait_for_url("**/admin/")
+        page.goto("/admin/accounts/user/account/")
+        page.get_by_text("9 recovery codes left").wait_for()
+        page.fill("[name=password]", PASSWORD)
+        page.get_by_role("button", name="Ask for no code any more").click()
+        page.get_by_text("Your login asks for no code any more.").wait_for()
+
+        page.context.clear_cookies()
+        log_in(page)
+        page.wait_for_url("**/admin/")
