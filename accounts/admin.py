@@ -25,9 +25,11 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
 
 from accounts import keys, lockout, logins, second_factor, services
+from accounts.audit import about
 from accounts.models import ApiKey, Department, Scope, User
 from accounts.pages.own import own_account
 from accounts.principal import Principal
+from events.services import record
 from gamer.errors import GamerError
 from gamer.web.admin import BoundedAdmin
 
@@ -112,6 +114,17 @@ class UserAdmin(DjangoUserAdmin, BoundedAdmin):  # type: ignore[type-arg,misc]
             services.suspend(by=by, user=obj, now=now)
         elif is_reinstated:
             services.reinstate(by=by, user=obj, now=now)
+
+    def log_addition(self, request: HttpRequest, obj: User, message: Any) -> Any:
+        record(about(obj, "create", _principal(request), timezone.now()))
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
+        """Also after another password. A suspension has an event of its own."""
+        fields = [field for part in message for field in part.get("changed", {}).get("fields", [])]
+        if changed := sorted(set(fields) - {"Active"}):
+            record(about(obj, "update", _principal(request), timezone.now(), changed=changed))
+        return super().log_change(request, obj, message)
 
     def _each(
         self, request: HttpRequest, queryset: QuerySet[User], act: Callable[[User], object], done: str

@@ -141,8 +141,27 @@ class TestUsers:
         sam.post(path, user_form(world.alice, is_active=None, first_name="Ali"))
         sam.post(path, user_form(world.alice, first_name="Ali"))
         assert User.objects.get(pk=world.alice.pk).first_name == "Ali"
-        found = [(event.actor, event.action) for event in Event.objects.filter(owner_id=world.alice.pk)]
-        assert found == [("user:sam@gamer.test", "suspend"), ("user:sam@gamer.test", "resume")]
+        found = [
+            (event.actor, event.action, event.details)
+            for event in Event.objects.filter(owner_id=world.alice.pk)
+        ]
+        assert found == [
+            ("user:sam@gamer.test", "suspend", {"api_keys": 0}),
+            ("user:sam@gamer.test", "update", {"changed": ["First name"]}),
+            ("user:sam@gamer.test", "resume", {}),
+        ]
+
+    def test_leave_a_record_when_they_are_made_and_get_another_password(
+        self, world: World, sam: Client
+    ) -> None:
+        passwords = {"password1": "a long password", "password2": "a long password"}
+        new = {"handle": "kim", "email": "kim@gamer.test", "usable_password": "true", **passwords}
+        sam.post("/admin/accounts/user/add/", new)
+        kim = User.objects.get(handle="kim")
+        path = f"/admin/accounts/user/{kim.pk}/password/"
+        sam.post(path, {"password1": "another long one", "password2": "another long one"})
+        found = [(event.action, event.details) for event in Event.objects.filter(resource_id="kim")]
+        assert found == [("create", {}), ("update", {"changed": ["password"]})]
 
     def test_do_not_suspend_themselves(self, world: World, sam: Client) -> None:
         sam.post(

@@ -99,6 +99,12 @@ class TestKeyOf:
             messages.add((caught.value.message, str(caught.value.details)))
         assert len(messages) == 1
 
+    def test_asks_the_database_as_much_whatever_is_wrong(self, django_assert_num_queries: Any) -> None:
+        key = ApiKeyFactory()
+        for text in ("gk_00000000_x", f"gk_{key.prefix}_wrong", f"{key.secret}x", "x"):
+            with django_assert_num_queries(1), pytest.raises(NotAuthenticated):
+                keys.key_of(text, now=NOON)
+
     def test_is_good_until_it_expires(self, world: World) -> None:
         key = ApiKeyFactory(expires_at=NOON + timedelta(seconds=1))
         assert keys.key_of(key.secret, now=NOON) == key

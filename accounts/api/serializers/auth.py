@@ -96,7 +96,3 @@ class ResetRequestSerializer(StrictSerializer):
 class ResetConfirmationSerializer(StrictSerializer):
     token = StrictCharField(max_length=200, help_text="From the mail.")
     new_password = PasswordField()
-
-
-class MessageSerializer(serializers.Serializer[Any]):
-    message = serializers.CharField()

@@ -17,7 +17,6 @@ from accounts.api.permissions import PeopleOnly
 from accounts.api.serializers.auth import (
     CredentialsSerializer,
     LoginSerializer,
-    MessageSerializer,
     PasswordChangeSerializer,
     ProfileChangesSerializer,
     ProfileSerializer,
@@ -31,6 +30,7 @@ from accounts.models import User
 from accounts.principal import principal_of
 from gamer.web.reading import body_of, expect_nothing
 from gamer.web.schema import errors
+from gamer.web.serializers import MessageSerializer
 from gamer.web.throttles import client_ip
 
 TAGS = ["auth"]
