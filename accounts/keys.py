@@ -7,10 +7,12 @@ import hmac
 import re
 import secrets
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from accounts.audit import about
 from accounts.models import ApiKey, Department, Scope, User
 from accounts.principal import Principal, scopes_for
 from events.services import Happening, record
@@ -194,13 +196,5 @@ def _lock(key: ApiKey) -> ApiKey:
 
 
 def _about(key: ApiKey, action: str, by: Principal, now: datetime, **details: object) -> Happening:
-    return Happening(
-        at=now,
-        actor=by.label,
-        action=action,
-        resource="users",
-        resource_id=key.maker.handle,
-        details={"api_key": key.prefix, "name": key.name, **details},
-        owner_id=key.maker_id,
-        department_id=key.department_id,
-    )
+    happening = about(key.maker, action, by, now, api_key=key.prefix, name=key.name, **details)
+    return replace(happening, department_id=key.department_id)
