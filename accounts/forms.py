@@ -52,6 +52,7 @@ class LoginForm(AuthenticationForm):  # type: ignore[misc]
         if self.user_cache is not None:
             self.confirm_login_allowed(self.user_cache)
             self._demand_code(self.user_cache, given.get("otp", ""))
+            logins.note(user=self.user_cache, now=timezone.now())
         return given
 
     def _prove(self, email: str, password: str) -> User:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.contrib.auth import authenticate
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import Token
@@ -81,9 +82,20 @@ def prove_again(*, user: User, password: str, field: str, ip: str, now: datetime
 @transaction.atomic
 def welcome(*, user: User, now: datetime) -> Tokens:
     """The login of somebody who came in by the front door: noted, unlike `begin`."""
+    note(user=user, now=now)
+    return begin(user=user, now=now)
+
+
+def note(*, user: User, now: datetime) -> None:
+    """Writes down that somebody came in, by whichever door."""
     User.objects.filter(pk=user.pk).update(last_login=now)
     record(about(user, "login", Principal(user=user), now))
-    return begin(user=user, now=now)
+
+
+def note_logout(sender: object, user: User | None = None, **_: object) -> None:
+    """Writes down the end of an admin session. Django's signal: its view offers no other place."""
+    if user is not None:
+        record(about(user, "logout", Principal(user=user), timezone.now()))
 
 
 def begin(*, user: User, now: datetime) -> Tokens:

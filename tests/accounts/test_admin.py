@@ -59,6 +59,14 @@ class TestLogin:
         assert client.post("/admin/login/", {"username": name, "password": PASSWORD}).status_code == 302
         assert client.get("/admin/").status_code == 200
 
+    def test_is_recorded_and_so_is_its_end(self, world: World, client: Client) -> None:
+        client.post("/admin/login/", {"username": "sam@gamer.test", "password": "wrong"})
+        client.post("/admin/login/", {"username": "alice@gamer.test", "password": PASSWORD})
+        client.post("/admin/login/", {"username": "sam@gamer.test", "password": PASSWORD})
+        client.post("/admin/logout/")
+        found = [(event.actor, event.action) for event in Event.objects.order_by("id")]
+        assert found == [("user:sam@gamer.test", "login"), ("user:sam@gamer.test", "logout")]
+
     def test_keeps_players_out(self, world: World, client: Client) -> None:
         page = client.post("/admin/login/", {"username": "alice@gamer.test", "password": PASSWORD})
         assert page.status_code == 200
