@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-CHROMIUM = Path("/usr/bin/chromium")
+from tests.browsing import CHROMIUM
 
 collect_ignore = [] if CHROMIUM.exists() else ["test_browser.py"]

@@ -5,34 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from django.db import connections
 from django.utils import timezone
 from django_otp.oath import TOTP
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from accounts.authenticator import Authenticator
 from tests import world as worlds
-from tests.accounts.conftest import CHROMIUM
-from tests.emulators.test_admin_browser import FLAGS
+from tests.browsing import log_in, window
 from tests.world import PASSWORD
 
 
 @pytest.fixture
 def page(live_server, transactional_db, monkeypatch) -> Iterator[Page]:
     """A window before the login."""
-    # Playwright keeps an event loop in this thread, so Django takes our own queries for asynchronous ones.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     worlds.build()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        context = browser.new_context(viewport={"width": 1280, "height": 1200}, base_url=live_server.url)
-        page = context.new_page()
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
+    with window(live_server.url) as page:
         yield page
-        browser.close()
-        connections.close_all()
-        assert faults == []
 
 
 # How much of the drawing is dark: a QR code is about half.
@@ -45,13 +34,6 @@ DARK = """async image => {
     const pixels = canvas.getImageData(0, 0, side, side).data;
     return pixels.filter((value, index) => index % 4 === 0 && value < 128).length / side / side;
 }"""
-
-
-def log_in(page: Page) -> None:
-    page.goto("/admin/")
-    page.fill("[name=username]", "sam@gamer.test")
-    page.fill("[name=password]", PASSWORD)
-    page.click("[type=submit]")
 
 
 def shown_code() -> str:
