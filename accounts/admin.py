@@ -24,7 +24,7 @@ from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
 
-from accounts import keys, lockout, logins, second_factor, services
+from accounts import keys, lockout, logins, second_factor, suspensions
 from accounts.audit import about
 from accounts.models import ApiKey, Department, Scope, User
 from accounts.pages.own import own_account
@@ -111,9 +111,9 @@ class UserAdmin(DjangoUserAdmin, BoundedAdmin):  # type: ignore[type-arg,misc]
         super().save_model(request, obj, form, change)
         by, now = _principal(request), timezone.now()
         if is_suspended:
-            services.suspend(by=by, user=obj, now=now)
+            suspensions.suspend(by=by, user=obj, reason="in the admin", now=now)
         elif is_reinstated:
-            services.reinstate(by=by, user=obj, now=now)
+            suspensions.reinstate(by=by, user=obj, now=now)
 
     def log_addition(self, request: HttpRequest, obj: User, message: Any) -> Any:
         record(about(obj, "create", _principal(request), timezone.now()))

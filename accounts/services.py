@@ -1,4 +1,4 @@
-"""Who acts for whom, who is shut out, and the people an installation starts with. Keys of services are in `keys.py`."""
+"""Who acts for whom, and the people an installation starts with. Keys of services are in `keys.py`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
 
 from accounts import keys
-from accounts.audit import about
 from accounts.models import HANDLE, ApiKey, DepartmentRole, Scope, User
 from accounts.principal import Principal, command
-from events.services import record
 from gamer.errors import Conflict, PermissionDenied, bad_field
 from gamer.queue import schedules
 
@@ -77,41 +74,6 @@ def _make(key: ApiKey, handle: str) -> User:
     # Two first uses at once: the unique name lets one row in, and both read that one.
     User.objects.bulk_create([user], ignore_conflicts=True)
     return User.objects.within(key.department_id).select_related("department").get(handle=handle)
-
-
-@transaction.atomic
-def suspend(*, by: Principal, user: User, now: datetime, reason: str = "") -> bool:
-    """Shuts somebody out: their logins and the keys they made end at once and for good. False when they were suspended.
-
-    Their machines are the affair of the rooms above. Raises PermissionDenied.
-    """
-    _demand_power(by, user)
-    if by.user is not None and by.user.pk == user.pk:
-        raise PermissionDenied("Nobody suspends themself.")
-    changed = User.objects.filter(pk=user.pk, is_active=True).update(
-        is_active=False, token_epoch=F("token_epoch") + 1
-    )
-    user.refresh_from_db(fields=["is_active", "token_epoch"])
-    if changed:
-        ended = keys.revoke_all(by=by, maker=user, now=now)
-        record(about(user, "suspend", by, now, api_keys=ended, **({"reason": reason} if reason else {})))
-    return bool(changed)
-
-
-@transaction.atomic
-def reinstate(*, by: Principal, user: User, now: datetime) -> bool:
-    """Lets somebody in again, who logs in anew and makes new keys. False when they were not suspended."""
-    _demand_power(by, user)
-    changed = User.objects.filter(pk=user.pk, is_active=False).update(is_active=True)
-    user.refresh_from_db(fields=["is_active"])
-    if changed:
-        record(about(user, "resume", by, now))
-    return bool(changed)
-
-
-def _demand_power(by: Principal, user: User) -> None:
-    if not by.outranks(user):
-        raise PermissionDenied("Only staff do this to people, and only an administrator to an administrator.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from accounts import lockout, logins, passwords
+from accounts import invitations, lockout, logins, passwords
 
 
 def sweep() -> None:
@@ -17,3 +17,8 @@ def sweep() -> None:
 def send_password_reset(email: str) -> None:
     """Mails the way to a new password, should this be somebody's address."""
     passwords.send_reset(email=email, now=timezone.now())
+
+
+def mail_invitation(invitation_id: str) -> None:
+    """Sends an invitation that waits to be sent."""
+    invitations.mail(invitation_id, timezone.now())

@@ -209,6 +209,10 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "StatusOfVm": "vms.api.serializers.machines.STATUSES",
         "StatusOfSession": "vms.models.GameSession.Status",
+        "RoleInDepartment": "accounts.models.DepartmentRole",
+        "RoleInvited": "accounts.api.tenant_serializers.INVITED_ROLES",
+        "RoleOfPerson": "accounts.api.serializers.PERSON_ROLES",
+        "StateOfProject": "accounts.api.tenant_serializers.PROJECT_STATES",
     },
     "PREPROCESSING_HOOKS": ["gamer.web.schema.strip_slashes"],
     "POSTPROCESSING_HOOKS": [
@@ -257,6 +261,7 @@ SEEDS = [
     "accounts.services.seed",
     "emulators.services.seed",
     "vms.provider_accounts.seed",
+    "portal.services.seed",
 ]
 # Seconds a reconciler or worker may be silent before another takes its rows over; renewed at a third of it.
 LEASE_S = 30

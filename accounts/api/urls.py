@@ -13,8 +13,19 @@ from accounts.api.views.auth import (
     RefreshView,
     SignupView,
 )
+from accounts.api.views.departments import (
+    AcceptView,
+    DepartmentsView,
+    DepartmentView,
+    InvitationsView,
+    InvitationView,
+    MembersView,
+)
 from accounts.api.views.keys import ApiKeysView, ApiKeyView, RotateApiKeyView
+from accounts.api.views.projects import ProjectsView
 from gamer.web.routing import route
+
+DEPARTMENT = "departments/<int:department_id>"
 
 urlpatterns: list[URLPattern] = [
     route("auth/signup", SignupView.as_view(), "signup"),
@@ -29,4 +40,11 @@ urlpatterns: list[URLPattern] = [
     route("api-keys", ApiKeysView.as_view(), "api-keys"),
     route("api-keys/<int:key_id>", ApiKeyView.as_view(), "api-key"),
     route("api-keys/<int:key_id>/rotate", RotateApiKeyView.as_view(), "api-key-rotate"),
+    route("departments", DepartmentsView.as_view(), "departments"),
+    route(DEPARTMENT, DepartmentView.as_view(), "department"),
+    route(f"{DEPARTMENT}/members", MembersView.as_view(), "members"),
+    route(f"{DEPARTMENT}/invitations", InvitationsView.as_view(), "invitations"),
+    route(f"{DEPARTMENT}/invitations/<uuid:invitation_id>", InvitationView.as_view(), "invitation"),
+    route("invitations/accept", AcceptView.as_view(), "accept-invitation"),
+    route("projects", ProjectsView.as_view(), "projects"),
 ]

@@ -154,7 +154,7 @@ class TestUsers:
             for event in Event.objects.filter(owner_id=world.alice.pk)
         ]
         assert found == [
-            ("user:sam@gamer.test", "suspend", {"api_keys": 0}),
+            ("user:sam@gamer.test", "suspend", {"api_keys": 0, "reason": "in the admin"}),
             ("user:sam@gamer.test", "update", {"changed": ["First name"]}),
             ("user:sam@gamer.test", "resume", {}),
         ]

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from accounts import logins, passwords, signup
 from accounts.api.permissions import PeopleOnly
-from accounts.api.serializers.auth import (
+from accounts.api.serializers import (
     CredentialsSerializer,
     LoginSerializer,
     PasswordChangeSerializer,

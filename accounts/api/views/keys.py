@@ -9,8 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import keys
-from accounts.api.permissions import PeopleOrStaffKeys
-from accounts.api.serializers.keys import (
+from accounts.api.key_serializers import (
     ApiKeyChangesSerializer,
     ApiKeyCreationSerializer,
     ApiKeyFiltersSerializer,
@@ -18,6 +17,7 @@ from accounts.api.serializers.keys import (
     RotationSerializer,
     ShownApiKeySerializer,
 )
+from accounts.api.permissions import PeopleOrStaffKeys
 from accounts.models import ApiKey, Department
 from accounts.principal import principal_of
 from gamer.errors import NotFound, bad_field

@@ -10,10 +10,12 @@ from accounts import second_factor
 from accounts.models import User
 from gamer.web.serializers import StrictCharField, StrictEmailField, StrictSerializer
 
+PERSON_ROLES = [("player", "player"), ("staff", "staff")]
+
 
 class PersonSerializer(serializers.ModelSerializer[User]):
     user_id = serializers.CharField(source="handle", read_only=True)
-    role = serializers.ChoiceField(choices=["player", "staff"], read_only=True)
+    role = serializers.ChoiceField(choices=PERSON_ROLES, read_only=True)
 
     class Meta:
         model = User

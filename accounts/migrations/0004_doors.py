@@ -10,7 +10,7 @@ import gamer.sealed
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0002_tenants"),
+        ("accounts", "0003_invitations"),
     ]
 
     operations = [

@@ -1,1 +1,0 @@
-"""What goes in and out of this app, one file per topic."""
