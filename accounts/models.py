@@ -13,11 +13,12 @@ from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Group,
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from accounts.authenticator import Authenticator as Authenticator
 from events.history import keeps_history
 
 if TYPE_CHECKING:
@@ -89,6 +90,10 @@ class UserQuerySet(models.QuerySet["User"]):
     def players(self) -> UserQuerySet:
         return self.filter(is_staff=False, is_superuser=False)
 
+    def end_logins(self) -> int:
+        """Ends every login and admin session of these people at once."""
+        return self.update(token_epoch=F("token_epoch") + 1)
+
     def visible_to(self, principal: Principal) -> UserQuerySet:
         """The people a principal may know of: everybody (staff), their department's (managers), those a service speaks for,
         or themself.
@@ -96,7 +101,7 @@ class UserQuerySet(models.QuerySet["User"]):
         if principal.is_staff:
             return self.all()
         key, user = principal.key, principal.user
-        if key is None or not key.maker.is_staff:
+        if key is None or not key.speaks_for_others:
             mine = Q(pk=user.pk) if user is not None else Q(pk__in=[])
             if principal.managed_id is not None:
                 mine |= Q(department_id=principal.managed_id)
@@ -213,6 +218,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     @property
     def role(self) -> str:
         return "staff" if self.is_staff else "player"
+
+    def manages(self, department_id: int | None) -> bool:
+        """Whether they are a manager or the owner of this department."""
+        is_theirs = department_id is not None and department_id == self.department_id
+        return is_theirs and self.department_role in MANAGING
 
     def get_full_name(self) -> str:
         return f"{self.first_name} {self.last_name}".strip() or self.handle
@@ -467,6 +477,18 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def usable(self, now: datetime) -> ApiKeyQuerySet:
         return self.filter(revoked_at=None, maker__is_active=True).exclude(expires_at__lte=now)
 
+    def visible_to(self, principal: Principal) -> ApiKeyQuerySet:
+        """All of them (staff), or one's own and those of the department one manages."""
+        if principal.is_staff:
+            return self
+        user = principal.user
+        if user is None or principal.key is not None:
+            return self.none()
+        own = Q(maker=user)
+        return self.filter(
+            own | Q(department=user.department_id) if user.manages(user.department_id) else own
+        )
+
 
 @keeps_history("users", "key:{prefix}", row="{name}", unless=("last_used_at",))
 class ApiKey(models.Model):
@@ -484,6 +506,10 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    former_digest = models.CharField(
+        max_length=64, blank=True, editable=False, help_text="Of the text before the last rotation."
+    )
+    former_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = ApiKeyQuerySet.as_manager()
 
@@ -493,6 +519,12 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+    @property
+    def speaks_for_others(self) -> bool:
+        """Whether it may know its department's people: made by staff, or to act for them by who manages it."""
+        is_managers = Scope.ACT_AS in self.scopes and self.maker.manages(self.department_id)
+        return self.maker.is_staff or is_managers
 
     def touch(self, now: datetime) -> None:
         """Notes the use, unless somebody did within the minute."""

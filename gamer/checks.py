@@ -188,6 +188,19 @@ def public_url(**_: Any) -> list[CheckMessage]:
     ]
 
 
+@register(ENVIRONMENT, deploy=True)
+def mail(**_: Any) -> list[CheckMessage]:
+    if settings.EMAIL_CONFIG.get("EMAIL_BACKEND") != "django.core.mail.backends.console.EmailBackend":
+        return []
+    return [
+        Warning(
+            "EMAIL_URL is not set: mails with a way to a new password are only printed by the worker.",
+            hint="It looks like smtp+tls://user:password@host:587.",
+            id="gamer.W004",
+        )
+    ]
+
+
 def demand() -> None:
     """What a server runs before its first request, because servers do not run the checks. Raises ImproperlyConfigured."""
     critical: Sequence[CheckMessage] = [

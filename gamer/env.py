@@ -111,7 +111,7 @@ def read() -> Environment:
         address("DATABASE_URL", lambda: named_database(env)) if has_own_database else embedded_database()
     )
     public_url = str(env.str("PUBLIC_URL", "")).rstrip("/")
-    host = public_url.split("://")[-1].split("/")[0].split(":")[0]
+    host = host_of(public_url)
     return Environment(
         is_production=is_production,
         database=database,
@@ -139,6 +139,11 @@ def read() -> Environment:
         missing=missing,
         unreadable=unreadable,
     )
+
+
+def host_of(url: str) -> str:
+    """The host of an address, without its port."""
+    return url.split("://")[-1].split("/")[0].split(":")[0]
 
 
 def named_database(env: environ.Env) -> dict[str, Any]:

@@ -102,5 +102,6 @@ def as_django_wants(*, is_json: bool) -> dict[str, Any]:
             "paramiko": {"level": "WARNING"},
             "django-q": {"level": "WARNING"},
             "pgtrigger": {"level": "WARNING"},
+            "axes": {"level": "ERROR"},  # it would write down who mistyped
         },
     }

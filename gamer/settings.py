@@ -38,6 +38,9 @@ INSTALLED_APPS = [
     "corsheaders",
     "django_q",
     "pgtrigger",
+    "axes",
+    "django_otp",
+    "django_otp.plugins.otp_static",
     "gamer.queue",
     "gamer.web",
     "events",
@@ -101,7 +104,10 @@ DATABASES = {"default": _connection()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -113,6 +119,20 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+PASSWORD_RESET_TIMEOUT = 3600  # seconds
+
+# Lock-outs: only accounts/logins.py tries passwords, and only accounts/lockout.py knows axes.
+AXES_HANDLER = "accounts.lockout.CountsFirst"
+AXES_LOCKOUT_PARAMETERS = ["ip_address", "username"]
+AXES_LIMITS = {"ip_address": 100, "username": 20}  # failures until the lock
+AXES_COOLOFF_TIME = timedelta(hours=1)
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_CLIENT_IP_CALLABLE = "gamer.web.throttles.client_ip"
+AXES_DISABLE_ACCESS_LOG = True  # who logs in is an event
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+SILENCED_SYSTEM_CHECKS = ["axes.W002"]  # its middleware words the refusal; our doors word it themselves
+OTP_THROTTLE_S = OTP_STATIC_THROTTLE_FACTOR = 1  # after a wrong code, doubled by each further one
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -165,9 +185,10 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_THROTTLE_RATES": {
         "write": "120/min",
         "agent": "60/min",
-        # Failures only: the right password or token costs nothing.
-        "login_email": "20/hour",
-        "login_ip": "100/hour",
+        "signup_ip": "20/hour",
+        "reset_ip": "20/hour",
+        "reset_email": "5/hour",
+        # Failures only: the right token costs nothing. Failed logins: AXES_LIMITS.
         "agent_register_ip": "300/hour",
     },
     "NUM_PROXIES": 1 if _is_https else 0,  # X-Forwarded-For is believed where SECURE_PROXY_SSL_HEADER is
@@ -243,7 +264,8 @@ QUEUE_STUCK_AFTER_S = 30  # a due task that idle workers leave alone for so long
 
 EMAIL_CONFIG = ENV.email
 vars().update({name: value for name, value in EMAIL_CONFIG.items() if name.startswith("EMAIL_")})
-DEFAULT_FROM_EMAIL = "Gamer <gamer@localhost>"
+EMAIL_TIMEOUT = 20  # seconds; a worker waits for the mail server
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = f"Gamer <gamer@{_env.host_of(PUBLIC_URL) or 'localhost'}>"
 
 GAZETTEER_DIR = STATE_DIR / "gazetteer"
 # What `manage.py seed` calls, each with the time, each safe to repeat.
@@ -274,6 +296,7 @@ UNFOLD = {
     "SITE_SYMBOL": "sports_esports",
     "SITE_URL": "/admin/",
     "LOGIN": {"form": "accounts.forms.LoginForm"},
+    "ACCOUNT": {"navigation": "gamer.web.navigation.account"},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "vms.admin.dashboard.front_page",

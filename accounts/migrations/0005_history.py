@@ -9,7 +9,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
     dependencies = [
         ("events", "0003_history"),
-        ("accounts", "0003_invitations"),
+        ("accounts", "0004_doors"),
         ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
@@ -71,8 +71,8 @@ class Migration(migrations.Migration):
                 name="history",
                 sql=pgtrigger.compiler.UpsertTriggerSql(
                     declare="DECLARE r jsonb;",
-                    func="r := CASE WHEN TG_OP = 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END; PERFORM events_note_change('users', format('key:%s', r->>'prefix'), format('API key %s', r->>'name'), CASE WHEN TG_OP = 'INSERT' THEN NULL ELSE to_jsonb(OLD) END, CASE WHEN TG_OP = 'DELETE' THEN NULL ELSE to_jsonb(NEW) END, ARRAY['last_used_at']::text[], ARRAY['digest']::text[]); RETURN NULL;",
-                    hash="3f8638a7480ddd80b2343489750ab5c4d6ef7c43",
+                    func="r := CASE WHEN TG_OP = 'DELETE' THEN to_jsonb(OLD) ELSE to_jsonb(NEW) END; PERFORM events_note_change('users', format('key:%s', r->>'prefix'), format('API key %s', r->>'name'), CASE WHEN TG_OP = 'INSERT' THEN NULL ELSE to_jsonb(OLD) END, CASE WHEN TG_OP = 'DELETE' THEN NULL ELSE to_jsonb(NEW) END, ARRAY['last_used_at']::text[], ARRAY['digest', 'former_digest']::text[]); RETURN NULL;",
+                    hash="d9bf76c9266cf1fdf82adfa920b650f74b18932c",
                     operation="INSERT OR UPDATE OR DELETE",
                     pgid="pgtrigger_history_ed5c2",
                     table="accounts_apikey",

@@ -39,7 +39,7 @@ CODES = {
 DATABASE_AWAY = (OperationalError, InterfaceError)
 RETRY_S = 5  # a restart of the database takes a few seconds
 WHOLE = "body"  # the field of an error that belongs to no single field
-HTML_PATHS = ("/admin", "/static")
+HTML_PATHS = ("/admin", "/static", "/password")
 
 
 def error_body(code: str, message: str, details: Details | None = None) -> dict[str, Any]:

@@ -61,6 +61,12 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]], ...
 )  # fmt: skip
 
 
+def account(request: HttpRequest) -> list[dict[str, Any]]:
+    """The links under the name of who is signed in."""
+    links = (("Your account", "accounts_own"), ("Change password", "password_change"))
+    return [{"title": title, "link": reverse(f"admin:{name}")} for title, name in links]
+
+
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Unfold's navigation for this person."""
     groups = []

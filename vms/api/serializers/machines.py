@@ -13,6 +13,7 @@ from accounts.principal import Principal
 from emulators.api.serializers import PROVIDERS
 from emulators.models import ConsoleType
 from gamer.web.serializers import (
+    MessageSerializer,
     MoneyField,
     StrictChoiceField,
     StrictDateTimeField,
@@ -208,12 +209,6 @@ class ConnectionSerializer(serializers.Serializer[Any]):
     @extend_schema_field(PortsSerializer)
     def get_ports(self, vm: VM) -> dict[str, list[int]]:
         return {"tcp": list(TCP_PORTS), "udp": list(UDP_PORTS)}
-
-
-class MessageSerializer(serializers.Serializer[Any]):
-    """What was begun."""
-
-    message = serializers.CharField()
 
 
 class ExtensionSerializer(MessageSerializer):

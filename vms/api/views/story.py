@@ -14,9 +14,10 @@ from accounts.principal import principal_of
 from events import kinds
 from events.models import Event
 from gamer.web.reading import ListView, expect_nothing, filters_of
+from gamer.web.serializers import MessageSerializer
 from vms import queries, services
 from vms.api import examples
-from vms.api.serializers.machines import ConnectionSerializer, MessageSerializer, VmStatusSerializer
+from vms.api.serializers.machines import ConnectionSerializer, VmStatusSerializer
 from vms.api.serializers.story import (
     AfterSerializer,
     EventSerializer,
