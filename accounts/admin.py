@@ -20,7 +20,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts import logins, services
-from accounts.models import ApiKey, Department, Scope, User
+from accounts.models import ApiKey, Scope, User
 from accounts.principal import Principal
 from gamer.web.admin import BoundedAdmin
 
@@ -37,12 +37,6 @@ def _principal(request: HttpRequest) -> Principal:
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     """What members of the staff may do who are not administrators."""
-
-
-@admin.register(Department)
-class DepartmentAdmin(ModelAdmin):  # type: ignore[misc]
-    list_display = ("name", "created_at")
-    search_fields = ("name",)
 
 
 class NewUserForm(UserCreationForm):  # type: ignore[misc]

@@ -30,6 +30,16 @@ TASK = "accounts.tasks.mail_invitation"
 GONE = "This invitation is not valid, or no longer."
 
 
+def find(by: Principal, invitation_id: UUID | str) -> Invitation:
+    """One offer of a department that one manages. Raises NotFound."""
+    mine = Department.objects.administered_by(by)
+    rows = Invitation.objects.select_related("department").filter(department__in=mine)
+    invitation = rows.filter(pk=invitation_id).first()
+    if invitation is None:
+        raise NotFound("There is no such invitation.")
+    return invitation
+
+
 def invite(*, by: Principal, department: Department, email: str, role: str, now: datetime) -> Invitation:
     """Offers a seat; a pending offer to the same address ends. Only the owner and staff invite managers.
 

@@ -60,19 +60,28 @@ class TestMay:
 
 class TestVisibleTo:
     def test_shows_staff_everybody(self, world: World) -> None:
-        everybody = {world.alice, world.bob, world.charlie, world.sam}
+        everybody = {world.alice, world.bob, world.charlie, world.sam, world.mona, world.oscar}
         assert visible(Principal(user=world.sam)) == visible(of_key(world.admin_key)) == everybody
 
     def test_shows_a_person_only_themself(self, world: World) -> None:
         assert visible(Principal(user=world.alice)) == {world.alice}
 
+    def test_shows_managers_their_departments_people(self, world: World) -> None:
+        people = {world.alice, world.bob, world.mona}
+        assert visible(Principal(user=world.mona)) == people
+        world.alice.department_role = "manager"
+        assert visible(Principal(user=world.alice)) == people
+        key = ApiKeyFactory(maker=world.mona, department=world.arcade, scopes=[Scope.READ])
+        assert visible(of_key(key)) == {world.mona}
+
     def test_shows_a_key_its_departments_players(self, world: World) -> None:
         UserFactory(department=world.arcade, is_staff=True)
-        assert visible(of_key(world.service_key)) == {world.alice, world.bob}
+        assert visible(of_key(world.service_key)) == {world.alice, world.bob, world.mona}
 
     def test_shows_a_key_without_department_whom_it_may_name(self, world: World) -> None:
         key = ApiKeyFactory(maker=world.sam, scopes=[Scope.ACT_AS])
-        assert visible(of_key(key)) == {world.alice, world.bob, world.charlie}
+        players = {world.alice, world.bob, world.charlie, world.mona, world.oscar}
+        assert visible(of_key(key)) == players
         assert visible(of_key(world.reader_key)) == {world.sam}
 
     def test_shows_a_players_key_only_the_player(self, world: World) -> None:

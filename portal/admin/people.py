@@ -1,0 +1,65 @@
+"""The page of a person, with what takes other rooms: suspending them ends their VMs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from unfold.decorators import action
+
+from accounts.admin import UserAdmin
+from accounts.models import User
+from portal import services
+from portal.admin import acts
+from portal.admin.acts import Act
+from portal.admin.quotas import limits_link
+
+SUSPEND = Act(
+    "Suspend",
+    "Every login and key of theirs ends, and all their VMs. They may not come back until somebody reinstates them.",
+    "suspended",
+    lambda by, row, given, now: services.suspend(by=by, user=row, reason=given["reason"], now=now),
+    form=acts.ReasonForm,
+    is_dangerous=True,
+)
+REINSTATE = Act(
+    "Reinstate",
+    "They may log in again. What was ended stays ended.",
+    "reinstated",
+    lambda by, row, given, now: services.reinstate(by=by, user=row, now=now),
+)
+
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):
+    """What services decide is not a field: being active, and the department."""
+
+    actions_detail = ("suspend", "reinstate", "set_limits")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        decided = ("is_active", "department") if obj is not None else ()
+        return (*super().get_readonly_fields(request, obj), *decided)
+
+    def _ask(self, request: HttpRequest, object_id: str, act: Act) -> HttpResponse:
+        row = self.get_object(request, object_id)
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[no-any-return]
+        back = reverse("admin:accounts_user_change", args=[row.pk])
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}
+        return acts.ask(request, row, act, back, context)
+
+    @action(description=SUSPEND.label, permissions=["change"], icon="block", url_path="suspend")  # type: ignore[untyped-decorator]
+    def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._ask(request, object_id, SUSPEND)
+
+    @action(description=REINSTATE.label, permissions=["change"], icon="undo", url_path="reinstate")  # type: ignore[untyped-decorator]
+    def reinstate(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._ask(request, object_id, REINSTATE)
+
+    @action(description="Set limits", permissions=["change"], icon="speed", url_path="limits")  # type: ignore[untyped-decorator]
+    def set_limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return HttpResponseRedirect(limits_link("user", object_id))
