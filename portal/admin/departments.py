@@ -123,23 +123,37 @@ class DepartmentAdmin(ServiceAdmin):
         context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}
         return acts.ask(request, row, act, back, context)
 
-    @action(description=INVITE.label, permissions=["change"], icon="mail", url_path="invite")  # type: ignore[untyped-decorator]
+    @action(
+        description=INVITE.label, permissions=["accounts.change_department"], icon="mail", url_path="invite"
+    )  # type: ignore[untyped-decorator]
     def invite(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._ask(request, object_id, INVITE)
 
-    @action(description=ADD.label, permissions=["change"], icon="person_add", url_path="add-person")  # type: ignore[untyped-decorator]
+    @action(
+        description=ADD.label,
+        permissions=["accounts.change_department"],
+        icon="person_add",
+        url_path="add-person",
+    )  # type: ignore[untyped-decorator]
     def add_person(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._ask(request, object_id, ADD)
 
-    @action(description=ROLE.label, permissions=["change"], icon="badge", url_path="role")  # type: ignore[untyped-decorator]
+    @action(description=ROLE.label, permissions=["accounts.change_department"], icon="badge", url_path="role")  # type: ignore[untyped-decorator]
     def change_role(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._ask(request, object_id, ROLE)
 
-    @action(description=REMOVE.label, permissions=["change"], icon="person_remove", url_path="remove-person")  # type: ignore[untyped-decorator]
+    @action(
+        description=REMOVE.label,
+        permissions=["accounts.change_department"],
+        icon="person_remove",
+        url_path="remove-person",
+    )  # type: ignore[untyped-decorator]
     def remove_person(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._ask(request, object_id, REMOVE)
 
-    @action(description="Set limits", permissions=["change"], icon="speed", url_path="limits")  # type: ignore[untyped-decorator]
+    @action(
+        description="Set limits", permissions=["accounts.change_department"], icon="speed", url_path="limits"
+    )  # type: ignore[untyped-decorator]
     def set_limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return HttpResponseRedirect(limits_link("department", object_id))
 
@@ -184,10 +198,9 @@ class InvitationAdmin(ReadOnlyAdmin):
     fields = (*list_display, "inviter")
     actions_detail = ("withdraw",)
 
-    def has_withdraw_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return bool(request.user.has_perm("accounts.change_department"))
-
-    @action(description="Withdraw", permissions=["withdraw"], icon="undo", url_path="withdraw")  # type: ignore[untyped-decorator]
+    @action(
+        description="Withdraw", permissions=["accounts.change_department"], icon="undo", url_path="withdraw"
+    )  # type: ignore[untyped-decorator]
     def withdraw(self, request: HttpRequest, object_id: str) -> HttpResponse:
         invitation = Invitation.objects.select_related("department").get(pk=UUID(object_id))
         back = reverse("admin:accounts_invitation_change", args=[invitation.pk])

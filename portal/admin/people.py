@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold.decorators import action
+from unfold.forms import UserChangeForm
 
 from accounts.admin import UserAdmin
 from accounts.models import User
@@ -31,6 +33,17 @@ REINSTATE = Act(
     lambda by, row, given, now: services.reinstate(by=by, user=row, now=now),
 )
 
+
+class PersonForm(UserChangeForm):  # type: ignore[misc]
+    def clean_handle(self) -> str:
+        """Django looks only at constraints whose fields all are in the form, and the department is not."""
+        handle: str = self.cleaned_data["handle"]
+        others = User.objects.within(self.instance.department_id).exclude(pk=self.instance.pk)
+        if others.filter(handle=handle).exists():
+            raise forms.ValidationError("Somebody of this department has it already.")
+        return handle
+
+
 admin.site.unregister(User)
 
 
@@ -38,6 +51,7 @@ admin.site.unregister(User)
 class PersonAdmin(UserAdmin):
     """What services decide is not a field: being active, and the department."""
 
+    form = PersonForm
     actions_detail = ("suspend", "reinstate", "set_limits")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
@@ -52,14 +66,16 @@ class PersonAdmin(UserAdmin):
         context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}
         return acts.ask(request, row, act, back, context)
 
-    @action(description=SUSPEND.label, permissions=["change"], icon="block", url_path="suspend")  # type: ignore[untyped-decorator]
+    @action(description=SUSPEND.label, permissions=["accounts.change_user"], icon="block", url_path="suspend")  # type: ignore[untyped-decorator]
     def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._ask(request, object_id, SUSPEND)
 
-    @action(description=REINSTATE.label, permissions=["change"], icon="undo", url_path="reinstate")  # type: ignore[untyped-decorator]
+    @action(
+        description=REINSTATE.label, permissions=["accounts.change_user"], icon="undo", url_path="reinstate"
+    )  # type: ignore[untyped-decorator]
     def reinstate(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._ask(request, object_id, REINSTATE)
 
-    @action(description="Set limits", permissions=["change"], icon="speed", url_path="limits")  # type: ignore[untyped-decorator]
+    @action(description="Set limits", permissions=["accounts.change_user"], icon="speed", url_path="limits")  # type: ignore[untyped-decorator]
     def set_limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return HttpResponseRedirect(limits_link("user", object_id))

@@ -113,7 +113,9 @@ class ProjectAdmin(ServiceAdmin):
         ).pk
         obj.refresh_from_db()
 
-    @action(description=CLOSE.label, permissions=["change"], icon="inventory_2", url_path="close")  # type: ignore[untyped-decorator]
+    @action(
+        description=CLOSE.label, permissions=["accounts.change_project"], icon="inventory_2", url_path="close"
+    )  # type: ignore[untyped-decorator]
     def close(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.get_object(request, object_id)
         if row is None:
@@ -122,7 +124,9 @@ class ProjectAdmin(ServiceAdmin):
         context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}
         return acts.ask(request, row, CLOSE, back, context)
 
-    @action(description="Set limits", permissions=["change"], icon="speed", url_path="limits")  # type: ignore[untyped-decorator]
+    @action(
+        description="Set limits", permissions=["accounts.change_project"], icon="speed", url_path="limits"
+    )  # type: ignore[untyped-decorator]
     def set_limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return HttpResponseRedirect(limits_link("project", object_id))
 

@@ -36,8 +36,8 @@ def page(client: Client, path: str, **query: Any) -> str:
 
 def do(client: Client, path: str, **form: Any) -> Any:
     """Asks first, as a person does, and then does it; the answer."""
-    assert "No, go back" in page(client, path)
-    return client.post(f"/admin/accounts/{path}", form)
+    assert "No, go back" in page(client, f"{path}/")
+    return client.post(f"/admin/accounts/{path}/", form)
 
 
 class TestLists:
@@ -161,7 +161,7 @@ class TestProject:
 class TestQuota:
     def test_is_reached_from_whom_it_limits(self, world: World, sam: Client) -> None:
         for name, row in (("user", world.alice), ("project", world.jam), ("department", world.arcade)):
-            answer = sam.get(f"/admin/accounts/{name}/{row.pk}/limits")
+            answer = sam.get(f"/admin/accounts/{name}/{row.pk}/limits/")
             assert answer["Location"] == f"/admin/accounts/quota/add/?{name}={row.pk}"
             page(sam, "quota/add/", **{name: row.pk})
 
@@ -211,7 +211,7 @@ class TestPerson:
         helper.user_permissions.set(Permission.objects.filter(codename__in=names))
         client = Client()
         client.force_login(helper)
-        refused = client.post(f"/admin/accounts/user/{world.sam.pk}/suspend", {"reason": "x"})
+        refused = client.post(f"/admin/accounts/user/{world.sam.pk}/suspend/", {"reason": "x"})
         assert "Only an administrator" in refused.content.decode()
-        assert client.post(f"/admin/accounts/department/{world.arcade.pk}/invite", {}).status_code == 403
+        assert client.post(f"/admin/accounts/department/{world.arcade.pk}/invite/", {}).status_code == 403
         assert User.objects.get(pk=world.sam.pk).is_active
