@@ -157,6 +157,9 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_THROTTLE_RATES": {
         "write": "120/min",
         "agent": "60/min",
+        # Mails in our name: of one department, and to one address.
+        "invite": "100/hour",
+        "invite_email": "5/day",
         # Failures only: the right password or token costs nothing.
         "login_email": "20/hour",
         "login_ip": "100/hour",

@@ -87,6 +87,13 @@ class TestInviting:
             "expires_at": 0,
         }
 
+    def test_fills_nobodys_mailbox(self, world: World, as_mona: APIClient, as_oscar: APIClient) -> None:
+        codes = [invited(as_mona, world, "victim@gamer.test").status_code for _ in range(6)]
+        assert codes == [201] * 5 + [429]
+        path = f"/departments/{world.palace.pk}/invitations"
+        assert as_oscar.post(path, {"email": "victim@gamer.test"}).status_code == 429
+        assert as_oscar.post(path, {"email": "other@gamer.test"}).status_code == 201
+
     def test_is_bounded(self, world: World, as_mona: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(invitations, "MOST_OPEN", 2)
         codes = [invited(as_mona, world, f"{one}@gamer.test").status_code for one in "abc"]
