@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
 from django.utils import timezone
 from unfold.decorators import action
 
@@ -84,7 +82,7 @@ class Projects(acts.Shown):
 
 
 @admin.register(Department)
-class DepartmentAdmin(ServiceAdmin):
+class DepartmentAdmin(acts.Acting, ServiceAdmin):
     list_display = ("name", "owner", "people", "created_at")
     search_fields = ("name__istartswith",)
     inlines = (Members, Invitations, Projects)
@@ -115,45 +113,33 @@ class DepartmentAdmin(ServiceAdmin):
         for department in queryset:
             self.delete_model(request, department)
 
-    def _ask(self, request: HttpRequest, object_id: str, act: Act) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[no-any-return]
-        back = reverse("admin:accounts_department_change", args=[row.pk])
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}
-        return acts.ask(request, row, act, back, context)
-
-    @action(
-        description=INVITE.label, permissions=["accounts.change_department"], icon="mail", url_path="invite"
-    )  # type: ignore[untyped-decorator]
+    @action(description=INVITE.label, permissions=["administer"], icon="mail", url_path="invite")  # type: ignore[untyped-decorator]
     def invite(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._ask(request, object_id, INVITE)
+        return self.ask(request, object_id, INVITE)
 
     @action(
         description=ADD.label,
-        permissions=["accounts.change_department"],
+        permissions=["administer"],
         icon="person_add",
         url_path="add-person",
     )  # type: ignore[untyped-decorator]
     def add_person(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._ask(request, object_id, ADD)
+        return self.ask(request, object_id, ADD)
 
-    @action(description=ROLE.label, permissions=["accounts.change_department"], icon="badge", url_path="role")  # type: ignore[untyped-decorator]
+    @action(description=ROLE.label, permissions=["administer"], icon="badge", url_path="role")  # type: ignore[untyped-decorator]
     def change_role(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._ask(request, object_id, ROLE)
+        return self.ask(request, object_id, ROLE)
 
     @action(
         description=REMOVE.label,
-        permissions=["accounts.change_department"],
+        permissions=["administer"],
         icon="person_remove",
         url_path="remove-person",
     )  # type: ignore[untyped-decorator]
     def remove_person(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._ask(request, object_id, REMOVE)
+        return self.ask(request, object_id, REMOVE)
 
-    @action(
-        description="Set limits", permissions=["accounts.change_department"], icon="speed", url_path="limits"
-    )  # type: ignore[untyped-decorator]
+    @action(description="Set limits", permissions=["administer"], icon="speed", url_path="limits")  # type: ignore[untyped-decorator]
     def set_limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return HttpResponseRedirect(limits_link("department", object_id))
 
@@ -180,7 +166,7 @@ class DepartmentAdmin(ServiceAdmin):
 
 
 @admin.register(Invitation)
-class InvitationAdmin(ReadOnlyAdmin):
+class InvitationAdmin(acts.Acting, ReadOnlyAdmin):
     """Every offer ever made. Taken back by the action."""
 
     list_display = (
@@ -198,14 +184,9 @@ class InvitationAdmin(ReadOnlyAdmin):
     fields = (*list_display, "inviter")
     actions_detail = ("withdraw",)
 
-    @action(
-        description="Withdraw", permissions=["accounts.change_department"], icon="undo", url_path="withdraw"
-    )  # type: ignore[untyped-decorator]
+    @action(description="Withdraw", permissions=["administer"], icon="undo", url_path="withdraw")  # type: ignore[untyped-decorator]
     def withdraw(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        invitation = Invitation.objects.select_related("department").get(pk=UUID(object_id))
-        back = reverse("admin:accounts_invitation_change", args=[invitation.pk])
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}
-        return acts.ask(request, invitation, WITHDRAW, back, context)
+        return self.ask(request, object_id, WITHDRAW)
 
 
 WITHDRAW = Act(

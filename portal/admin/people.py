@@ -7,7 +7,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
 from unfold.decorators import action
 from unfold.forms import UserChangeForm
 
@@ -48,7 +47,7 @@ admin.site.unregister(User)
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin):
+class PersonAdmin(acts.Acting, UserAdmin):  # type: ignore[misc]
     """What services decide is not a field: being active, and the department."""
 
     form = PersonForm
@@ -58,24 +57,14 @@ class PersonAdmin(UserAdmin):
         decided = ("is_active", "department") if obj is not None else ()
         return (*super().get_readonly_fields(request, obj), *decided)
 
-    def _ask(self, request: HttpRequest, object_id: str, act: Act) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[no-any-return]
-        back = reverse("admin:accounts_user_change", args=[row.pk])
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}
-        return acts.ask(request, row, act, back, context)
-
-    @action(description=SUSPEND.label, permissions=["accounts.change_user"], icon="block", url_path="suspend")  # type: ignore[untyped-decorator]
+    @action(description=SUSPEND.label, permissions=["administer"], icon="block", url_path="suspend")  # type: ignore[untyped-decorator]
     def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._ask(request, object_id, SUSPEND)
+        return self.ask(request, object_id, SUSPEND)
 
-    @action(
-        description=REINSTATE.label, permissions=["accounts.change_user"], icon="undo", url_path="reinstate"
-    )  # type: ignore[untyped-decorator]
+    @action(description=REINSTATE.label, permissions=["administer"], icon="undo", url_path="reinstate")  # type: ignore[untyped-decorator]
     def reinstate(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._ask(request, object_id, REINSTATE)
+        return self.ask(request, object_id, REINSTATE)
 
-    @action(description="Set limits", permissions=["accounts.change_user"], icon="speed", url_path="limits")  # type: ignore[untyped-decorator]
+    @action(description="Set limits", permissions=["administer"], icon="speed", url_path="limits")  # type: ignore[untyped-decorator]
     def set_limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return HttpResponseRedirect(limits_link("user", object_id))

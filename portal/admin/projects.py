@@ -8,7 +8,6 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
 from django.utils import timezone
 from unfold.decorators import action, display
 
@@ -61,7 +60,7 @@ class ProjectVms(acts.Shown):
 
 
 @admin.register(Project)
-class ProjectAdmin(ServiceAdmin):
+class ProjectAdmin(acts.Acting, ServiceAdmin):
     list_display = ("name", "owner", "department", "label", "live_vms", "created_at")
     list_select_related = ("owner", "department")
     list_filter = ("department",)
@@ -113,20 +112,11 @@ class ProjectAdmin(ServiceAdmin):
         ).pk
         obj.refresh_from_db()
 
-    @action(
-        description=CLOSE.label, permissions=["accounts.change_project"], icon="inventory_2", url_path="close"
-    )  # type: ignore[untyped-decorator]
+    @action(description=CLOSE.label, permissions=["administer"], icon="inventory_2", url_path="close")  # type: ignore[untyped-decorator]
     def close(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        row = self.get_object(request, object_id)
-        if row is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[no-any-return]
-        back = reverse("admin:accounts_project_change", args=[row.pk])
-        context = {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}
-        return acts.ask(request, row, CLOSE, back, context)
+        return self.ask(request, object_id, CLOSE)
 
-    @action(
-        description="Set limits", permissions=["accounts.change_project"], icon="speed", url_path="limits"
-    )  # type: ignore[untyped-decorator]
+    @action(description="Set limits", permissions=["administer"], icon="speed", url_path="limits")  # type: ignore[untyped-decorator]
     def set_limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return HttpResponseRedirect(limits_link("project", object_id))
 
