@@ -51,7 +51,7 @@ class PersonAdmin(acts.Acting, UserAdmin):  # type: ignore[misc]
     """What services decide is not a field: being active, and the department."""
 
     form = PersonForm
-    actions_detail = ("suspend", "reinstate", "set_limits")
+    actions_detail = (*UserAdmin.actions_detail, "suspend", "reinstate", "set_limits")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         decided = ("is_active", "department") if obj is not None else ()
