@@ -26,7 +26,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminS
 
 from accounts import keys, lockout, logins, second_factor, suspensions
 from accounts.audit import about
-from accounts.models import ApiKey, Department, Scope, User
+from accounts.models import ApiKey, Scope, User
 from accounts.pages.own import own_account
 from accounts.principal import Principal
 from events.services import record
@@ -47,12 +47,6 @@ def _principal(request: HttpRequest) -> Principal:
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     """What members of the staff may do who are not administrators."""
-
-
-@admin.register(Department)
-class DepartmentAdmin(ModelAdmin):  # type: ignore[misc]
-    list_display = ("name", "created_at")
-    search_fields = ("name",)
 
 
 class NewUserForm(UserCreationForm):  # type: ignore[misc]

@@ -188,6 +188,9 @@ REST_FRAMEWORK: dict[str, Any] = {
         "signup_ip": "20/hour",
         "reset_ip": "20/hour",
         "reset_email": "5/hour",
+        # Mails in our name: of one department, and to one address.
+        "invite": "100/hour",
+        "invite_email": "5/day",
         # Failures only: the right token costs nothing. Failed logins: AXES_LIMITS.
         "agent_register_ip": "300/hour",
     },

@@ -174,8 +174,10 @@ def spent(vms: VMQuerySet, *, now: datetime, since: datetime | None = None) -> S
     found = (
         rows.exclude(machine_id="", gone_at__isnull=False)
         .order_by()
-        .alias(hours=ExpressionWrapper(hours, output_field=_AMOUNT))
-        .aggregate(total=Sum("hours"), usd=Sum(F("hours") * F("usd_per_hour"), output_field=_AMOUNT))
+        .aggregate(
+            total=Sum(ExpressionWrapper(hours, output_field=_AMOUNT)),
+            usd=Sum(ExpressionWrapper(hours * F("usd_per_hour"), output_field=_AMOUNT)),
+        )
     )
     return Spend(_rounded(found["total"]), _rounded(found["usd"]))
 

@@ -44,7 +44,7 @@ urlpatterns: list[URLPattern] = [
     route(DEPARTMENT, DepartmentView.as_view(), "department"),
     route(f"{DEPARTMENT}/members", MembersView.as_view(), "members"),
     route(f"{DEPARTMENT}/invitations", InvitationsView.as_view(), "invitations"),
-    route(f"{DEPARTMENT}/invitations/<uuid:invitation_id>", InvitationView.as_view(), "invitation"),
+    route("invitations/<uuid:invitation_id>", InvitationView.as_view(), "invitation"),
     route("invitations/accept", AcceptView.as_view(), "accept-invitation"),
     route("projects", ProjectsView.as_view(), "projects"),
 ]

@@ -134,15 +134,13 @@ class TestUsers:
         assert page.status_code == 200
         assert User.objects.get(pk=world.bob.pk).handle == "bob@gamer.test"
 
-    def test_lose_their_logins_for_good_when_suspended(self, world: World, sam: Client) -> None:
+    def test_are_neither_suspended_nor_moved_by_a_field(self, world: World, sam: Client) -> None:
+        """Services do that, because more than the row changes."""
         path = f"/admin/accounts/user/{world.alice.pk}/change/"
-        pair = logins.begin(user=world.alice, now=timezone.now())
-        assert sam.post(path, user_form(world.alice, is_active=None)).status_code == 302
-        assert not User.objects.get(pk=world.alice.pk).is_active
-        assert sam.post(path, user_form(world.alice)).status_code == 302
-        assert User.objects.get(pk=world.alice.pk).is_active
-        with pytest.raises(NotAuthenticated):
-            logins.person_of(pair.access, timezone.now())
+        form = user_form(world.alice, is_active=None, department=world.palace.pk)
+        assert sam.post(path, form).status_code == 302
+        alice = User.objects.get(pk=world.alice.pk)
+        assert (alice.is_active, alice.department) == (True, world.arcade)
 
     def test_are_suspended_and_reinstated_on_the_record(self, world: World, sam: Client) -> None:
         path = f"/admin/accounts/user/{world.alice.pk}/change/"
