@@ -18,7 +18,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from accounts.authenticator import Authenticator as Authenticator
+from accounts.credentials import Login as Login
 
 if TYPE_CHECKING:
     from accounts.principal import Principal
@@ -427,34 +427,6 @@ class Quota(models.Model):
         if self.user_id is not None:
             return "user"
         return "project" if self.project_id is not None else "department"
-
-
-class LoginQuerySet(models.QuerySet["Login"]):
-    def live(self, now: datetime) -> LoginQuerySet:
-        return self.filter(ended_at=None, expires_at__gt=now)
-
-
-class Login(models.Model):
-    """One person's login by password and the family of refresh tokens that grew from it; only the newest is good.
-
-    `stamp` is the person's session hash at the login: when it differs from today's, the login is over.
-    """
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="logins")
-    stamp = models.CharField(max_length=64)
-    current = models.UUIDField(help_text="The id of the refresh token that is good.")
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
-    ended_at = models.DateTimeField(null=True)
-
-    objects = LoginQuerySet.as_manager()
-
-    class Meta:
-        indexes = [models.Index(fields=["expires_at"], name="login_expires_at")]
-
-    def __str__(self) -> str:
-        return f"{self.user} since {self.created_at:%Y-%m-%d %H:%M}"
 
 
 class Scope(models.TextChoices):
