@@ -174,6 +174,10 @@ class MachineSpec:
     ssh_public_key: str
     ssh_host_key: str
     ssh_host_public_key: str
+    # The login's private half: for tools that must log in themselves, and put the public half there.
+    ssh_private_key: str = field(default="", repr=False)
+    # Seconds without a player after which the machine may stop itself, where the vendor's tool can; 0 for never.
+    idle_stop_s: int = 0
     tcp_ports: tuple[int, ...] = ()
     udp_ports: tuple[int, ...] = ()
     cloud_init: Mapping[str, Any] = field(default_factory=dict)
@@ -187,13 +191,8 @@ class MachineSpec:
     @property
     def usd_per_hour(self) -> Decimal:
         """The price of exactly this order."""
-        return self.offer.price(
-            gpus=self.gpus,
-            vcpus=self.vcpus,
-            ram_gb=self.ram_gb,
-            disk_gb=self.disk_gb,
-            dedicated_ip=self.uses_dedicated_ip,
-        )
+        size = {"gpus": self.gpus, "vcpus": self.vcpus, "ram_gb": self.ram_gb, "disk_gb": self.disk_gb}
+        return self.offer.price(**size, dedicated_ip=self.uses_dedicated_ip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +200,7 @@ class Machine:
     """What the provider runs. `tag` is "" for a machine that carries none of ours. `usd_per_hour` None when not told.
 
     `ip` is "" until known. `ssh_port` is the external port that reaches the machine's port 22. `raw` is for the operator: redacted,
-    JSON-able, at most 16 kB.
+    JSON-able, at most 16 kB. `failure`: the order was taken and then went wrong; what is left waits for its delete.
     """
 
     machine_id: str
@@ -212,6 +211,7 @@ class Machine:
     ssh_user: str = "root"
     usd_per_hour: Decimal | None = None
     raw: Mapping[str, Any] = field(default_factory=dict)
+    failure: ProviderError | None = None
 
 
 # installation (8 lower-case letters or digits) + VM (12) + attempt number: fits a vendor's name field, leads back to the row.
@@ -240,6 +240,8 @@ class Provider(ABC):
     pins_host_key: ClassVar[bool] = True
     # Whether setup must still make the machine a console (False where the vendor's tool delivers one).
     needs_setup: ClassVar[bool] = True
+    # Whether PENDING may take most of an hour: what is made is waited for in CREATING, under the deadline of the kind.
+    makes_slowly: ClassVar[bool] = False
     # Whether its machines answer SSH at all; those of a cloud without hardware do not.
     has_shell: ClassVar[bool] = True
 

@@ -17,16 +17,24 @@ _SECRET_KEY = re.compile(
     re.I,
 )
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S)
+# The same in base64, as CloudyPad prints its state: "-----BEGIN …", and whatever stands under a telling key.
+_ENCODED_KEY = re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/=]*|(?<=Base64)(\W{1,5})[A-Za-z0-9+/=]{8,}")
 _BEARER = re.compile(r"(?i)\bbearer\s+\S+")
+
+
+def mask(text: str, secrets: Iterable[str] = ()) -> str:
+    """`text`, as long and broken as it was, without `secrets`, private keys and bearer tokens."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, MASK)
+    for pattern in (_PRIVATE_KEY, _ENCODED_KEY, _BEARER):
+        text = pattern.sub(MASK, text)
+    return text
 
 
 def scrub(text: str, secrets: Iterable[str] = (), *, limit: int = TEXT_LIMIT) -> str:
     """`text` on one line without `secrets`, private keys and bearer tokens, at most `limit` characters."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, MASK)
-    text = _BEARER.sub(MASK, _PRIVATE_KEY.sub(MASK, text))
-    text = " ".join(text.split())
+    text = " ".join(mask(text, secrets).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
