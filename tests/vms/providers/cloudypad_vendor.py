@@ -118,6 +118,7 @@ class StandInHarness(Harness):
         (self.vendor / "faults.json").write_text("[]")
 
     def advance(self, seconds: float = 1) -> None:
+        eventually(self.is_quiet, timeout_s=60)  # who is on the way to its wait counts from there
         self._set_clock(self.now + seconds)
         eventually(self.is_quiet, timeout_s=60)
 
