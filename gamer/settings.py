@@ -234,6 +234,7 @@ SEEDS = [
     "locations.services.seed",
     "accounts.services.seed",
     "emulators.services.seed",
+    "vms.machine_types.seed",
     "vms.provider_accounts.seed",
 ]
 # Seconds a reconciler or worker may be silent before another takes its rows over; renewed at a third of it.

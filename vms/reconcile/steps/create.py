@@ -131,7 +131,9 @@ def _found(subject: Subject, machine: Machine, provider: Provider, now: datetime
     if machine.failure is not None:
         return gone_wrong(subject, machine.failure, now)
     if provider.makes_slowly and machine.state is MachineState.PENDING:
-        return Wait(seconds=SLOW_LOOK_S, attempt=_new_id(subject, machine), vm={"machine_raw": dict(machine.raw)})
+        return Wait(
+            seconds=SLOW_LOOK_S, attempt=_new_id(subject, machine), vm={"machine_raw": dict(machine.raw)}
+        )
     return _arrived(machine)
 
 

@@ -64,7 +64,9 @@ def _learn(subject: Subject, now: datetime) -> Outcome:
     try:
         line = setup.learn_host_key(setup.Address(vm.ip_address, vm.ssh_port, vm.ssh_user or "root"))
     except setup.HostKeyMismatch as error:
-        return next_offer(subject, now, "SetupFailed", f"the machine cannot be set up: {error}", cools=str(error)[:300])
+        return next_offer(
+            subject, now, "SetupFailed", f"the machine cannot be set up: {error}", cools=str(error)[:300]
+        )
     except setup.SshError as error:
         if now - vm.phase_since < FIRST_CONTACT:
             return Wait(seconds=CONNECT_AGAIN_S)
