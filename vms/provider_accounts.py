@@ -190,9 +190,11 @@ def change(*, account: ProviderAccount, draft: AccountDraft, by: Principal, now:
         del columns["kind"]
         changes = {name: value for name, value in columns.items() if value != getattr(row, name)}
         told: dict[str, Any] = {name: [_plain(getattr(row, name)), _plain(changes[name])] for name in changes}
-        if draft.secret or dict(draft.settings) != plain_settings(row):
+        former = plain_settings(row)
+        if draft.secret or draft.settings != former:
             changes["credentials"] = _credentials(draft, row.credentials)
-            told["settings"] = [plain_settings(row), dict(draft.settings)]
+        if draft.settings != former:
+            told["settings"] = [former, dict(draft.settings)]
         if draft.secret:
             told["secret"] = "replaced"
         if not changes:

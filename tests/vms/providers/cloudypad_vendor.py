@@ -73,6 +73,11 @@ STOCK = (
 )
 
 
+def account_in(folder: Path, stock: Sequence[Product], command: str = COMMAND) -> Account:
+    """The account whose home and vendor lie in a folder."""
+    return Account(command, folder / "home", {"clouder": "dummy", "canary": CANARY}, stock)
+
+
 class VendorClock:
     """An adapter's clock: it runs on when nothing happens any more but what the vendor's clock keeps waiting."""
 
@@ -99,8 +104,7 @@ class StandInHarness(Harness):
             (self.vendor / name).mkdir(parents=True)
         (self.vendor / "clock").write_text("0")
         (self.vendor / "faults.json").write_text("[]")
-        credentials = {"clouder": "dummy", "canary": CANARY}
-        self.account = Account(command, self.home.folder, credentials, stock)
+        self.account = account_in(folder, stock, command)
         self.clock = VendorClock(self)
 
     def open(self, *, times: Times = UNKEPT, **changes: Any) -> CloudyPadProvider:
@@ -130,6 +134,14 @@ class StandInHarness(Harness):
     @property
     def now(self) -> float:
         return float((self.vendor / "clock").read_text())
+
+    def tool_pid(self, machine_id: str) -> int:
+        """The process of the tool that is changing a machine."""
+        return int((self.vendor / "stacks" / machine_id).read_text())
+
+    def is_waiting(self, machine_id: str) -> bool:
+        """Whether the tool is in the middle of something, until the vendor's clock moves."""
+        return self._waits(machine_id)
 
     def is_quiet(self) -> bool:
         """Whether every run there is waits for the vendor's clock."""
