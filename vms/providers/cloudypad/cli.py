@@ -163,7 +163,8 @@ class Cli:
             )
         finally:
             os.close(lock)
-        _reap(process)
+        # It outlives us; one that ends while we live must not stay as a zombie.
+        threading.Thread(target=process.wait, name=f"reap {book.name}", daemon=True).start()
 
     def environment(self) -> dict[str, str]:
         """What the tool sees: the machine's own variables, the cloud's, and the account's credentials above both."""
@@ -196,13 +197,3 @@ class Cli:
         values = {**credentials, "default_project_id": credentials.get("project_id", "")}
         lines = [f"{word}: {values[word]}\n" for word in words if values.get(word)]
         return self.home.keep_secret("scaleway.yaml", "".join(lines))
-
-
-_children: list[subprocess.Popen[bytes]] = []
-_children_lock = threading.Lock()
-
-
-def _reap(process: subprocess.Popen[bytes]) -> None:
-    """Runners outlive us, but those that end while we live must not stay as zombies."""
-    with _children_lock:
-        _children[:] = [each for each in [*_children, process] if each.poll() is None]
