@@ -204,6 +204,17 @@ HEALTH_CHECKS = [
     "vms.health.parts",
 ]
 
+# What `manage.py doctor` looks at on a host, bottom up.
+DOCTOR_CHECKS = [
+    "gamer.web.doctor.environment",
+    "gamer.web.doctor.database",
+    "gamer.web.doctor.queue",
+    "locations.doctor.gazetteer",
+    "gamer.web.doctor.programs",
+    "vms.doctor.cloudypad",
+    "vms.doctor.accounts",
+]
+
 # Measured in facts/queue-and-postgres.md 2.8; retry > timeout * (1 + (queue_limit + bulk) / workers).
 Q_CLUSTER: dict[str, Any] = {
     "name": "gamer",
