@@ -116,7 +116,7 @@ def kept() -> dict[str, object]:
     from vms import offers
     from vms.reconcile.choosing import _copy
 
-    row = offers._row(ProviderAccount(pk=1), STOCK[0], {}, timezone.now())
+    row = offers._row(ProviderAccount(pk=1), STOCK[0], {}, {}, timezone.now())
     return _copy(row)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from gamer.env import CLOUD_VARIABLES, PROCESSES
 
 ENVIRONMENT = "environment"  # the tag of these checks: they ask no database and take no time
 SHORTEST_SECRET_KEY = 32
+# Ids of organisations' own projects begin with their domain; there may be none.
+PROJECT_ID = re.compile(r"([a-z0-9.-]+:)?[a-z0-9-]*\Z")
 
 
 @register(ENVIRONMENT)
@@ -131,6 +134,13 @@ def credentials(**_: Any) -> list[CheckMessage]:
     if env.gcp_billing_account and not env.gcp_project_id:
         found.append(
             Warning("GCP_BILLING_ACCOUNT is set without GCP_PROJECT_ID; it has no effect.", id="gamer.W001")
+        )
+    if not PROJECT_ID.match(env.gcp_project_id):
+        found.append(
+            Error(
+                f"GCP_PROJECT_ID is {env.gcp_project_id!r}; a project's id looks like my-project-123.",
+                id="gamer.E016",
+            )
         )
     if env.cloudypad_home and not env.cloudypad_bin:
         found.append(

@@ -188,6 +188,11 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "StatusOfVm": "vms.api.serializers.machines.STATUSES",
         "StatusOfSession": "vms.models.GameSession.Status",
+        "RankedBy": "vms.api.serializers.regions.METHODS",
+        "RoleInDepartment": "accounts.models.DepartmentRole",
+        "RoleInvited": "accounts.api.tenant_serializers.INVITED_ROLES",
+        "RoleOfPerson": "accounts.api.serializers.PERSON_ROLES",
+        "StateOfProject": "accounts.api.tenant_serializers.PROJECT_STATES",
     },
     "PREPROCESSING_HOOKS": ["gamer.web.schema.strip_slashes"],
     "POSTPROCESSING_HOOKS": [
@@ -201,6 +206,7 @@ HEALTH_CHECKS = [
     "gamer.web.health.queue",
     "gamer.web.health.scheduler",
     "locations.health.geocoder",
+    "locations.health.location_finder",
     "vms.health.parts",
 ]
 
@@ -243,10 +249,12 @@ GAZETTEER_DIR = STATE_DIR / "gazetteer"
 SEEDS = [
     "gamer.web.tasks.seed",
     "locations.services.seed",
+    "locations.regions.seed",
     "accounts.services.seed",
     "emulators.services.seed",
     "vms.machine_types.seed",
     "vms.provider_accounts.seed",
+    "portal.services.seed",
 ]
 # Seconds a reconciler or worker may be silent before another takes its rows over; renewed at a third of it.
 LEASE_S = 30

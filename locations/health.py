@@ -1,4 +1,4 @@
-"""The geocoder's part of `/health?full=1`."""
+"""The geocoder's and the Location Finder's parts of `/health?full=1`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from subprocess import CalledProcessError
 
-from django.db.models import Count, Q
+from django.db.models import Count, Max, Q
 
 from gamer.web.health import Part
-from locations import services
-from locations.models import GeocodedPlace
+from locations import regions, services
+from locations.models import FinderAnswer, GeocodedPlace
 
 
 def geocoder(now: datetime) -> Iterable[Part]:
@@ -24,3 +24,16 @@ def geocoder(now: datetime) -> Iterable[Part]:
     except (OSError, CalledProcessError) as error:
         problem = f"the gazetteer cannot be opened ({error})"
     yield Part("geocoder", problem, figures)
+
+
+def location_finder(now: datetime) -> Iterable[Part]:
+    """Never ill: without it regions are ranked by distance. Nothing to tell while there is no project to ask for."""
+    if not regions.is_finder_on():
+        return
+    figures = FinderAnswer.objects.aggregate(
+        answers=Count("answered_at"),
+        waiting=Count("id", Q(look_at__lte=now)),
+        failing=Count("id", Q(tries__gt=0)),
+        last_answered_at=Max("answered_at"),
+    )
+    yield Part("location finder", figures=figures)

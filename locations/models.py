@@ -1,9 +1,10 @@
-"""Regions of providers, places the background geocoder was asked for, and whose turn it is to ask."""
+"""Regions of providers and what the Location Finder said of them; places the geocoder was asked for, and whose turn it is."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
@@ -18,6 +19,15 @@ _ON_THE_MAP = models.Q(
     latitude__isnull=False, longitude__isnull=False, latitude__range=(-90, 90), longitude__range=(-180, 180)
 )
 _OFF_THE_MAP = models.Q(latitude=None, longitude=None)
+
+
+class RegionQuerySet(models.QuerySet["Region"]):
+    def listed(self) -> RegionQuerySet:
+        """Those that people are told of."""
+        return self.filter(is_listed=True)
+
+    def on_the_map(self) -> RegionQuerySet:
+        return self.filter(latitude__isnull=False)
 
 
 class Region(models.Model):
@@ -37,6 +47,24 @@ class Region(models.Model):
     longitude = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(-180), MaxValueValidator(180)]
     )
+    gpu_models = ArrayField(
+        models.CharField(max_length=40),
+        default=list,
+        blank=True,
+        verbose_name="GPUs",
+        help_text="Models that can be rented there, separated by commas. What can be bought now is what offers say.",
+    )
+    is_listed = models.BooleanField(
+        "listed", default=True, help_text="Off: no player is told of it, and it is nobody's nearest."
+    )
+    edited_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="When staff made it theirs: a new version leaves it alone.",
+    )
+
+    objects = RegionQuerySet.as_manager()
 
     class Meta:
         ordering = ("kind", "code")
@@ -51,6 +79,49 @@ class Region(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.code}"
+
+
+class FinderAnswerQuerySet(models.QuerySet["FinderAnswer"]):
+    def due(self, now: datetime) -> FinderAnswerQuerySet:
+        """Which the Location Finder is to be asked for, the longest waiting first."""
+        return self.filter(look_at__lte=now).order_by("look_at", "id")
+
+
+class FinderAnswer(models.Model):
+    """What the Location Finder said: a provider's regions by network latency from a region of Google Cloud.
+
+    Made when somebody first needs it; `look_at` says when to ask (again). Without `answered_at` there is no answer yet.
+    """
+
+    source = models.CharField("from", max_length=80, help_text="A region of Google Cloud.")
+    kind = models.CharField("provider", max_length=40)
+    codes = ArrayField(
+        models.CharField(max_length=80), default=list, verbose_name="regions", help_text="The closest first."
+    )
+    asked_at = models.DateTimeField(help_text="When it was first needed.")
+    queued_at = models.DateTimeField(help_text="When a request last had it refreshed.")
+    answered_at = models.DateTimeField(null=True)
+    look_at = models.DateTimeField("ask at")
+    tries = models.PositiveIntegerField(default=0, help_text="In a row without an answer.")
+    error = models.CharField(max_length=300, blank=True)
+
+    objects = FinderAnswerQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "Location Finder's answer"
+        verbose_name_plural = "Location Finder's answers"
+        ordering = ("source", "kind")
+        constraints = [
+            models.UniqueConstraint(fields=["source", "kind"], name="finder_answer_source_kind"),
+            models.CheckConstraint(
+                condition=models.Q(answered_at=None, codes=[])
+                | (models.Q(answered_at__isnull=False) & ~models.Q(codes=[])),
+                name="finder_answer_has_regions",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} from {self.source}"
 
 
 class GeocodedPlaceQuerySet(models.QuerySet["GeocodedPlace"]):

@@ -6,8 +6,7 @@ not know well becomes a row that `geocode_missing` works off later; the next `lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -22,7 +21,7 @@ from gamer.queue import schedules
 from locations.geocoding import names
 from locations.geocoding.base import Geocoder, GeocoderUnavailable, Matched, Position
 from locations.geocoding.gazetteer import Country, Gazetteer, Place
-from locations.models import LONGEST_KEY, PACE, GeocodedPlace, GeocoderTurn, Region
+from locations.models import LONGEST_KEY, PACE, GeocodedPlace, GeocoderTurn
 
 # Longer than a lookup may take: a process that dies with a row gives it back after this.
 LEASE = timedelta(minutes=2)
@@ -37,20 +36,6 @@ class PlaceName(NamedTuple):
     city: str
     state: str = ""
     country: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegionSeed:
-    """A region as a provider's catalogue lists it. Without coordinates the gazetteer places it."""
-
-    kind: str
-    code: str
-    name: str
-    city: str = ""
-    state: str = ""
-    country: str = ""
-    latitude: float | None = None
-    longitude: float | None = None
 
 
 def seed(now: datetime) -> None:
@@ -138,16 +123,16 @@ def place_by_hand(*, place_id: int, latitude: float, longitude: float, now: date
     )
 
 
-def seed_regions(*, regions: Sequence[RegionSeed]) -> int:
-    """Writes a catalogue's regions, new and changed ones; others stay. Safe to repeat. Returns how many it was given."""
-    rows = [_region(seed) for seed in regions]
-    fields = [
-        field.name for field in Region._meta.concrete_fields if field.name not in ("id", "kind", "code")
-    ]
-    Region.objects.bulk_create(
-        rows, update_conflicts=True, unique_fields=["kind", "code"], update_fields=fields
-    )
-    return len(rows)
+def place_of(*, city: str, state: str, country: str) -> Position | None:
+    """Where the gazetteer has a place. Unlike `locate` it records nothing for the background geocoder."""
+    return _gazetteer().find(city, state, country)
+
+
+def wait_after(*, tries: int, retry_after: float | None) -> timedelta:
+    """How long to leave a service alone after `tries` + 1 failures in a row: longer each time, at least as long as it said."""
+    wait: timedelta = min(FIRST_RETRY * 2 ** min(tries, 20), LAST_RETRY)
+    told = timedelta(seconds=min(retry_after or 0, LAST_RETRY.total_seconds()))
+    return max(wait, told)
 
 
 def search_places(*, q: str, limit: int) -> list[Place]:
@@ -158,6 +143,12 @@ def search_places(*, q: str, limit: int) -> list[Place]:
 def nearest_place(*, latitude: float, longitude: float) -> Place | None:
     """The largest place within 25 km, else the nearest one; None off the map."""
     return _gazetteer().nearest(latitude, longitude)
+
+
+@cache
+def inhabited_fields(degrees: int) -> list[tuple[int, int]]:
+    """Where people live, in fields of so many degrees: a map of the land, coarse but without a map. See `Gazetteer`."""
+    return _gazetteer().inhabited(degrees)
 
 
 def find_country(*, text: str) -> Country | None:
@@ -210,26 +201,11 @@ def _settle(row: GeocodedPlace, position: Position | None, now: datetime) -> Non
 
 
 def _put_off(row: GeocodedPlace, error: GeocoderUnavailable, now: datetime) -> None:
-    wait = min(FIRST_RETRY * 2 ** min(row.tries, 20), LAST_RETRY)
-    told = timedelta(seconds=min(error.retry_after or 0, LAST_RETRY.total_seconds()))
-    _leased(row).update(tries=row.tries + 1, error=str(error)[:300], look_at=now + max(wait, told))
-    GeocoderTurn.postpone(now + max(FIRST_RETRY, told))
+    wait = wait_after(tries=row.tries, retry_after=error.retry_after)
+    _leased(row).update(tries=row.tries + 1, error=str(error)[:300], look_at=now + wait)
+    GeocoderTurn.postpone(now + wait_after(tries=0, retry_after=error.retry_after))
 
 
 def _leased(row: GeocodedPlace) -> QuerySet[GeocodedPlace]:
     """The row while it is still ours: staff may have settled it, or another process have taken it over, meanwhile."""
     return GeocodedPlace.objects.filter(id=row.id, look_at=row.look_at)
-
-
-def _region(seed: RegionSeed) -> Region:
-    gazetteer = _gazetteer()
-    if seed.latitude is None or seed.longitude is None:
-        position = gazetteer.find(seed.city, seed.state, seed.country)
-        if position is not None:
-            seed = replace(seed, latitude=position.latitude, longitude=position.longitude)
-    country = gazetteer.country(seed.country)
-    return Region(
-        **asdict(seed),
-        country_code=country.code if country else "",
-        continent=country.continent if country else "",
-    )

@@ -14,12 +14,12 @@ from accounts.principal import Principal
 from events.services import Happening, record
 from gamer.errors import bad_field
 from gamer.queue.wake import ring
+from locations import regions
 from locations.models import Region
-from locations.services import RegionSeed, seed_regions
 from vms.channels import RECONCILER
 from vms.models import MachineType, ProviderAccount
 from vms.providers.cloudypad.clouds import Product
-from vms.shipped_types import PLACES, TYPES
+from vms.shipped_types import TYPES
 
 EDITED = (
     *("kind", "name", "gpu_type", "gpu_model", "gpus", "vcpus", "ram_gb"),
@@ -40,7 +40,7 @@ def region_of(kind: str, zone: str) -> str:
 
 
 def seed(now: datetime) -> None:
-    """The shipped types of each cloud that has none yet, and the regions they name that no catalogue has. Safe to repeat."""
+    """The shipped types of each cloud that has none yet. Safe to repeat: what staff changed or took away stays so."""
     known = set(MachineType.objects.values_list("kind", flat=True))
     MachineType.objects.bulk_create(
         [
@@ -50,24 +50,12 @@ def seed(now: datetime) -> None:
         ],
         ignore_conflicts=True,
     )
-    there = set(Region.objects.filter(kind__in=PLACES).values_list("kind", "code"))
-    missing = [
-        RegionSeed(
-            kind=kind, code=code, name=place.city, city=place.city, state=place.state, country=place.country
-        )
-        for kind, places in PLACES.items()
-        for code, place in places.items()
-        if (kind, code) not in there
-    ]
-    if missing:
-        seed_regions(regions=missing)
 
 
 def products(kind: str) -> list[Product]:
     """All that may be bought at a cloud. A zone in a region that no catalogue places is left out: nobody could tell how far it is."""
     types = list(MachineType.objects.filter(kind=kind, is_sold=True))
-    codes = {region_of(kind, zone) for each in types for zone in each.zones}
-    places = {region.code: region for region in Region.objects.filter(kind=kind, code__in=codes)}
+    places = regions.by_code(kind=kind)
     return [
         _product(each, zone, places[code])
         for each in types

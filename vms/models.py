@@ -7,42 +7,27 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Project, User
 from gamer.sealed import SealedJSONField, SealedTextField
+from vms.columns import CLOUD_KINDS as CLOUD_KINDS
+from vms.columns import PROVIDER_KINDS as PROVIDER_KINDS
+from vms.columns import usd_field as usd_field
 from vms.lifecycle import LIVE, TERMINAL, Desired, Phase, Status, columns_of, status_of
+from vms.machine_type import MachineType as MachineType
 
 if TYPE_CHECKING:
     from accounts.principal import Principal
-
-PROVIDER_KINDS = (
-    "tensordock",
-    "cloudypad_gcp",
-    "cloudypad_aws",
-    "cloudypad_azure",
-    "cloudypad_paperspace",
-    "cloudypad_scaleway",
-    "libvirt",
-    "memory",
-)
-
-CLOUD_KINDS = tuple(kind for kind in PROVIDER_KINDS if kind.startswith("cloudypad_"))
 
 # Seconds without a player that a VM may be given.
 MIN_AUTO_STOP_S, MAX_AUTO_STOP_S = 60, 86_400
 
 # People whom a query names one by one.
 MOST_NAMED = 1000
-
-
-def usd_field(**options: Any) -> models.DecimalField[Any, Any]:
-    """USD per hour, exact to the vendors' smallest unit prices (0.00005 per GB)."""
-    return models.DecimalField(max_digits=14, decimal_places=9, **options)
 
 
 LIVE_PHASES = [phase.value for phase in LIVE]
@@ -154,35 +139,6 @@ class Offer(models.Model):
         return ", ".join(part for part in (self.city, self.state, self.country) if part) or self.region
 
 
-class MachineType(models.Model):
-    """What a cloud without a stock to ask sells: a type in the cloud's own words, its size, its price, where. Staff edit it."""
-
-    kind = models.CharField(max_length=30, choices=[(kind, kind) for kind in CLOUD_KINDS])
-    name = models.CharField(max_length=60, help_text="As the cloud calls it: g2-standard-8.")
-    gpu_type = models.CharField(
-        "accelerator", max_length=40, blank=True, help_text="Google's name of it; empty at other clouds."
-    )
-    gpu_model = models.CharField(max_length=80, help_text="As in the GPU classes: t4, l4, a10g.")
-    gpus = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
-    vcpus = models.PositiveIntegerField(validators=[MinValueValidator(1)])
-    ram_gb = models.PositiveIntegerField(validators=[MinValueValidator(1)])
-    root_disk_gb = models.PositiveIntegerField("system disk (GB)", validators=[MinValueValidator(20)])
-    data_disk_gb = models.PositiveIntegerField(
-        "data disk (GB)",
-        help_text="Games and saves, kept over a stop. 0 only where the system disk is the one disk.",
-    )
-    usd_per_hour = usd_field(validators=[MinValueValidator(Decimal(0))])
-    zones = ArrayField(models.CharField(max_length=60), help_text="One for each region it is ordered in.")
-    is_sold = models.BooleanField("ordered", default=True)
-
-    class Meta:
-        ordering = ("kind", "usd_per_hour", "name")
-        constraints = [models.UniqueConstraint(fields=["kind", "name"], name="machine_type_once_per_cloud")]
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name}"
-
-
 class VMQuerySet(models.QuerySet["VM"]):
     def visible_to(self, principal: Principal) -> VMQuerySet:
         """Whose rows a person or a key may see; the one place that decides it."""
@@ -194,7 +150,19 @@ class VMQuerySet(models.QuerySet["VM"]):
             # Named one by one while they are few: only then does the planner find their rows by index.
             owners = Q(owner__in=ids) if len(ids) <= MOST_NAMED else Q(owner__in=people)
             return self.filter(Q(made_by=principal.key) | owners)
-        return self.filter(owner=principal.user) if principal.user is not None else self.none()
+        return self._visible_to_person(principal) if principal.user is not None else self.none()
+
+    def _visible_to_person(self, principal: Principal) -> VMQuerySet:
+        """One's own, those in projects one made, and for managers all that were launched for the department."""
+        mine = Q(owner=principal.user)
+        # Asked apart, for the same reason; nearly everybody has few projects or none.
+        projects = Project.objects.filter(owner=principal.user).order_by()
+        ids = list(projects.values_list("pk", flat=True)[: MOST_NAMED + 1])
+        if ids:
+            mine |= Q(project__in=ids) if len(ids) <= MOST_NAMED else Q(project__in=projects)
+        if principal.managed_id is not None:
+            mine |= Q(department_id=principal.managed_id)
+        return self.filter(mine)
 
     def live(self) -> VMQuerySet:
         return self.filter(phase__in=LIVE_PHASES)
@@ -224,6 +192,15 @@ class VM(models.Model):
     )
     project = models.ForeignKey(
         "accounts.Project", null=True, blank=True, on_delete=models.PROTECT, related_name="vms"
+    )
+    department = models.ForeignKey(
+        "accounts.Department",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="vms",
+        db_index=False,
+        help_text="Whom it was launched for; stays so when its owner leaves.",
     )
     console = models.ForeignKey("emulators.Console", on_delete=models.PROTECT, related_name="+")
     game_id = models.CharField(max_length=100, blank=True)
@@ -256,6 +233,8 @@ class VM(models.Model):
     round = models.PositiveIntegerField(
         default=1, help_text="Counts placements from the start: a retry begins a new one."
     )
+    quoted_usd_per_hour = usd_field(null=True, help_text="What quotas count until a machine is ordered.")
+    quoted_gpus = models.PositiveIntegerField(default=0)
     ip_address = models.CharField(max_length=60, blank=True)
     ssh_port = models.PositiveIntegerField(default=22)
     ssh_user = models.CharField(max_length=32, blank=True)
@@ -328,12 +307,23 @@ class VM(models.Model):
             ),
             models.Index(fields=["-created_at", "-id"], name="vm_newest"),
             models.Index(fields=["owner", "-created_at"], name="vm_of_owner"),
+            models.Index(
+                fields=["department", "-created_at"],
+                condition=Q(department__isnull=False),
+                name="vm_of_department",
+            ),
             models.Index(fields=["phase", "-created_at"], name="vm_in_phase"),
             models.Index(fields=["ip_address"], opclasses=["varchar_pattern_ops"], name="vm_ip_address"),
         ]
 
     def __str__(self) -> str:
         return self.name or f"{self.console_id} {str(self.id)[:8]}"
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Is launched for its owner's department unless said otherwise."""
+        if self._state.adding and self.department_id is None and self.owner is not None:
+            self.department_id = self.owner.department_id
+        super().save(*args, **options)
 
     @property
     def status(self) -> Status:

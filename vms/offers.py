@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,8 @@ from django.db.models.functions import Cast
 
 from emulators.facts import KnownPlace, OfferFacts
 from emulators.profile import Floor, GpuTable
+from locations import regions
+from locations.models import Region
 from locations.services import PlaceName, locate_many
 from vms import placement
 from vms.models import Offer, ProviderAccount
@@ -174,10 +176,15 @@ def postpone(account: ProviderAccount, now: datetime) -> None:
 
 
 def store(account: ProviderAccount, found: Sequence[base.Offer], now: datetime) -> None:
-    """Replaces an account's offers by what it sells now, in one upsert; cool-downs survive, what is sold out goes."""
-    places = {PlaceName(offer.place.city, offer.place.state, offer.place.country) for offer in found}
-    positions = locate_many(places=places, now=now)
-    rows = {offer.offer_id: _row(account, offer, positions, now) for offer in found}
+    """Replaces an account's offers by what it sells now, in one upsert; cool-downs survive, what is sold out goes.
+
+    An offer in a region that staff's list knows stands where that list says.
+    """
+    known = regions.by_code(kind=account.kind)
+    found = [replace(offer, place=_named(offer.place, known)) for offer in found]
+    places = {_name(offer.place) for offer in found if not _has_position(known.get(offer.place.region))}
+    positions: dict[PlaceName, Any] = locate_many(places=places, now=now) if places else {}
+    rows = {offer.offer_id: _row(account, offer, known, positions, now) for offer in found}
     with transaction.atomic():
         Offer.objects.bulk_create(
             rows.values(),
@@ -199,11 +206,31 @@ def store(account: ProviderAccount, found: Sequence[base.Offer], now: datetime) 
         ProviderAccount.objects.filter(pk=account.pk).update(offers_refreshed_at=now)
 
 
+def _name(place: base.Place) -> PlaceName:
+    return PlaceName(place.city, place.state, place.country)
+
+
+def _named(place: base.Place, known: Mapping[str, Region]) -> base.Place:
+    """The place with the names of its region where the vendor gives no more than a code."""
+    region = known.get(place.region)
+    if region is None or any(_name(place)):
+        return place
+    return replace(place, city=region.city, state=region.state, country=region.country)
+
+
+def _has_position(region: Region | None) -> bool:
+    return region is not None and region.latitude is not None
+
+
 def _row(
-    account: ProviderAccount, offer: base.Offer, positions: Mapping[PlaceName, Any], now: datetime
+    account: ProviderAccount,
+    offer: base.Offer,
+    known: Mapping[str, Region],
+    positions: Mapping[PlaceName, Any],
+    now: datetime,
 ) -> Offer:
-    place = offer.place
-    position = positions.get(PlaceName(place.city, place.state, place.country))
+    place, region = offer.place, known.get(offer.place.region)
+    position = region if _has_position(region) else positions.get(_name(place))
     return Offer(
         account=account,
         offer_id=offer.offer_id[:150],

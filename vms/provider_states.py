@@ -11,6 +11,7 @@ import numpy as np
 
 from emulators.models import Preset, ProviderKind
 from emulators.services.profiles import size_of
+from locations.models import Region
 from vms import offers, placement
 from vms.discovery import plain_profile
 from vms.health import Condition, condition_of
@@ -18,6 +19,17 @@ from vms.models import ProviderAccount
 from vms.placement import Stock, Why
 from vms.providers import registry
 from vms.providers.base import Suspendable
+
+
+@dataclass(frozen=True, slots=True)
+class RegionState:
+    """A place where a provider rents out machines, and how many offers it has there now."""
+
+    code: str
+    city: str
+    state: str
+    country: str
+    offers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +44,25 @@ class ProviderState:
     condition: Condition | None
     offers_refreshed_at: datetime | None
     offers: int
-    regions: Sequence[dict[str, object]]
+    regions: Sequence[RegionState]
     cheapest_usd_per_hour: float | None
     dearest_usd_per_hour: float | None
 
 
 def providers(now: datetime) -> list[ProviderState]:
-    """Every kind of provider, with or without an account, in four queries however many offers there are."""
+    """Every kind of provider, with or without an account, in five queries however many offers there are."""
     stock = offers.load(now).stock
+    listed: dict[str, list[Region]] = defaultdict(list)
+    for region in Region.objects.listed():
+        listed[region.kind].append(region)
     accounts: dict[str, list[ProviderAccount]] = defaultdict(list)
     for account in ProviderAccount.objects.defer("credentials"):
         accounts[account.kind].append(account)
     prices = _price_range(stock)
     return [
-        _provider_state(kind, accounts[kind], stock, prices.get(kind.value), now)
+        _provider_state(
+            kind, accounts[kind], _regions(kind, stock, listed[kind]), prices.get(kind.value), now
+        )
         for kind in ProviderKind
         if accounts[kind] or kind is not ProviderKind.MEMORY
     ]
@@ -67,24 +84,12 @@ def _price_range(stock: Stock) -> dict[str, tuple[float, float]]:
 def _provider_state(
     kind: ProviderKind,
     accounts: Sequence[ProviderAccount],
-    stock: Stock,
+    regions: Sequence[RegionState],
     prices: tuple[float, float] | None,
     now: datetime,
 ) -> ProviderState:
     conditions = [condition_of(account, now) for account in accounts]
     refreshed = [account.offers_refreshed_at for account in accounts if account.offers_refreshed_at]
-    mine = stock.kind == stock.kinds.index(kind) if kind in stock.kinds else np.zeros(len(stock), dtype=bool)
-    places, counts = np.unique(stock.place[mine], return_counts=True)
-    regions = [
-        {
-            "code": place.region,
-            "city": place.city,
-            "state": place.state,
-            "country": place.country,
-            "offers": int(n),
-        }
-        for place, n in zip((stock.places[int(index)] for index in places), counts, strict=True)
-    ]
     return ProviderState(
         kind=kind.value,
         display_name=str(kind.label),
@@ -93,11 +98,28 @@ def _provider_state(
         healthy_accounts=conditions.count(Condition.HEALTHY),
         condition=min(conditions, key=list(Condition).index, default=None),
         offers_refreshed_at=max(refreshed, default=None),
-        offers=int(np.count_nonzero(mine)),
-        regions=sorted(regions, key=lambda region: str(region["code"])),
+        offers=sum(region.offers for region in regions),
+        regions=regions,
         cheapest_usd_per_hour=prices[0] if prices else None,
         dearest_usd_per_hour=prices[1] if prices else None,
     )
+
+
+def _regions(kind: str, stock: Stock, listed: Sequence[Region]) -> list[RegionState]:
+    """Where offers are, and the listed regions where there are none now, by code."""
+    mine = stock.kind == stock.kinds.index(kind) if kind in stock.kinds else np.zeros(len(stock), dtype=bool)
+    places, counts = np.unique(stock.place[mine], return_counts=True)
+    found = [
+        RegionState(place.region, place.city, place.state, place.country, int(number))
+        for place, number in zip((stock.places[int(index)] for index in places), counts, strict=True)
+    ]
+    codes = {region.code for region in found}
+    found += [
+        RegionState(region.code, region.city, region.state, region.country, 0)
+        for region in listed
+        if region.code not in codes
+    ]
+    return sorted(found, key=lambda region: region.code)
 
 
 def _capabilities(kind: str) -> list[str]:

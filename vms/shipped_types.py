@@ -4,6 +4,7 @@ The types are those that CloudyPad 0.45.1 offers or takes (`src/providers/{aws,a
 n1 goes with T4, g2 with L4); every one has an NVIDIA GPU, which its setup needs. Sizes and zones are the clouds' own:
 cloud.google.com/compute/docs/gpus/gpu-regions-zones, aws.amazon.com/ec2/instance-types/g4 and /g5, learn.microsoft.com (NCasT4_v3-series),
 docs.digitalocean.com/products/paperspace, www.scaleway.com/en/docs/gpu (as of spring 2026). Not every zone is listed; others can be added.
+Where a zone stands is told by its region (`locations.catalogue`).
 
 Prices are the product's rate card (GCP .12, .28, .85 an hour by size, and a quarter on top), which the other clouds start with; a type that
 is large enough for two presets has the price of the larger.
@@ -11,7 +12,6 @@ is large enough for two presets has the price of the larger.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -31,15 +31,6 @@ class ShippedType:
     data_disk_gb: int
     root_disk_gb: int = 50
     gpu_type: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ShippedPlace:
-    """Where a region stands, for an installation whose catalogue of regions does not know it."""
-
-    city: str
-    state: str
-    country: str
 
 
 GCP_T4 = (
@@ -143,79 +134,3 @@ TYPES: tuple[ShippedType, ...] = (
     ShippedType("cloudypad_scaleway", "GPU-3070-S", "rtx3070", 8, 16, ADVANCED, ("fr-par-2",), 200),
     ShippedType("cloudypad_scaleway", "L4-1-24G", "l4", 8, 48, PREMIUM, SCALEWAY_ALL, 200),
 )
-
-# By kind and region; cloud.google.com/about/locations, aws.amazon.com/about-aws/global-infrastructure,
-# azure.microsoft.com/explore/global-infrastructure.
-PLACES: Mapping[str, Mapping[str, ShippedPlace]] = {
-    kind: {code: ShippedPlace(*words.split(", ")) for code, words in places.items()}
-    for kind, places in {
-        "cloudypad_gcp": {
-            "us-central1": "Council Bluffs, Iowa, United States",
-            "us-east1": "Moncks Corner, South Carolina, United States",
-            "us-east4": "Ashburn, Virginia, United States",
-            "us-west1": "The Dalles, Oregon, United States",
-            "us-west2": "Los Angeles, California, United States",
-            "us-west4": "Las Vegas, Nevada, United States",
-            "northamerica-northeast1": "Montreal, Quebec, Canada",
-            "northamerica-northeast2": "Toronto, Ontario, Canada",
-            "southamerica-east1": "Sao Paulo, Sao Paulo, Brazil",
-            "europe-west1": "Saint-Ghislain, Wallonia, Belgium",
-            "europe-west2": "London, England, United Kingdom",
-            "europe-west3": "Frankfurt am Main, Hesse, Germany",
-            "europe-west4": "Eemshaven, Groningen, Netherlands",
-            "europe-west6": "Zurich, Zurich, Switzerland",
-            "europe-central2": "Warsaw, Mazovia, Poland",
-            "asia-east1": "Changhua, Changhua, Taiwan",
-            "asia-northeast1": "Tokyo, Tokyo, Japan",
-            "asia-northeast3": "Seoul, Seoul, South Korea",
-            "asia-south1": "Mumbai, Maharashtra, India",
-            "asia-southeast1": "Singapore, , Singapore",
-            "asia-southeast2": "Jakarta, Jakarta, Indonesia",
-            "australia-southeast1": "Sydney, New South Wales, Australia",
-            "me-west1": "Tel Aviv, Tel Aviv, Israel",
-            "me-central2": "Dammam, Eastern Province, Saudi Arabia",
-        },
-        "cloudypad_aws": {
-            "us-east-1": "Ashburn, Virginia, United States",
-            "us-east-2": "Columbus, Ohio, United States",
-            "us-west-2": "Boardman, Oregon, United States",
-            "ca-central-1": "Montreal, Quebec, Canada",
-            "sa-east-1": "Sao Paulo, Sao Paulo, Brazil",
-            "eu-west-1": "Dublin, Leinster, Ireland",
-            "eu-west-2": "London, England, United Kingdom",
-            "eu-central-1": "Frankfurt am Main, Hesse, Germany",
-            "eu-north-1": "Stockholm, Stockholm, Sweden",
-            "ap-northeast-1": "Tokyo, Tokyo, Japan",
-            "ap-northeast-2": "Seoul, Seoul, South Korea",
-            "ap-south-1": "Mumbai, Maharashtra, India",
-            "ap-southeast-2": "Sydney, New South Wales, Australia",
-        },
-        "cloudypad_azure": {
-            "eastus": "Boydton, Virginia, United States",
-            "eastus2": "Boydton, Virginia, United States",
-            "southcentralus": "San Antonio, Texas, United States",
-            "westus2": "Quincy, Washington, United States",
-            "westus3": "Phoenix, Arizona, United States",
-            "canadacentral": "Toronto, Ontario, Canada",
-            "westeurope": "Amsterdam, North Holland, Netherlands",
-            "northeurope": "Dublin, Leinster, Ireland",
-            "uksouth": "London, England, United Kingdom",
-            "francecentral": "Paris, Ile-de-France, France",
-            "germanywestcentral": "Frankfurt am Main, Hesse, Germany",
-            "japaneast": "Tokyo, Tokyo, Japan",
-            "koreacentral": "Seoul, Seoul, South Korea",
-            "southeastasia": "Singapore, , Singapore",
-            "australiaeast": "Sydney, New South Wales, Australia",
-            "centralindia": "Pune, Maharashtra, India",
-        },
-        "cloudypad_paperspace": {
-            "East Coast (NY2)": "New York City, New York, United States",
-            "West Coast (CA1)": "Santa Clara, California, United States",
-            "Europe (AMS1)": "Amsterdam, North Holland, Netherlands",
-        },
-        "cloudypad_scaleway": {
-            "fr-par": "Paris, Ile-de-France, France",
-            "pl-waw": "Warsaw, Mazovia, Poland",
-        },
-    }.items()
-}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils import timezone
+from django_q.models import OrmQ
 from django_q.tasks import async_task
 
 from gamer.queue.broker import PgBroker
@@ -20,3 +22,12 @@ def enqueue(task: str, *args: Plain, group: str = "", delay_s: float = 0) -> Non
         if not (arg is None or isinstance(arg, str | int | float | bool)):
             raise TypeError(f"{task} takes ids and plain values, not a {type(arg).__name__}")
     async_task(task, *args, broker=PgBroker(delay_s=delay_s), **({"group": group} if group else {}))
+
+
+def waiting(task: str, *, among: int = 100) -> int:
+    """How many calls of `task` are due and not taken yet, among the newest so many tasks that wait.
+
+    For hints: as long as enough of them wait, one more changes nothing.
+    """
+    due = OrmQ.objects.filter(lock__lte=timezone.now()).order_by("-id")[:among]
+    return sum(row.task.get("func") == task for row in due)

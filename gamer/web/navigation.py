@@ -54,6 +54,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]], ...
             ("What happened", "history", "events_event_changelist", ("events.view_event",)),
             ("Places looked up", "location_on", "locations_geocodedplace_changelist", ("locations.view_geocodedplace",)),
             ("Regions", "public", "locations_region_changelist", ("locations.view_region",)),
+            ("Location Finder", "network_ping", "locations_finderanswer_changelist", ("locations.view_finderanswer",)),
             ("Failed tasks", "error", "django_q_failure_changelist", ("django_q.view_failure",)),
             ("Schedules", "schedule", "django_q_schedule_changelist", ("django_q.view_schedule",)),
         ),

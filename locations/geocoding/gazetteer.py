@@ -137,6 +137,11 @@ class Gazetteer:
         code, name, continent, _ = self._countries[number]
         return Country(code=code, name=name, continent=continent)
 
+    def inhabited(self, degrees: int) -> list[tuple[int, int]]:
+        """The fields of so many degrees in which there is a place, by the latitude and longitude of their south-west corner."""
+        corners = np.floor(np.stack([self._latitude, self._longitude]) / degrees).astype(int) * degrees
+        return [(int(latitude), int(longitude)) for latitude, longitude in np.unique(corners, axis=1).T]
+
     def place(self, number: int) -> Place:
         code, country, _, _ = self._countries[self._country[number]]
         start, end = self._name_start[number : number + 2]

@@ -1,16 +1,32 @@
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import hypothesis
 import pytest
-from hypothesis import settings
 
+from .finder_stand_in import PROJECT, FinderStandIn
 from .geocoding.nominatim_stand_in import NominatimStandIn
 
 # A busy machine is not a fault.
-settings.register_profile("without-deadline", deadline=None)
-settings.load_profile("without-deadline")
+hypothesis.settings.register_profile("without-deadline", deadline=None)
+hypothesis.settings.load_profile("without-deadline")
 
 
 @pytest.fixture
 def nominatim() -> Iterator[NominatimStandIn]:
     with NominatimStandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def location_finder(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FinderStandIn]:
+    """The Location Finder, with a project and credentials for it."""
+    with FinderStandIn() as stand_in:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(stand_in.credentials(tmp_path)))
+        settings.ENV = replace(settings.ENV, gcp_project_id=PROJECT)
+        settings.LOCATION_FINDER_URL = stand_in.url
         yield stand_in

@@ -2,8 +2,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from locations import health, services
+from locations import health, regions, services
+from locations.catalogue import CLOUDS
+from locations.finder import LocationFinder
 from locations.geocoding.nominatim import NominatimGeocoder
+from locations.models import FinderAnswer
+
+from .finder_stand_in import PROJECT
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -24,3 +29,27 @@ class TestGeocoder:
         settings.GAZETTEER_DIR = tmp_path / "file" / "gazetteer"
         (part,) = health.geocoder(NOW)
         assert "gazetteer cannot be opened" in part.problem
+
+
+@pytest.mark.django_db
+class TestLocationFinder:
+    def test_counts_answers_and_who_waits(self, location_finder):
+        location_finder.order["aws", "us-south1"] = ["us-east-1"]
+        for number, cloud in enumerate(("aws", "azure", "gcp")):
+            FinderAnswer.objects.create(
+                source="us-south1",
+                kind=CLOUDS[cloud],
+                asked_at=NOW,
+                queued_at=NOW,
+                look_at=NOW + timedelta(seconds=number),
+            )
+        later = NOW + timedelta(minutes=1)
+        with LocationFinder(project=PROJECT, url=location_finder.url) as finder:
+            assert regions.refresh_one(now=later, finder=finder)
+            assert not regions.refresh_one(now=later, finder=finder)
+        (part,) = health.location_finder(later)
+        assert (part.name, part.problem) == ("location finder", "")
+        assert part.figures == {"answers": 1, "waiting": 1, "failing": 1, "last_answered_at": later}
+
+    def test_is_no_part_without_a_project(self):
+        assert list(health.location_finder(NOW)) == []

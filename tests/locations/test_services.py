@@ -10,8 +10,8 @@ from gamer.errors import ValidationError
 from locations import services
 from locations.geocoding.base import Matched
 from locations.geocoding.nominatim import NominatimGeocoder
-from locations.models import GeocodedPlace, GeocoderTurn, Region
-from locations.services import PlaceName, RegionSeed
+from locations.models import GeocodedPlace, GeocoderTurn
+from locations.services import PlaceName
 from tests.at_once import at_once
 from tests.waiting import eventually
 
@@ -286,47 +286,15 @@ class TestAskAgain:
         assert missing.latitude == 42.9207505
 
 
-@pytest.mark.django_db
-class TestSeedRegions:
-    DALLAS = RegionSeed(
-        kind="cloudypad_gcp",
-        code="us-south1",
-        name="Dallas",
-        city="Dallas",
-        state="Texas",
-        country="United States",
-    )
+class TestPlaceOf:
+    def test_answers_from_the_gazetteer(self):
+        place = services.place_of(city="Chubbuck", state="Idaho", country="United States")
+        assert (place.latitude, place.longitude) == (42.92075, -112.46609)
 
-    def test_places_a_region_by_its_city(self):
-        assert services.seed_regions(regions=[self.DALLAS]) == 1
-        region = Region.objects.get()
-        assert (region.latitude, region.longitude) == (32.78306, -96.80667)
-        assert (region.country_code, region.continent) == ("US", "North America")
-
-    def test_keeps_the_coordinates_it_is_given(self):
-        seed = RegionSeed(kind="x", code="y", name="Z", country="Nowhere", latitude=1.5, longitude=2.5)
-        services.seed_regions(regions=[seed])
-        region = Region.objects.get()
-        assert (region.latitude, region.longitude, region.country_code, region.continent) == (
-            1.5,
-            2.5,
-            "",
-            "",
-        )
-
-    def test_changes_what_changed_and_nothing_else(self):
-        other = RegionSeed(kind="cloudypad_aws", code="us-south1", name="Elsewhere")
-        services.seed_regions(regions=[self.DALLAS, other])
-        before = dict(Region.objects.values_list("code", "id").filter(kind="cloudypad_gcp"))
-        services.seed_regions(regions=[RegionSeed(kind="cloudypad_gcp", code="us-south1", name="Big D")])
-        assert dict(Region.objects.values_list("code", "id").filter(kind="cloudypad_gcp")) == before
-        assert set(Region.objects.values_list("kind", "name", "latitude")) == {
-            ("cloudypad_gcp", "Big D", None),
-            ("cloudypad_aws", "Elsewhere", None),
-        }
-
-    def test_takes_an_empty_catalogue(self):
-        assert services.seed_regions(regions=[]) == 0
+    @pytest.mark.django_db
+    def test_records_nothing_of_what_it_does_not_know(self):
+        assert services.place_of(city="Paris", state="", country="Wonderland") is None
+        assert not GeocodedPlace.objects.exists()
 
 
 class TestSearchPlaces:

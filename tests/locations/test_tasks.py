@@ -1,11 +1,13 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 
-from locations import services, tasks
-from locations.models import GeocodedPlace
+from locations import regions, services, tasks
+from locations.catalogue import GCP
+from locations.models import FinderAnswer, GeocodedPlace
 
 
 @pytest.fixture
@@ -48,3 +50,36 @@ class TestSeed:
         services.seed(timezone.now())
         services.seed(timezone.now())
         assert Schedule.objects.get().func == f"{tasks.__name__}.{tasks.geocode_missing.__name__}"
+
+    def test_schedules_the_location_finder_once(self):
+        regions.seed(timezone.now())
+        regions.seed(timezone.now())
+        assert Schedule.objects.get().func == f"{tasks.__name__}.{tasks.refresh_location_finder.__name__}"
+
+
+@pytest.mark.django_db
+class TestRefreshLocationFinder:
+    @pytest.fixture
+    def wanted(self):
+        asked_at = timezone.now() - timedelta(minutes=1)
+        moments = {"asked_at": asked_at, "queued_at": asked_at, "look_at": asked_at}
+        for source in ("us-south1", "europe-west1"):
+            FinderAnswer.objects.create(source=source, kind=GCP, **moments)
+
+    def test_asks_for_all_that_wait(self, wanted, location_finder):
+        location_finder.order = {("gcp", source): ["us-east1"] for source in ("us-south1", "europe-west1")}
+        tasks.refresh_location_finder()
+        assert [source for _, source in location_finder.asked] == ["us-south1", "europe-west1"]
+        assert FinderAnswer.objects.filter(codes=["us-east1"]).count() == 2
+
+    def test_stops_at_the_first_failure(self, wanted, location_finder):
+        location_finder.status, location_finder.body = 503, {}
+        tasks.refresh_location_finder()
+        assert len(location_finder.asked) == 1
+        assert sorted(FinderAnswer.objects.values_list("tries", flat=True)) == [0, 1]
+
+    def test_asks_nobody_without_a_project(self, wanted, location_finder, settings):
+        settings.ENV = replace(settings.ENV, gcp_project_id="")
+        tasks.refresh_location_finder()
+        assert location_finder.tokens == 0
+        assert not FinderAnswer.objects.exclude(answered_at=None).exists()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from emulators.profile import Floor
 from emulators.services.profiles import gpu_table
+from locations.models import Region
 from tests.vms.control_plane import ControlPlane
 from vms import offers
 from vms.models import Offer, ProviderAccount
@@ -40,6 +41,36 @@ class TestStore:
         assert (row.usd_per_gpu, row.order) == (Decimal("0.397"), {"offer": "joplin-4090"})
         account.refresh_from_db()
         assert account.offers_refreshed_at == plane.now()
+
+    def test_places_an_offer_that_names_only_its_region_where_the_region_s_row_says(
+        self, account: ProviderAccount, plane: ControlPlane
+    ) -> None:
+        columns = {"city": "Council Bluffs", "state": "Iowa", "country": "United States"}
+        Region.objects.create(
+            kind=account.kind, code="us-central1", name="Iowa", latitude=41.5, longitude=-95.5, **columns
+        )
+        bare, elsewhere = base.Place("us-central1", "", "", ""), base.Place("us-nowhere1", "", "", "")
+        named = base.Place("us-central1", "Omaha", "Nebraska", "United States")
+        stock = [
+            replace(STOCK[0], offer_id=name, place=place)
+            for name, place in (("bare", bare), ("named", named), ("elsewhere", elsewhere))
+        ]
+        offers.store(account, stock, plane.now())
+        rows = {row.offer_id: row for row in Offer.objects.all()}
+        assert rows["bare"].location_name == "Council Bluffs, Iowa, United States"
+        assert rows["named"].city == "Omaha"
+        assert {(rows[name].latitude, rows[name].longitude) for name in ("bare", "named")} == {(41.5, -95.5)}
+        assert (rows["elsewhere"].latitude, rows["elsewhere"].city) == (None, "")
+
+    def test_places_an_offer_by_its_town_when_its_region_is_on_no_map(
+        self, account: ProviderAccount, plane: ControlPlane
+    ) -> None:
+        region = Region.objects.create(
+            kind=account.kind, code="us-1", name="One", city="Dallas", country="US"
+        )
+        offers.store(account, [replace(STOCK[0], place=base.Place("us-1", "", "", ""))], plane.now())
+        row = Offer.objects.get()
+        assert (row.city, row.latitude) == (region.city, pytest.approx(32.8, abs=0.1))
 
     def test_drops_what_is_sold_out_and_takes_changes_and_newcomers(
         self, account: ProviderAccount, plane: ControlPlane

@@ -11,6 +11,7 @@ from django.test import Client
 
 from accounts.principal import Principal
 from emulators.services import seed
+from locations import regions
 from tests.vms.providers.cloudypad_vendor import COMMAND
 from tests.world import Clock, World
 from vms import machine_types, provider_accounts
@@ -58,6 +59,7 @@ class TestSeed:
 
 class TestOpen:
     def test_gives_each_account_a_home_and_the_table_of_its_cloud(self, db: None, clock: Clock) -> None:
+        regions.seed(clock())
         machine_types.seed(clock())
         rows = [
             ProviderAccount.objects.create(name=name, kind="cloudypad_aws", credentials={"clouder": "dummy"})
@@ -142,6 +144,7 @@ class TestMachineTypesPage:
         self, world: World, clock: Clock, client: Client
     ) -> None:
         seed(now=clock())
+        regions.seed(clock())
         machine_types.seed(clock())
         client.force_login(world.sam)
         page = client.get("/admin/vms/machinetype/").content.decode()

@@ -22,6 +22,8 @@ from tests.world import World
 from vms import installation, services
 from vms.lifecycle import TERMINAL, Desired, Phase, Status
 from vms.models import VM, GameSession, Offer, ProviderAccount
+from vms.reconcile import claims, liveness, loading
+from vms.reconcile.apply import apply
 from vms.services import Launched, Order
 
 BY = policy("test")
@@ -268,6 +270,31 @@ class TestActs:
         vm = put(launch(stocked, world).vm, Desired.RUNNING, Phase.READY)
         before = vm.session_ends_at
         assert services.extend(vm=vm, by=BY, now=stocked.clock()) - before == services.EXTEND_BY
+
+    def test_extend_is_not_lost_to_a_look_that_found_the_time_over(
+        self, stocked: ControlPlane, world: World
+    ) -> None:
+        """The reconciler has read the row and decided; the player is faster with the writing."""
+        vm = put(launch(stocked, world).vm, Desired.RUNNING, Phase.READY)
+        now = stocked.clock()
+        VM.objects.update(session_ends_at=now, next_look_at=now)
+        lease = claims.claim(is_acting=False, now=now, limit=1)
+        (subject,) = loading.subjects(lease.ids)
+        over = liveness.check(subject, now)
+        assert over is not None
+        until = services.extend(vm=vm, by=BY, now=now)
+        assert not apply(subject, lease.token, over, now)
+        vm.refresh_from_db()
+        assert (vm.desired, vm.session_ends_at) == (Desired.RUNNING, until)
+        assert "session_over" not in [action for action, _ in told(vm)]
+
+    def test_retry_holds_while_launches_are_switched_off(self, stocked: ControlPlane, world: World) -> None:
+        vm = put(launch(stocked, world).vm, Desired.GONE, Phase.FAILED)
+        installation.allow_launches(is_launching=False, actor="user:sam", now=stocked.clock())
+        with pytest.raises(Unavailable):
+            services.retry(vm=vm, by=BY, now=stocked.clock())
+        vm.refresh_from_db()
+        assert (vm.phase, vm.round) == (Phase.FAILED, 1)
 
     @pytest.mark.parametrize("act", ["start", "retry"])
     def test_are_a_conflict_beside_a_live_one(self, stocked: ControlPlane, world: World, act: str) -> None:

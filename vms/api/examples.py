@@ -346,3 +346,45 @@ PROVIDER = _said(
         "price_range": {"min_per_hour": 0.021, "max_per_hour": 1.7632},
     },
 )
+CLOSEST_REGION = _said(
+    "Near Dallas",
+    {
+        "user_location": {"latitude": 32.7767, "longitude": -96.797},
+        "method": "google_cloud_location_finder_api",
+        "closest_region": {
+            "region_code": "us-south1",
+            "region_name": "Dallas, Texas, United States",
+            "distance_km": 1.1,
+            "source": "google_cloud_location_finder_api",
+        },
+        "alternatives": [
+            {
+                "region_code": "us-central1",
+                "region_name": "Council Bluffs, Iowa, United States",
+                "distance_km": 945.3,
+                "source": "google_cloud_location_finder_api",
+            }
+        ],
+    },
+)
+REGIONS = _said(
+    "One region",
+    {
+        "total_regions": 1,
+        "regions_by_continent": {
+            "North America": [
+                {
+                    "region_code": "us-central1",
+                    "region_name": "Council Bluffs, Iowa, United States",
+                    "city": "Council Bluffs",
+                    "state": "Iowa",
+                    "country": "United States",
+                    "country_code": "US",
+                    "latitude": 41.26194,
+                    "longitude": -95.86083,
+                    "gpu_models": ["L4", "T4"],
+                }
+            ]
+        },
+    },
+)

@@ -13,6 +13,7 @@ from vms.api.views.discovery import (
 )
 from vms.api.views.launch import LaunchGameView, LaunchOnVmView
 from vms.api.views.machines import ExtendVmView, RetryVmView, StartVmView, StopVmView, VmsView, VmView
+from vms.api.views.regions import ClosestRegionView, RegionsView
 from vms.api.views.story import (
     SessionView,
     VmAttemptsView,
@@ -45,6 +46,8 @@ urlpatterns: list[URLPattern] = [
     route("launch/hostnodes/available", HostnodesView.as_view(), "hostnodes-available"),
     route("launch/hostnodes/closest", ClosestHostnodesView.as_view(), "hostnodes-closest"),
     route("launch/locations/summary", LocationSummaryView.as_view(), "locations-summary"),
+    route("launch/<cloud>/regions/closest", ClosestRegionView.as_view(), "regions-closest"),
+    route("launch/<cloud>/regions/all", RegionsView.as_view(), "regions-all"),
     route("config/providers", ProvidersView.as_view(), "providers"),
     route("agent/register", RegisterView.as_view(), "agent-register"),
     route("agent/heartbeat", HeartbeatView.as_view(), "agent-heartbeat"),

@@ -46,13 +46,16 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
     The subject takes the changes on, so that the next step is known and written with them.
     """
     crash_point("apply.before")
-    source, wish = Phase(subject.vm.phase), subject.vm.desired
+    source, wish, ends_at = Phase(subject.vm.phase), subject.vm.desired, subject.vm.session_ends_at
     changes = _changes(source, outcome, now)
     if "machine_id" in outcome.attempt:
         outcome = replace(outcome, attempt={**outcome.attempt, "answered_at": now})
     _absorb(subject, changes, outcome)
+    rows = VM.objects.filter(pk=subject.vm.pk, lease_token=token)
     if "desired" in changes:
-        # Somebody may have wished something else while the step ran: then theirs stands.
+        # Somebody may have extended their time while the step ran: then the row is looked at anew.
+        rows = rows.filter(session_ends_at=ends_at)
+        # Or wished something else: then theirs stands.
         unchanged = When(desired=wish, then=Value(changes["desired"]))
         changes["desired"] = Case(unchanged, default=F("desired"))
     if not subject.vm.is_terminal:
@@ -63,7 +66,7 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
         poked = When(is_poked=True, then=Least("next_look_at", Value(changes["next_look_at"])))
         changes["next_look_at"] = Case(poked, default=Value(changes["next_look_at"]))
     with transaction.atomic():
-        if not VM.objects.filter(pk=subject.vm.pk, lease_token=token).update(is_poked=False, **changes):
+        if not rows.update(is_poked=False, **changes):
             log.info("stale outcome dropped vm=%s", subject.vm.pk)
             return False
         _write_attempts(subject.attempt, outcome)
@@ -166,7 +169,7 @@ def _write_events(
 def happening(
     vm: VM, action: str, details: Mapping[str, Any], now: datetime, actor: str = ACTOR
 ) -> Happening:
-    """An event about a VM, addressed to its owner."""
+    """An event about a VM, addressed to its owner, its project and its department."""
     return Happening(
         at=now,
         actor=actor,
@@ -175,6 +178,8 @@ def happening(
         resource_id=str(vm.pk),
         details=details,
         owner_id=vm.owner_id,
+        project_id=vm.project_id,
+        department_id=vm.department_id,
     )
 
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from gamer.crash import crash_point
-from gamer.queue.enqueue import enqueue
+from gamer.queue.enqueue import enqueue, waiting
 from vms import offers
 from vms.models import ProviderAccount
 from vms.provider_accounts import open_provider as open_account
@@ -35,6 +35,7 @@ BATCH = 1000
 PER_TASK = 32
 TASKS_AT_ONCE = 8
 REFRESH_CALLS = 2
+ACT = "vms.tasks.act"
 
 
 @dataclass(slots=True)
@@ -48,9 +49,12 @@ class Turn:
 
 
 def ring_workers(tasks: int) -> None:
-    """Asks the worker to act, once per task's worth of rows. A lost ring is repeated by a later turn."""
-    for _ in range(tasks):
-        enqueue("vms.tasks.act")
+    """Asks the worker to act, once per task's worth of rows, unless it has been asked and not come yet.
+
+    A lost ring is repeated by a later turn.
+    """
+    for _ in range(tasks - waiting(ACT)):
+        enqueue(ACT)
 
 
 class Reconciler:

@@ -338,3 +338,16 @@ class TestCompiled:
         """
         assert start(program).wait(60) == 1
         assert os.listdir(tmp_path) == [".lock"]
+
+
+class TestInhabited:
+    def test_has_land_where_people_live_and_none_at_sea(self, gazetteer):
+        fields = set(gazetteer.inhabited(2))
+        assert {
+            (32, -98),
+            (50, 8),
+            (-34, 150),
+            (-28, 28),
+        } <= fields  # Dallas, Frankfurt, Sydney, Johannesburg
+        assert not {(30, -40), (-40, -110), (88, 0)} & fields  # the Atlantic, the Pacific, the pole
+        assert 2000 < len(fields) < 5000

@@ -10,6 +10,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from emulators.models import EmulatorConfig, ProviderPreference
+from locations.catalogue import shipped
+from locations.models import Region
+from locations.regions import seed_regions
 from tests.vms.api.asking import DALLAS, LAUNCH, SWITCH, details, post
 from vms.models import VM, Offer, ProviderAccount
 
@@ -297,6 +300,26 @@ class TestProviders:
         assert 0 < prices["min_per_hour"] < prices["max_per_hour"]
         cheapest = as_alice.get("/launch/vm/optimal-for/nes").json()["estimated_cost_per_hour"]
         assert prices["min_per_hour"] == cheapest
+
+    def test_shows_the_listed_regions_where_there_are_no_offers_now(self, as_alice):
+        seed_regions(regions=shipped())
+        Region.objects.filter(code="us-south1").update(is_listed=False)
+        Region.objects.create(kind="tensordock", code="us-joplin", name="Joplin", city="Elsewhere")
+        Region.objects.create(kind="tensordock", code="us-new", name="New")
+        tensordock, google, *_ = as_alice.get(PROVIDERS).json()
+        assert (google["offers"], len(google["regions"])) == (0, 42)
+        assert google["regions"][0] == {
+            "code": "africa-south1",
+            "city": "Johannesburg",
+            "state": None,
+            "country": "South Africa",
+            "offers": 0,
+        }
+        assert len(tensordock["regions"]) == 7
+        assert [one["offers"] for one in tensordock["regions"] if one["code"] in ("us-joplin", "us-new")] == [
+            2,
+            0,
+        ]
 
     @pytest.mark.parametrize(
         ("columns", "condition"),

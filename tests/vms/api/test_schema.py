@@ -10,6 +10,8 @@ import jsonschema
 import pytest
 from drf_spectacular.generators import SchemaGenerator
 
+from locations.catalogue import shipped
+from locations.regions import seed_regions
 from tests.vms.api.asking import DALLAS, LAUNCH, SWITCH, made, post, running
 from vms.models import GameSession, SetupStep
 
@@ -19,6 +21,7 @@ READS = (
     *("/vms/{vm_id}/attempts", "/vms/{vm_id}/steps", "/vms/{vm_id}/sessions", "/sessions/{session_id}"),
     *("/launch/vm/optimal-for/{console_type}", "/launch/hostnodes/available", "/launch/hostnodes/closest"),
     *("/launch/locations/summary", "/config/providers"),
+    *("/launch/{cloud}/regions/closest", "/launch/{cloud}/regions/all"),
 )
 OURS = ("/vms", "/sessions", "/launch", "/agent", "/config/providers")
 
@@ -103,7 +106,9 @@ class TestAnswers:
     @pytest.mark.parametrize("who", ["as_alice", "as_sam"])
     def test_to_reads_fit(self, vm, request, who):
         client = request.getfixturevalue(who)
+        seed_regions(regions=shipped())
         names = {"vm_id": vm.pk, "session_id": GameSession.objects.get().pk, "console_type": "switch"}
+        names["cloud"] = "gcp"
         for path in READS:
             query = DALLAS if "closest" in path or "optimal" in path else {}
             answer = client.get(path.format(**names), query)

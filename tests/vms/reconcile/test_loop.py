@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from django_q.models import OrmQ
+
 from accounts.principal import Principal
 from events.models import Event
+from gamer.queue.enqueue import enqueue
 from tests.vms.control_plane import ControlPlane
 from tests.world import World
 from vms import services
 from vms.models import Attempt, GameSession
+from vms.reconcile.loop import ring_workers
 
 
 class TestLaunch:
@@ -46,3 +55,31 @@ class TestLaunch:
         plane.until(vm, "terminated", seconds=60)
         assert not plane.cloud.alive()
         assert Attempt.objects.get().gone_at is not None
+
+
+@pytest.mark.django_db
+class TestRingWorkers:
+    def test_asks_once_per_task_however_often_while_nobody_comes(self) -> None:
+        for tasks in (1, 3, 3, 2, 8, 8):
+            ring_workers(tasks)
+        assert [row.func() for row in OrmQ.objects.all()] == ["vms.tasks.act"] * 8
+
+    def test_asks_again_once_its_tasks_were_taken(self) -> None:
+        ring_workers(2)
+        OrmQ.objects.update(lock=timezone.now() + timedelta(minutes=5))
+        ring_workers(2)
+        assert OrmQ.objects.count() == 4
+
+    def test_is_not_held_up_by_other_work_that_waits(self) -> None:
+        for _ in range(20):
+            enqueue("tests.gamer.queue.tasks.note")
+        ring_workers(2)
+        assert OrmQ.objects.count() == 22
+
+
+class TestTable:
+    def test_keeps_sealed_keys_out_of_the_rows_that_lists_read(self, db: None) -> None:
+        """A page of history is read from few blocks then."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT reloptions FROM pg_class WHERE oid = 'vms_vm'::regclass")
+            assert "toast_tuple_target=128" in cursor.fetchone()[0]

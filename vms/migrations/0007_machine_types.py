@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("vms", "0004_project"),
+        ("vms", "0006_keys_out_of_line"),
     ]
 
     operations = [
