@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from accounts.principal import Principal
-from emulators.models import EmulatorConfig, Preset
+from emulators.models import EmulatorConfig, Preset, ProviderPreference
 from emulators.services import profile_for
 from emulators.services import seed as seed_consoles
 from emulators.services.profiles import size_of
@@ -83,7 +83,8 @@ class TestTheShippedOnes:
 
     def test_of_paperspace_are_nobodys_first_choice(self) -> None:
         for config in EmulatorConfig.objects.all():
-            order = list(config.preferred_providers.order_by("priority").values_list("provider", flat=True))
+            rows = ProviderPreference.objects.filter(config=config).order_by("priority")
+            order = list(rows.values_list("provider", flat=True))
             clouds = [kind for kind in order if kind in CLOUDS]
             assert clouds[-1] == "cloudypad_paperspace"
 

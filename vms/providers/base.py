@@ -161,9 +161,9 @@ class Offer:
 class MachineSpec:
     """What is ordered: an offer in a legal size, and what the machine must know at its first boot.
 
-    `ssh_public_key` is one authorized_keys line. `ssh_host_key` is the OpenSSH private host key (PEM text) that the machine
-    shall present; adapters whose vendor has no cloud-init leave it and set `pins_host_key = False`.
-    `cloud_init` is extra user data (keys as in cloud-config), merged by the adapter with its own.
+    `ssh_public_key` is one authorized_keys line, `ssh_private_key` its other half, for tools that log in themselves. `ssh_host_key` is the
+    private host key (PEM text) that the machine shall present; adapters without cloud-init leave it and set `pins_host_key = False`.
+    `cloud_init` is extra user data (cloud-config). After `idle_stop_s` without a player it may stop itself, where the tool can (0: never).
     """
 
     offer: Offer
@@ -174,9 +174,7 @@ class MachineSpec:
     ssh_public_key: str
     ssh_host_key: str
     ssh_host_public_key: str
-    # The login's private half: for tools that must log in themselves, and put the public half there.
     ssh_private_key: str = field(default="", repr=False)
-    # Seconds without a player after which the machine may stop itself, where the vendor's tool can; 0 for never.
     idle_stop_s: int = 0
     tcp_ports: tuple[int, ...] = ()
     udp_ports: tuple[int, ...] = ()

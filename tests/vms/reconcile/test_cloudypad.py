@@ -111,6 +111,7 @@ class TestStart:
         until(pads, vm, "stopped")
         services.start(vm=vm, by=by, now=clock())
         pads.harness.fault("start_refused_later", ["start"])
+        until(pads, vm, "creating")
         until(pads, vm, "stopped")
         assert "start_refused" in " ".join(story(vm))
         assert len(pads.harness.alive()) == 1
