@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,9 @@ class RealHarness(StandInHarness):
     """The tool's own dummy cloud: its books are its state files."""
 
     def open(self, **changes: object) -> CloudyPadProvider:
-        return open_cloudypad("cloudypad_gcp", self.account, times=UNKEPT, clock=RealClock())
+        return open_cloudypad(
+            "cloudypad_gcp", self.account, times=replace(UNKEPT, read=100), clock=RealClock()
+        )
 
     def trouble(self, trouble: Trouble) -> None:
         raise NotImplementedError(f"the tool knows no {trouble}")

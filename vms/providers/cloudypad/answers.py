@@ -81,6 +81,8 @@ _MEANINGS: Sequence[tuple[re.Pattern[str], type[ProviderError]]] = (
         Rejected,
     ),
 )
+# Everywhere but at Paperspace, which says so.
+DEFAULT_USER = "ubuntu"
 # The tool asked what nobody answers; its exit code says success.
 CANCELLED = "initialization cancelled"
 
@@ -95,6 +97,17 @@ _STATES: Mapping[str, MachineState] = {
 
 class Unreadable(ValueError):
     """The answer is not one of the known shapes. The text never quotes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the tool told of a machine, and when (POSIX seconds). `raw` is redacted."""
+
+    at: float
+    doing: MachineState
+    ip: str
+    user: str
+    raw: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +131,11 @@ def failure_in(text: str) -> Failure:
     wait = _RETRY_AFTER.search(text)
     retry_after = float(wait[1]) if wait else None
     for pattern, meaning in _MEANINGS:
-        told = next((line for line in reversed(lines) if pattern.search(line)), None)
-        if told is not None:
-            return Failure(meaning, _plain(told), retry_after)
+        told = [line for line in lines if pattern.search(line)]
+        if told:
+            # A cause says it in a sentence; what else matches may be a dump of everything the tool knows.
+            causes = [line for line in told if _CAUSE.search(line)]
+            return Failure(meaning, _plain(causes[-1] if causes else min(told, key=len)), retry_after)
     causes = [match[1] for line in lines if (match := _CAUSE.search(line))]
     return Failure(None, causes[-1] if causes else lines[-1] if lines else "no answer", retry_after)
 
@@ -187,7 +202,7 @@ def address_of(state: Mapping[str, Any]) -> str:
 
 
 def user_of(state: Mapping[str, Any]) -> str:
-    return str(_dig(state, "provision", "input", "ssh", "user") or "ubuntu")
+    return str(_dig(state, "provision", "input", "ssh", "user") or DEFAULT_USER)
 
 
 def _dig(node: Any, *steps: str) -> Any:

@@ -26,6 +26,8 @@ TAKEN = "provision-begin"
 PROVISIONED = "provision-end"
 # The exit code of a run that was cut off, and did not say how it ended.
 CUT_OFF = -1
+# Bytes of a run's words that are read: its error, or its success, stands at the end.
+LAST_WORDS = 64 * 1024
 LOCKED = "stack is currently locked"
 CANCEL_LOCK = "--force-pulumi-cancel"
 
@@ -118,8 +120,9 @@ def watch(cli: Cli, book: Book, order_id: str, seconds: float, is_taken: Callabl
 
 def words_of(book: Book) -> str:
     """What the last run said, as far as it has come."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        return book.log.read_text(errors="replace")
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), book.log.open("rb") as log:
+        log.seek(max(0, book.log.stat().st_size - LAST_WORDS))
+        return log.read(LAST_WORDS).decode(errors="replace")
     return ""
 
 

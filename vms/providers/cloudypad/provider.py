@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from decimal import Decimal
 from functools import partial
 from typing import Any, ClassVar
@@ -30,7 +31,9 @@ from vms.providers.base import (
 from vms.providers.cloudypad import orders
 from vms.providers.cloudypad.answers import (
     CANCELLED,
+    DEFAULT_USER,
     Failure,
+    Told,
     Unreadable,
     address_of,
     events_in,
@@ -57,6 +60,7 @@ from vms.providers.cloudypad.clouds import (
 from vms.providers.cloudypad.names import SAFE, name_of, tag_of
 from vms.providers.redact import redact
 
+ANY_AGE = float("inf")
 # How much of a run's words a machine carries for the operator.
 PROGRESS = 600
 
@@ -142,8 +146,9 @@ class CloudyPadProvider(Provider, Suspendable):
 
     def list(self) -> Sequence[Machine]:
         """Names by the tool, orders by our pages. Of machines of ours the tool is asked how they are, when it was not lately."""
+        began = self._clock.now()
         names = {*self._names(self._times.names), *self._home.books()}
-        until = self._clock.now() + self._times.read
+        until = began + self._times.read
         with ThreadPoolExecutor(MOST_READS, thread_name_prefix="cloudypad") as pool:
             found = [*pool.map(lambda name: self._listed(name, until), sorted(names))]
         return [machine for machine in found if machine is not None]
@@ -264,7 +269,7 @@ class CloudyPadProvider(Provider, Suspendable):
         if loud:
             orders.carry_on(self._cli, book)
             return orders.STATES[loud[-1]]
-        return machine_state(self._fresh(machine_id))
+        return self._fresh(machine_id).doing
 
     def _is_known(self, name: str) -> bool:
         return self._home.book(name).page() is not None or name in self._names(0)
@@ -286,24 +291,33 @@ class CloudyPadProvider(Provider, Suspendable):
         self._keep("names.json", {"names": names})
         return names
 
-    def _fresh(self, name: str) -> Mapping[str, Any]:
+    def _fresh(self, name: str) -> Told:
         """The tool's word on one machine, asked now."""
         try:
             state = state_in(self._cli.ask("get", name))
         except Unreadable as error:
             raise Unavailable(f"get: {error}") from None
-        state = redact(state, self._cli.secrets)
-        self._keep(f"status-{name}.json", {"state": state})
-        return state
+        raw = redact(state, self._cli.secrets)
+        told = Told(time.time(), machine_state(state), address_of(state), user_of(state), raw)
+        self._keep(f"status-{name}.json", asdict(told))
+        return told
+
+    def _told(self, name: str, page: Page, good_for_s: float) -> Told | None:
+        """What the tool last told of a machine, unless that is too old, or from before the last order."""
+        known = self._kept(f"status-{name}.json", good_for_s)
+        changed_at = (page.run.ended_at or page.run.began_at) if page.run is not None else 0
+        if known is None or (known["at"] < changed_at and not page.queue):
+            return None
+        return Told(**{**known, "doing": MachineState(known["doing"])})
 
     def _listed(self, name: str, until: float) -> Machine | None:
         """A list is never in part: a machine that there is no time to ask about is shown as it was."""
         if not tag_of(name):
             return Machine(name, "", MachineState.UNKNOWN, raw={"name": name})
         try:
-            return self._look(name, self._times.status if self._clock.now() < until else float("inf"))
+            return self._look(name, self._times.status if self._clock.now() < until else ANY_AGE)
         except Unavailable:
-            return self._look(name, float("inf"))
+            return self._look(name, ANY_AGE)
 
     def _look(self, name: str, good_for_s: float) -> Machine | None:
         """One machine, or None for one that is gone."""
@@ -311,27 +325,20 @@ class CloudyPadProvider(Provider, Suspendable):
         orders.carry_on(self._cli, book)
         page = book.page() or Page()
         standing = orders.state_of(page)
-        kept = self._kept(f"status-{name}.json", good_for_s if standing is None else float("inf"))
-        if (
-            kept
-            and page.run is not None
-            and kept["at"] < (page.run.ended_at or page.run.began_at)
-            and standing is None
-        ):
-            kept = None
+        told = self._told(name, page, good_for_s if standing is None else ANY_AGE)
         if standing is not None:
-            return self._sketch(name, page, standing, kept["state"] if kept else {})
+            return self._sketch(name, page, standing, told)
         if not self._home.state_path(name).exists() and name not in self._names(self._times.names):
             self._forget(book)
             return None
-        if kept is None and good_for_s == float("inf"):
+        if told is None and good_for_s == ANY_AGE:
             return self._sketch(name, page, MachineState.UNKNOWN)
         try:
-            state = kept["state"] if kept else self._fresh(name)
+            told = told or self._fresh(name)
         except NotFound:
             self._forget(book)
             return None
-        machine = self._sketch(name, page, machine_state(state), state)
+        machine = self._sketch(name, page, told.doing, told)
         self._finish_stop(book, page, machine)
         return machine
 
@@ -345,13 +352,10 @@ class CloudyPadProvider(Provider, Suspendable):
         if machine.state is MachineState.STOPPED and was_up and not page.queue:
             orders.give(self._cli, book, self._order(book.name, "stop", "--wait", is_quiet=True))
 
-    def _sketch(
-        self, name: str, page: Page, state: MachineState, told: Mapping[str, Any] | None = None
-    ) -> Machine:
+    def _sketch(self, name: str, page: Page, state: MachineState, told: Told | None = None) -> Machine:
         """A machine from its page and from what the tool told of it."""
-        told = told or {}
         price = page.machine.get("usd_per_hour")
-        raw = {**told, **page.machine.get("shown", {}), "name": name}
+        raw = {**(told.raw if told else {}), **page.machine.get("shown", {}), "name": name}
         if page.run is not None:
             words = orders.words_of(self._home.book(name))[-PROGRESS:]
             raw["last_run"] = {
@@ -364,8 +368,8 @@ class CloudyPadProvider(Provider, Suspendable):
             machine_id=name,
             tag=tag_of(name),
             state=state,
-            ip=address_of(told),
-            ssh_user=user_of(told),
+            ip=told.ip if told else "",
+            ssh_user=told.user if told else DEFAULT_USER,
             usd_per_hour=Decimal(price) if price is not None else None,
             raw=redact(raw, self._cli.secrets),
             failure=self._gone_wrong(name, page),
