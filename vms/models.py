@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 # Seconds without a player that a VM may be given.
 MIN_AUTO_STOP_S, MAX_AUTO_STOP_S = 60, 86_400
+
+# So many orders that failed one after the other put an account behind the others, twice as long with each further one.
+DEMOTING_FAILURES = 3
+DEMOTED_FOR, DEMOTED_AT_MOST = timedelta(minutes=10), timedelta(hours=2)
 
 # People whom a query names one by one.
 MOST_NAMED = 1000
@@ -81,6 +85,10 @@ class ProviderAccount(models.Model):
     call_tokens = models.FloatField(default=10, editable=False)
     call_tokens_at = models.DateTimeField(default=timezone.now, editable=False)
     failures_in_a_row = models.PositiveIntegerField(default=0, editable=False)
+    orders_failed_in_a_row = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Machines that did not come, by no fault of theirs who asked."
+    )
+    order_failed_at = models.DateTimeField(null=True, editable=False)
     last_answered_at = models.DateTimeField(null=True, editable=False)
     last_error = models.CharField(max_length=300, blank=True, editable=False)
     last_error_at = models.DateTimeField(null=True, editable=False)
@@ -96,6 +104,14 @@ class ProviderAccount(models.Model):
 
     def may_buy(self, now: datetime) -> bool:
         return not self.is_paused and not (self.paused_until and self.paused_until > now)
+
+    def demoted_until(self, now: datetime) -> datetime | None:
+        """Until when it comes after all others, because its orders failed one after the other; None when it does not."""
+        excess = self.orders_failed_in_a_row - DEMOTING_FAILURES
+        if excess < 0 or self.order_failed_at is None:
+            return None
+        until = self.order_failed_at + min(DEMOTED_FOR * 2 ** min(excess, 10), DEMOTED_AT_MOST)
+        return until if until > now else None
 
 
 class Offer(models.Model):

@@ -78,7 +78,7 @@ def load(now: datetime, *, tried: frozenset[tuple[int, str]] = frozenset()) -> S
         .values_list(*COLUMNS, *(Cast(F(name), FloatField()) for name in PRICES))
     )
     return Shelf(
-        stock=_stock(rows, {account.pk: account.kind for account in accounts}, tried, now),
+        stock=_stock(rows, {account.pk: account for account in accounts}, tried, now),
         keys=[row[0] for row in rows],
         offer_ids=[row[2] for row in rows],
         paused=frozenset(
@@ -104,14 +104,14 @@ def is_resting(account: ProviderAccount, now: datetime) -> bool:
 
 def _stock(
     rows: Sequence[tuple[Any, ...]],
-    kinds: Mapping[int, str],
+    accounts: Mapping[int, ProviderAccount],
     tried: frozenset[tuple[int, str]],
     now: datetime,
 ) -> placement.Stock:
     names = (*COLUMNS, *PRICES)
     columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
     account, offer_id = columns["account_id"], columns["offer_id"]
-    kind_names, kind = _indexed(kinds[one] for one in account)
+    kind_names, kind = _indexed(accounts[one].kind for one in account)
     places, place = _indexed(zip(*(columns[name] for name in PLACE), strict=True))
     gpu_models, gpu = _indexed(columns["gpu_model"])
     was_tried = [pair in tried for pair in zip(account, offer_id, strict=True)]
@@ -133,6 +133,7 @@ def _stock(
             [moment is not None and moment > now for moment in columns["cools_until"]], dtype=bool
         ),
         is_tried=np.array(was_tried, dtype=bool),
+        is_demoted=np.isin(account, [pk for pk, one in accounts.items() if one.demoted_until(now)]),
         **numbers,
         **decimals,
     )
