@@ -12,8 +12,12 @@ def main() -> None:
     os.environ.setdefault("GAMER_PROCESS", kinds.get("".join(sys.argv[1:2]), "command"))
     from django.core.management import execute_from_command_line
 
+    from gamer.context import act_as
     from gamer.dev import embedded
 
+    # Who acts in this process; its forks inherit it. What runs for ever is a policy, what somebody types is a command.
+    name = "".join(sys.argv[1:2])
+    act_as(f"policy:{name}" if name in kinds else f"command:{name}")
     with embedded.for_command(sys.argv):
         execute_from_command_line(sys.argv)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -11,22 +12,31 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django_otp.plugins.otp_static.models import StaticDevice
 from unfold.admin import ModelAdmin
+from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
 
-from accounts import logins, services
-from accounts.models import ApiKey, Department, Scope, User
+from accounts import keys, lockout, logins, second_factor, suspensions
+from accounts.audit import about
+from accounts.models import ApiKey, Scope, User
+from accounts.pages.own import own_account
 from accounts.principal import Principal
+from events.services import record
+from gamer.errors import GamerError
 from gamer.web.admin import BoundedAdmin
 
 POWERS = ("is_staff", "is_superuser", "groups")
 
 admin.site.unregister(Group)
+admin.site.unregister(StaticDevice)  # recovery codes are nobody's to edit
 
 
 def _principal(request: HttpRequest) -> Principal:
@@ -37,12 +47,6 @@ def _principal(request: HttpRequest) -> Principal:
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     """What members of the staff may do who are not administrators."""
-
-
-@admin.register(Department)
-class DepartmentAdmin(ModelAdmin):  # type: ignore[misc]
-    list_display = ("name", "created_at")
-    search_fields = ("name",)
 
 
 class NewUserForm(UserCreationForm):  # type: ignore[misc]
@@ -73,7 +77,11 @@ class UserAdmin(DjangoUserAdmin, BoundedAdmin):  # type: ignore[type-arg,misc]
     add_fieldsets = (
         (None, {"fields": ("handle", "email", "department", "usable_password", "password1", "password2")}),
     )
-    actions = ("end_logins",)
+    actions = ("end_logins", "forgive_failures", "remove_second_factor")
+
+    def get_urls(self) -> list[URLPattern]:
+        own = path("account/", self.admin_site.admin_view(own_account), name="accounts_own")
+        return [own, *super().get_urls()]
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Who may edit people may not thereby become an administrator."""
@@ -85,19 +93,63 @@ class UserAdmin(DjangoUserAdmin, BoundedAdmin):  # type: ignore[type-arg,misc]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         fields = tuple(super().get_readonly_fields(request, obj))
+        if obj is not None and obj.pk == request.user.pk:
+            fields += ("is_active",)  # nobody suspends themself
         return fields if request.user.is_superuser else fields + POWERS
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        is_suspended = change and "is_active" in form.changed_data and not obj.is_active
+        is_reinstated = change and "is_active" in form.changed_data and obj.is_active
+        if is_suspended or is_reinstated:
+            obj.is_active = not obj.is_active  # the service's to change
         super().save_model(request, obj, form, change)
-        if change and "is_active" in form.changed_data:
-            logins.end_all(user=obj)
+        by, now = _principal(request), timezone.now()
+        if is_suspended:
+            suspensions.suspend(by=by, user=obj, reason="in the admin", now=now)
+        elif is_reinstated:
+            suspensions.reinstate(by=by, user=obj, now=now)
+
+    def log_addition(self, request: HttpRequest, obj: User, message: Any) -> Any:
+        record(about(obj, "create", _principal(request), timezone.now()))
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
+        """Also after another password. A suspension has an event of its own."""
+        fields = [field for part in message for field in part.get("changed", {}).get("fields", [])]
+        if changed := sorted(set(fields) - {"Active"}):
+            record(about(obj, "update", _principal(request), timezone.now(), changed=changed))
+        return super().log_change(request, obj, message)
+
+    def _each(
+        self, request: HttpRequest, queryset: QuerySet[User], act: Callable[[User], object], done: str
+    ) -> None:
+        """Does it to each of the chosen whom this member of the staff may change."""
+        users = [user for user in queryset if self.has_change_permission(request, user)]
+        for user in users:
+            act(user)
+        self.message_user(request, f"{len(users)} {done}", messages.SUCCESS)
 
     @admin.action(description="End all logins", permissions=["change"])
     def end_logins(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        users = [user for user in queryset if self.has_change_permission(request, user)]
-        for user in users:
-            logins.end_all(user=user)
-        self.message_user(request, f"{len(users)} people have to log in again.", messages.SUCCESS)
+        by, now = _principal(request), timezone.now()
+        end = partial(logins.log_out_everywhere, by=by, now=now)
+        self._each(request, queryset, lambda user: end(user=user), "people have to log in again.")
+
+    @admin.action(description="Forgive failed logins", permissions=["change"])
+    def forgive_failures(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        self._each(
+            request,
+            queryset,
+            lambda user: lockout.forgive_everywhere(user.email or ""),
+            "people may try again.",
+        )
+
+    @admin.action(description="Ask for no one-time code any more", permissions=["change"])
+    def remove_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        remove = partial(second_factor.remove, by=_principal(request), now=timezone.now())
+        self._each(
+            request, queryset, lambda user: remove(user=user), "people log in with their password only."
+        )
 
 
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -114,8 +166,17 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
         return expires_at
 
 
+class RotationForm(forms.Form):
+    hours = forms.ChoiceField(
+        label="The old text",
+        choices=[(0, "ends now"), (1, "is good for another hour"), (24, "for a day"), (168, "for a week")],
+        widget=UnfoldAdminSelectWidget,
+    )
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(BoundedAdmin):
+    records_itself = frozenset({"create", "action"})
     form = ApiKeyForm
     list_display = (
         "name",
@@ -132,12 +193,14 @@ class ApiKeyAdmin(BoundedAdmin):
     search_fields = ("prefix__startswith", "name__startswith")
     autocomplete_fields = ("department",)
     actions = ("revoke",)
+    actions_detail = ("rotate",)
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Sequence[str]:
         return ("name", "department", "scopes", "expires_at") if obj is None else self.known_fields
 
     known_fields = (
-        "name", "expires_at", "prefix", "listed_scopes", "department", "maker", "created_at", "last_used_at", "revoked_at",
+        "name", "expires_at", "prefix", "listed_scopes", "department", "maker", "created_at", "last_used_at", "former_until",
+        "revoked_at",
     )  # fmt: skip
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Sequence[str]:
@@ -156,33 +219,68 @@ class ApiKeyAdmin(BoundedAdmin):
         return ", ".join(key.scopes)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        by, now = _principal(request), timezone.now()
         if change:
-            super().save_model(request, obj, form, change)
+            keys.update(by=by, key=obj, now=now, **form.cleaned_data)
             return
-        principal = _principal(request)
-        assert principal.user is not None
-        key, secret = services.create_api_key(
-            by=principal, maker=principal.user, now=timezone.now(), **form.cleaned_data
-        )
+        assert by.user is not None
+        key, secret = keys.create(by=by, maker=by.user, now=now, **form.cleaned_data)
         obj.pk = key.pk
         obj.refresh_from_db()
         vars(obj)["secret"] = secret  # until response_add has shown it
 
     def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: Any = None) -> HttpResponse:
+        return self._show(request, obj, vars(obj).pop("secret"))
+
+    def _show(self, request: HttpRequest, key: ApiKey, secret: str) -> HttpResponse:
         """The key's text, in the answer itself: a message would keep it in a cookie."""
         shown = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
-            "key": obj,
-            "title": f"Key {obj.name}",
+            "key": key,
+            "title": f"Key {key.name}",
+            "secret": secret,
         }
-        shown["secret"] = vars(obj).pop("secret")
         response = TemplateResponse(request, "admin/accounts/apikey/created.html", shown)
         response.headers["Cache-Control"] = "no-store"
         return response
 
+    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """Who knows a key's text has its maker's powers, so an administrator's are an administrator's."""
+        is_above = obj is not None and obj.maker.is_superuser and not request.user.is_superuser
+        return super().has_change_permission(request, obj) and not is_above
+
+    def has_rotate_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return self.has_change_permission(request, self.get_object(request, object_id) if object_id else None)
+
+    @action(description="New text", icon="autorenew", permissions=["rotate"])  # type: ignore[untyped-decorator]
+    def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """GET asks how long the old text stays good; POST shows the new one, once."""
+        key = self.get_object(request, object_id)
+        if key is None:
+            raise Http404
+        if not self.has_change_permission(request, key):
+            raise PermissionDenied
+        page = reverse("admin:accounts_apikey_change", args=[key.pk])
+        form = RotationForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            grace = timedelta(hours=int(form.cleaned_data["hours"]))
+            try:
+                rotated, secret = keys.rotate(
+                    by=_principal(request), key=key, grace=grace, now=timezone.now()
+                )
+            except GamerError as error:
+                messages.error(request, error.message)
+                return HttpResponseRedirect(page)
+            return self._show(request, rotated, secret)
+        shown = {**self.admin_site.each_context(request), "key": key, "form": form, "back": page}
+        return TemplateResponse(
+            request, "admin/accounts/apikey/rotate.html", {**shown, "title": f"Key {key.name}"}
+        )
+
     @admin.action(description="Revoke", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        for key in queryset.select_related("maker"):
-            services.revoke_api_key(by=_principal(request), key=key, now=timezone.now())
-        self.message_user(request, "The keys are revoked.", messages.SUCCESS)
+        chosen = [key for key in queryset.select_related("maker") if self.has_change_permission(request, key)]
+        for key in chosen:
+            keys.revoke(by=_principal(request), key=key, now=timezone.now())
+        self.message_user(request, f"{len(chosen)} keys are revoked.", messages.SUCCESS)

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.auth.signals import user_logged_out
 
 
 class AccountsConfig(AppConfig):
@@ -6,4 +7,7 @@ class AccountsConfig(AppConfig):
     verbose_name = "People and access"
 
     def ready(self) -> None:
+        from accounts import logins
         from accounts.api import schema  # noqa: F401  registers the ways to sign in
+
+        user_logged_out.connect(logins.note_logout, dispatch_uid="accounts.logins.note_logout")

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
-from accounts import services
+from accounts import keys
 from accounts.models import (
     MANAGING,
     ApiKey,
@@ -165,7 +165,7 @@ def part(*, by: Principal, department: Department, member: User, now: datetime) 
         if heir is not None:
             left.update(owner=heir)
         for key in ApiKey.objects.filter(maker=person, department=row, revoked_at=None):
-            services.revoke_api_key(by=by, key=key, now=now)
+            keys.revoke(by=by, key=key, now=now)
         record(_about_member(row, person, "leave", by, now))
     return person
 

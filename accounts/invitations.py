@@ -23,6 +23,7 @@ from events.services import record
 from gamer.crash import crash_point
 from gamer.errors import Conflict, NotFound, PermissionDenied, bad_field
 from gamer.queue.enqueue import enqueue
+from gamer.web.throttles import Rate, demand
 
 GOOD_FOR = timedelta(days=7)
 MOST_OPEN = 200  # offers of one department at a time
@@ -30,10 +31,20 @@ TASK = "accounts.tasks.mail_invitation"
 GONE = "This invitation is not valid, or no longer."
 
 
+def find(by: Principal, invitation_id: UUID | str) -> Invitation:
+    """One offer of a department that one manages. Raises NotFound."""
+    mine = Department.objects.administered_by(by)
+    rows = Invitation.objects.select_related("department").filter(department__in=mine)
+    invitation = rows.filter(pk=invitation_id).first()
+    if invitation is None:
+        raise NotFound("There is no such invitation.")
+    return invitation
+
+
 def invite(*, by: Principal, department: Department, email: str, role: str, now: datetime) -> Invitation:
     """Offers a seat; a pending offer to the same address ends. Only the owner and staff invite managers.
 
-    The answer never tells whether the address has an account. Raises PermissionDenied, Conflict, ValidationError.
+    The answer never tells whether the address has an account. Raises PermissionDenied, Conflict, ValidationError, RateLimited.
     """
     departments.demand_administration(by, department)
     if role not in INVITED:
@@ -49,6 +60,7 @@ def invite(*, by: Principal, department: Department, email: str, role: str, now:
             raise Conflict(f"{row} has {MOST_OPEN} open invitations; withdraw some first.")
         if row.users.filter(email=email).exists():
             raise Conflict(f"{email} is of {row} already.")
+        _demand_pace(row, email, now)
         identity = uuid4()
         invitation = Invitation.objects.create(
             id=identity,
@@ -63,6 +75,13 @@ def invite(*, by: Principal, department: Department, email: str, role: str, now:
         record(departments.about(row, "invite", by, now, email=email, role=role))
         enqueue(TASK, str(identity))
     return invitation
+
+
+def _demand_pace(department: Department, email: str, now: datetime) -> None:
+    """So that nobody's mailbox is filled in our name. Raises RateLimited."""
+    hashed = hashlib.sha256(email.encode()).hexdigest()
+    demand(f"invite-email:{hashed}", Rate.named("invite_email"), now=now)
+    demand(f"invite:{department.pk}", Rate.named("invite"), now=now)
 
 
 def withdraw(*, by: Principal, invitation: Invitation, now: datetime) -> None:

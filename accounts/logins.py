@@ -1,4 +1,6 @@
-"""Logging people in by password, and keeping them in: short access tokens, refresh tokens that are good once.
+"""Logging people in by password and, who wants it, a one-time code; and keeping them in.
+
+Access tokens are short, refresh tokens are good once.
 
 A refresh token that comes twice has been stolen or lost, so it ends its whole family (`Login`). Every access is checked
 against the person and the login as they are now, so that ending either works at once.
@@ -6,21 +8,25 @@ against the person and the login as they are now, so that ending either works at
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth import authenticate
+from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import Token
 
+from accounts import lockout, second_factor
+from accounts.audit import about
 from accounts.models import Login, User
-from gamer.errors import NotAuthenticated
-from gamer.web.throttles import Rate, demand, give_back
+from accounts.principal import Principal
+from events.services import record
+from gamer.errors import NotAuthenticated, RateLimited, bad_field
 
 
 class Access(Token):
@@ -42,34 +48,54 @@ class Tokens:
     refresh: str
 
 
-def log_in(*, email: str, password: str, ip: str, now: datetime) -> Tokens:
-    """A new login. Raises what `prove` raises."""
+def log_in(*, email: str, password: str, ip: str, now: datetime, otp: str = "") -> Tokens:
+    """A new login. Raises what `prove` and `second_factor.demand` raise."""
     user = prove(email=email, password=password, ip=ip, now=now)
-    User.objects.filter(pk=user.pk).update(last_login=now)
-    return begin(user=user, now=now)
+    second_factor.demand(user=user, code=otp, now=now)
+    return welcome(user=user, now=now)
 
 
 def prove(*, email: str, password: str, ip: str, now: datetime) -> User:
     """Whose address and password these are. Every door that takes a password asks here, so that all count together.
 
-    Raises NotAuthenticated, the same for every reason, or RateLimited after repeated failures. The attempt is taken from the
-    allowances before the password is looked at and given back when it was right, so that attempts at the same moment are
-    counted too. The address of the network comes first: who has used that up does not lock others' accounts.
+    Raises NotAuthenticated, the same for every reason, or RateLimited after repeated failures (`lockout.py`).
     """
     email = email.strip().lower()
-    hashed = hashlib.sha256(email.encode()).hexdigest()
-    allowances = (
-        (f"login-ip:{ip}", Rate.named("login_ip")),
-        (f"login-email:{hashed}", Rate.named("login_email")),
-    )
-    for name, rate in allowances:
-        demand(name, rate, now=now)
-    user = authenticate(username=email, password=password)
+    attempt = lockout.attempt_of(email=email, ip=ip, now=now)
+    user = authenticate(attempt, username=email, password=password)
+    if wait_s := lockout.wait_of(attempt):
+        raise RateLimited(f"Too many failed logins; try again in {wait_s} s.", retry_after=wait_s)
     if not isinstance(user, User):
         raise NotAuthenticated("The address or the password is wrong.")
-    for name, rate in allowances:
-        give_back(name, rate)
+    lockout.forgive(attempt)
     return user
+
+
+def prove_again(*, user: User, password: str, field: str, ip: str, now: datetime) -> None:
+    """Has somebody who is logged in give their password. Raises ValidationError naming the field, or RateLimited."""
+    try:
+        prove(email=user.email or "", password=password, ip=ip, now=now)
+    except NotAuthenticated:
+        raise bad_field(field, "This is not your password.") from None
+
+
+@transaction.atomic
+def welcome(*, user: User, now: datetime) -> Tokens:
+    """The login of somebody who came in by the front door: noted, unlike `begin`."""
+    note(user=user, now=now)
+    return begin(user=user, now=now)
+
+
+def note(*, user: User, now: datetime) -> None:
+    """Writes down that somebody came in, by whichever door."""
+    User.objects.filter(pk=user.pk).update(last_login=now)
+    record(about(user, "login", Principal(user=user), now))
+
+
+def note_logout(sender: object, user: User | None = None, **_: object) -> None:
+    """Writes down the end of an admin session. Django's signal: its view offers no other place."""
+    if user is not None:
+        record(about(user, "logout", Principal(user=user), timezone.now()))
 
 
 def begin(*, user: User, now: datetime) -> Tokens:
@@ -100,25 +126,45 @@ def refresh(*, token: str, now: datetime) -> Tokens:
     return _tokens(login.user, login.id, successor, now)
 
 
+@transaction.atomic
 def log_out(*, token: str, now: datetime) -> None:
     """Ends the login a refresh token belongs to. Raises NotAuthenticated for what is no token of ours; safe to repeat."""
     login = _login(_read(Refresh, token))
-    if login is not None:
-        _end(login, now)
+    if login is not None and _end(login, now):
+        record(about(login.user, "logout", Principal(user=login.user), now))
+
+
+@transaction.atomic
+def log_out_everywhere(*, by: Principal, user: User, now: datetime) -> None:
+    """Ends every login of a person, for them or for staff."""
+    end_all(user=user)
+    record(about(user, "logout_all", by, now))
 
 
 def end_all(*, user: User) -> None:
-    """Ends every login and admin session of a person."""
+    """Ends every login and admin session of a person, and mails with a way to a new password."""
     User.objects.filter(pk=user.pk).update(token_epoch=F("token_epoch") + 1)
     user.refresh_from_db(fields=["token_epoch"])
 
 
-def person_of(access: str, now: datetime) -> User:
-    """Whom an access token belongs to. Raises NotAuthenticated."""
+def keep(*, login_id: uuid.UUID | None, user: User) -> None:
+    """Carries one login over a change of the password or of the epoch, which ends all others."""
+    if login_id is not None:
+        stamp = user.get_session_auth_hash()
+        Login.objects.filter(id=login_id, user=user, ended_at=None).update(stamp=stamp)
+
+
+def login_of(access: str, now: datetime) -> Login:
+    """The login an access token belongs to, with its person. Raises NotAuthenticated."""
     login = _login(_read(Access, access))
     if login is None or not _is_good(login, now):
         raise NotAuthenticated("The token is not valid.")
-    return login.user
+    return login
+
+
+def person_of(access: str, now: datetime) -> User:
+    """Whom an access token belongs to. Raises NotAuthenticated."""
+    return login_of(access, now).user
 
 
 def sweep(now: datetime) -> int:
@@ -126,8 +172,8 @@ def sweep(now: datetime) -> int:
     return Login.objects.filter(expires_at__lt=now - timedelta(days=1)).delete()[0]
 
 
-def _end(login: Login, now: datetime) -> None:
-    Login.objects.filter(id=login.id, ended_at=None).update(ended_at=now)
+def _end(login: Login, now: datetime) -> bool:
+    return Login.objects.filter(id=login.id, ended_at=None).update(ended_at=now) > 0
 
 
 def _is_good(login: Login, now: datetime) -> bool:

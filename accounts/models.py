@@ -9,14 +9,17 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, Group, PermissionsMixin
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+
+from accounts.authenticator import Authenticator as Authenticator
+from events.history import keeps_history
 
 if TYPE_CHECKING:
     from accounts.principal import Principal
@@ -47,6 +50,7 @@ class DepartmentQuerySet(models.QuerySet["Department"]):
         return self.filter(pk=principal.managed_id) if principal.managed_id is not None else self.none()
 
 
+@keeps_history("departments", "{id}", row="{name}")
 class Department(models.Model):
     """A tenant: the people, projects and keys that share an account. Its managers see all that is its own."""
 
@@ -86,6 +90,10 @@ class UserQuerySet(models.QuerySet["User"]):
     def players(self) -> UserQuerySet:
         return self.filter(is_staff=False, is_superuser=False)
 
+    def end_logins(self) -> int:
+        """Ends every login and admin session of these people at once."""
+        return self.update(token_epoch=F("token_epoch") + 1)
+
     def visible_to(self, principal: Principal) -> UserQuerySet:
         """The people a principal may know of: everybody (staff), their department's (managers), those a service speaks for,
         or themself.
@@ -93,7 +101,7 @@ class UserQuerySet(models.QuerySet["User"]):
         if principal.is_staff:
             return self.all()
         key, user = principal.key, principal.user
-        if key is None or not key.maker.is_staff:
+        if key is None or not key.speaks_for_others:
             mine = Q(pk=user.pk) if user is not None else Q(pk__in=[])
             if principal.managed_id is not None:
                 mine |= Q(department_id=principal.managed_id)
@@ -128,6 +136,7 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, **{"is_staff": True, "is_superuser": True, **fields})
 
 
+@keeps_history("users", "{handle}", unless=("last_login",))
 class User(AbstractBaseUser, PermissionsMixin):
     """A person, or somebody a service speaks for. `handle` is the `user_id` of the API, unique in its department.
 
@@ -210,6 +219,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def role(self) -> str:
         return "staff" if self.is_staff else "player"
 
+    def manages(self, department_id: int | None) -> bool:
+        """Whether they are a manager or the owner of this department."""
+        is_theirs = department_id is not None and department_id == self.department_id
+        return is_theirs and self.department_role in MANAGING
+
     def get_full_name(self) -> str:
         return f"{self.first_name} {self.last_name}".strip() or self.handle
 
@@ -255,6 +269,7 @@ class ProjectQuerySet(models.QuerySet["Project"]):
         return self.filter(closing_at=None)
 
 
+@keeps_history("projects", "{id}", row="{name}")
 class Project(models.Model):
     """VMs that belong together: a person's own, or a department's, whose people may all launch in it.
 
@@ -363,6 +378,7 @@ class QuotaQuerySet(models.QuerySet["Quota"]):
         return self.filter(seen)
 
 
+@keeps_history("quotas", "{id}")
 class Quota(models.Model):
     """How much one user, project or department may hold at once. Empty: no limit. A launch locks the rows it falls under."""
 
@@ -461,7 +477,20 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def usable(self, now: datetime) -> ApiKeyQuerySet:
         return self.filter(revoked_at=None, maker__is_active=True).exclude(expires_at__lte=now)
 
+    def visible_to(self, principal: Principal) -> ApiKeyQuerySet:
+        """All of them (staff), or one's own and those of the department one manages."""
+        if principal.is_staff:
+            return self
+        user = principal.user
+        if user is None or principal.key is not None:
+            return self.none()
+        own = Q(maker=user)
+        return self.filter(
+            own | Q(department=user.department_id) if user.manages(user.department_id) else own
+        )
 
+
+@keeps_history("users", "key:{prefix}", row="{name}", unless=("last_used_at",))
 class ApiKey(models.Model):
     """A service's key. Only its SHA-256 is kept (256 random bits need no slow hash); `prefix` finds the row."""
 
@@ -477,6 +506,10 @@ class ApiKey(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    former_digest = models.CharField(
+        max_length=64, blank=True, editable=False, help_text="Of the text before the last rotation."
+    )
+    former_until = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = ApiKeyQuerySet.as_manager()
 
@@ -487,9 +520,55 @@ class ApiKey(models.Model):
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
 
+    @property
+    def speaks_for_others(self) -> bool:
+        """Whether it may know its department's people: made by staff, or to act for them by who manages it."""
+        is_managers = Scope.ACT_AS in self.scopes and self.maker.manages(self.department_id)
+        return self.maker.is_staff or is_managers
+
     def touch(self, now: datetime) -> None:
         """Notes the use, unless somebody did within the minute."""
         if self.last_used_at is not None and self.last_used_at > now - USED_STEP:
             return
         stale = Q(last_used_at=None) | Q(last_used_at__lte=now - USED_STEP)
         ApiKey.objects.filter(stale, id=self.id).update(last_used_at=now)
+
+
+@keeps_history("groups", "{id}", row="{name}")
+class StaffGroup(Group):
+    """Django's group, seen by the database: what members of the staff may do who are not administrators."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = "group"
+
+
+@keeps_history("groups", "{group_id}", row="{permission_id}")
+class StaffGroupPermission(Group.permissions.through):  # type: ignore[name-defined,misc]
+    """A permission a group has."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = "permission of a group"
+
+
+@keeps_history("groups", "{group_id}", row="{user_id}")
+class StaffGroupMember(User.groups.through):  # type: ignore[name-defined,misc]
+    """A person in a group."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = "member of a group"
+
+
+@keeps_history("users", "{user_id}", row="{permission_id}")
+class StaffPermission(User.user_permissions.through):  # type: ignore[name-defined,misc]
+    """A permission a person has by themself."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ()
+        verbose_name = "permission of a person"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 
 from rest_framework.exceptions import NotAuthenticated
@@ -10,6 +11,7 @@ from rest_framework.request import Request
 from accounts.models import MANAGING, ApiKey, Scope, User
 
 PLAYER_SCOPES = frozenset({Scope.READ, Scope.LAUNCH})
+MANAGER_SCOPES = PLAYER_SCOPES | {Scope.ACT_AS}  # of keys for the department that their maker manages
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Principal:
     key: ApiKey | None = None
     policy: str = ""
     command: str = ""
+    login_id: uuid.UUID | None = None  # by which login a person came, when by token
 
     @property
     def label(self) -> str:
@@ -63,14 +66,25 @@ class Principal:
         """Whether a key carries the scope and its maker still has it. A person has the scopes of their role; our own have all."""
         if self.key is not None:
             carries = scope in self.key.scopes or Scope.ADMIN in self.key.scopes
-            return carries and (scope in PLAYER_SCOPES or self.key.maker.is_staff)
+            return carries and scope in scopes_for(self.key.maker, self.key.department_id)
         if self.user is not None:
             return self.user.is_staff or scope in PLAYER_SCOPES
         return self._is_ours
 
+    def outranks(self, user: User) -> bool:
+        """Whether this may lock somebody out and in: staff, and for an administrator an administrator."""
+        return self.is_staff and (not user.is_superuser or self.user is None or self.user.is_superuser)
+
     @property
     def _is_ours(self) -> bool:
         return bool(self.policy or self.command)
+
+
+def scopes_for(maker: User, department_id: int | None) -> frozenset[Scope]:
+    """What a key of this department may do at most when this person makes it."""
+    if maker.is_staff:
+        return frozenset(Scope)
+    return MANAGER_SCOPES if maker.manages(department_id) else PLAYER_SCOPES
 
 
 def policy(name: str) -> Principal:

@@ -1,22 +1,18 @@
-"""Who acts for whom, keys of services, and the people an installation starts with."""
+"""Who acts for whom, and the people an installation starts with. Keys of services are in `keys.py`."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
-import secrets
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
 
-from accounts.models import HANDLE, ApiKey, Department, DepartmentRole, Scope, User
-from accounts.principal import PLAYER_SCOPES, Principal, command
-from events.services import Happening, record
-from gamer.errors import Conflict, NotAuthenticated, PermissionDenied, bad_field
+from accounts import keys
+from accounts.models import HANDLE, ApiKey, DepartmentRole, Scope, User
+from accounts.principal import Principal, command
+from gamer.errors import Conflict, PermissionDenied, bad_field
 from gamer.queue import schedules
 
 ADMIN_EMAIL = "admin@gamer.local"
@@ -80,98 +76,6 @@ def _make(key: ApiKey, handle: str) -> User:
     return User.objects.within(key.department_id).select_related("department").get(handle=handle)
 
 
-def make_secret() -> str:
-    """A new key's text: `gk_<prefix>_<secret>`, the prefix to find it by, 256 random bits."""
-    return f"gk_{secrets.token_hex(4)}_{secrets.token_urlsafe(32)}"
-
-
-def prefix_of(secret: str) -> str:
-    """What a key is found by. One that an operator made up in another shape is found by its hash."""
-    match = re.match(r"gk_([A-Za-z0-9]{4,16})_.", secret)
-    return match[1] if match else digest_of(secret)[:12]
-
-
-def digest_of(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def key_of(secret: str, *, now: datetime) -> ApiKey:
-    """The usable key with this text, its use noted. Raises NotAuthenticated, the same for every reason."""
-    key = (
-        ApiKey.objects.usable(now)
-        .select_related("maker", "department")
-        .filter(prefix=prefix_of(secret))
-        .first()
-    )
-    digest = key.digest if key is not None else ""
-    if not hmac.compare_digest(digest, digest_of(secret)) or key is None:
-        raise NotAuthenticated("The API key is not valid.")
-    key.touch(now)
-    return key
-
-
-@transaction.atomic
-def create_api_key(
-    *,
-    by: Principal,
-    maker: User,
-    name: str,
-    scopes: Collection[Scope | str],
-    department: Department | None = None,
-    expires_at: datetime | None = None,
-    secret: str | None = None,
-    now: datetime,
-) -> tuple[ApiKey, str]:
-    """A new key and its text, which is nowhere afterwards. `secret` sets the text (development only).
-
-    Raises ValidationError for unknown scopes and an expiry in the past, PermissionDenied for more power than its maker's.
-    """
-    chosen = sorted(set(map(str, scopes)))
-    if not chosen or set(chosen) - set(Scope.values):
-        raise bad_field("scopes", f"One or more of {', '.join(Scope.values)}.")
-    if expires_at is not None and expires_at <= now:
-        raise bad_field("expires_at", "In the past.")
-    if not maker.is_staff:
-        if excess := sorted(set(chosen) - {str(scope) for scope in PLAYER_SCOPES}):
-            raise PermissionDenied(f"Only staff make keys with {', '.join(excess)}.")
-        if department is not None and department.pk != maker.department_id:
-            raise PermissionDenied("Only staff make keys of other departments.")
-    text = secret or make_secret()
-    key = ApiKey.objects.create(
-        name=name,
-        prefix=prefix_of(text),
-        digest=digest_of(text),
-        scopes=chosen,
-        department=department,
-        maker=maker,
-        created_at=now,
-        expires_at=expires_at,
-    )
-    record(_about_key(key, "create", by, now, scopes=chosen))
-    return key, text
-
-
-@transaction.atomic
-def revoke_api_key(*, by: Principal, key: ApiKey, now: datetime) -> None:
-    """Ends a key for ever; safe to repeat."""
-    if ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now):
-        record(_about_key(key, "delete", by, now))
-    key.refresh_from_db(fields=["revoked_at"])
-
-
-def _about_key(key: ApiKey, action: str, by: Principal, now: datetime, **details: object) -> Happening:
-    return Happening(
-        at=now,
-        actor=by.label,
-        action=action,
-        resource="users",
-        resource_id=key.maker.handle,
-        details={"api_key": key.prefix, "name": key.name, **details},
-        owner_id=key.maker_id,
-        department_id=key.department_id,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Seeded:
     """What `make run` prints; the secrets are in the environment."""
@@ -203,11 +107,11 @@ def seed(now: datetime) -> Seeded:
 def _seed_demo_key(admin: User, secret: str, now: datetime) -> ApiKey:
     seeder = command("seed")
     for old in ApiKey.objects.filter(name=DEMO_KEY_NAME, maker=admin, revoked_at=None):
-        if old.digest == digest_of(secret):
+        if old.digest == keys.digest_of(secret):
             return old
-        revoke_api_key(by=seeder, key=old, now=now)
+        keys.revoke(by=seeder, key=old, now=now)
     scopes = list(Scope)
     # A key that was replaced and is wanted again comes back to life: its prefix is taken by itself.
-    ApiKey.objects.filter(prefix=prefix_of(secret), name=DEMO_KEY_NAME, maker=admin).delete()
-    key, _ = create_api_key(by=seeder, maker=admin, name=DEMO_KEY_NAME, scopes=scopes, secret=secret, now=now)
+    ApiKey.objects.filter(prefix=keys.prefix_of(secret), name=DEMO_KEY_NAME, maker=admin).delete()
+    key, _ = keys.create(by=seeder, maker=admin, name=DEMO_KEY_NAME, scopes=scopes, secret=secret, now=now)
     return key

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
 
-from accounts import logins
+from accounts import keys, logins
+from accounts.audit import about
 from accounts.models import User
 from accounts.principal import Principal
-from events.services import Happening, record
+from events.services import record
 from gamer.errors import Conflict, PermissionDenied, bad_field
 
 MOST_WORDS = 500
 
 
 def suspend(*, by: Principal, user: User, reason: str, now: datetime) -> None:
-    """Ends every login and key of a person at once and lets no new one begin; safe to repeat.
+    """Ends every login and key of a person at once and for good, and lets no new one begin; safe to repeat.
 
     Raises PermissionDenied for all but staff (an administrator only by another one), Conflict for oneself, ValidationError
     without a reason.
@@ -32,7 +32,8 @@ def suspend(*, by: Principal, user: User, reason: str, now: datetime) -> None:
         if row.is_active:
             User.objects.filter(pk=row.pk).update(is_active=False)
             logins.end_all(user=row)
-            record(_about(row, "suspend", by, now, reason=reason.strip()[:MOST_WORDS]))
+            ended = keys.revoke_all(by=by, maker=row, now=now)
+            record(about(row, "suspend", by, now, reason=reason.strip()[:MOST_WORDS], api_keys=ended))
     user.refresh_from_db(fields=["is_active", "token_epoch"])
 
 
@@ -41,26 +42,10 @@ def reinstate(*, by: Principal, user: User, now: datetime) -> None:
     _demand_may(by, user)
     with transaction.atomic():
         if User.objects.filter(pk=user.pk, is_active=False).update(is_active=True):
-            record(_about(user, "resume", by, now))
+            record(about(user, "resume", by, now))
     user.refresh_from_db(fields=["is_active"])
 
 
 def _demand_may(by: Principal, user: User) -> None:
-    if not by.is_staff:
-        raise PermissionDenied("Staff only.")
-    is_administrator = by.user is None or by.user.is_superuser
-    if user.is_superuser and not is_administrator:
-        raise PermissionDenied("Only an administrator suspends an administrator.")
-
-
-def _about(user: User, action: str, by: Principal, now: datetime, **details: Any) -> Happening:
-    return Happening(
-        at=now,
-        actor=by.label,
-        action=action,
-        resource="users",
-        resource_id=user.handle,
-        details=details,
-        owner_id=user.pk,
-        department_id=user.department_id,
-    )
+    if not by.outranks(user):
+        raise PermissionDenied("Only staff do this to people, and only an administrator to an administrator.")

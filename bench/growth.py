@@ -16,9 +16,9 @@ import requests
 from django.db import connection
 from django.utils import timezone
 
+from accounts import keys
 from accounts.models import Scope
 from accounts.principal import Principal
-from accounts.services import create_api_key
 from bench import plane
 from bench.harness import claim
 from gamer.env import ROOT
@@ -77,7 +77,7 @@ def with_all_processes() -> int:
     """All kinds of process at once: the API answering, the worker with tasks, the reconciler turning."""
     sam = UserFactory(email="sam@gamer.test", is_staff=True, is_superuser=True)
     by = Principal(user=sam)
-    _, secret = create_api_key(
+    _, secret = keys.create(
         by=by,
         maker=sam,
         name="bench",

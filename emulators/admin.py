@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,8 +21,7 @@ from emulators.forms import ConfigForm, GameForm, GpuClassForm, PreferenceForm, 
 from emulators.models import EmulatorConfig, Game, GpuClass, Preset, ProviderPreference
 from emulators.services import configs, library
 from emulators.services.profiles import floor_of
-from gamer.errors import GamerError
-from gamer.web.admin import BoundedAdmin
+from gamer.web.admin import ServiceAdmin, told
 
 PREVIEW = "admin:vms_placement_preview"
 PROVIDERS_SHOWN = 2
@@ -36,21 +35,8 @@ def by(request: HttpRequest) -> Principal:
     return Principal(user=request.user)
 
 
-class ServiceAdmin(BoundedAdmin):
-    """Saves and deletes through services, and shows what they refuse as a message."""
-
-    def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        return self._told(
-            request, lambda: super(ServiceAdmin, self).changeform_view(request, *args, **options)
-        )
-
-    def changelist_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        return self._told(
-            request, lambda: super(ServiceAdmin, self).changelist_view(request, *args, **options)
-        )
-
-    def delete_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        return self._told(request, lambda: super(ServiceAdmin, self).delete_view(request, *args, **options))
+class LibraryAdmin(ServiceAdmin):
+    """Deletes through the library's service."""
 
     def delete_queryset(self, request: HttpRequest, queryset: Iterable[Any]) -> None:
         for row in queryset:
@@ -58,16 +44,6 @@ class ServiceAdmin(BoundedAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         library.delete_row(row=obj, by=by(request), now=timezone.now())
-
-    def _told(self, request: HttpRequest, answer: Callable[[], HttpResponse]) -> HttpResponse:
-        # What a form cannot see, because somebody else was faster.
-        try:
-            return answer()
-        except GamerError as error:
-            if request.method != "POST":
-                raise
-            messages.error(request, error.message)
-            return HttpResponseRedirect(request.get_full_path())
 
 
 class PreferenceInline(TabularInline):  # type: ignore[misc]
@@ -94,7 +70,7 @@ class PreferenceInline(TabularInline):  # type: ignore[misc]
 
 
 @admin.register(EmulatorConfig)
-class EmulatorConfigAdmin(ServiceAdmin):
+class EmulatorConfigAdmin(LibraryAdmin):
     form = ConfigForm
     inlines = (PreferenceInline,)
     list_display = ("name", "emulator", "default_preset", "floor", "gpu_class", "limit", "hours", "providers")
@@ -185,7 +161,7 @@ class EmulatorConfigAdmin(ServiceAdmin):
 
 
 @admin.register(Game)
-class GameAdmin(ServiceAdmin):
+class GameAdmin(LibraryAdmin):
     form = GameForm
     list_display = ("title", "game_id", "console", "asks")
     list_filter = ("console",)
@@ -233,7 +209,7 @@ class GameAdmin(ServiceAdmin):
 
 
 @admin.register(Preset)
-class PresetAdmin(ServiceAdmin):
+class PresetAdmin(LibraryAdmin):
     form = PresetForm
     list_display = ("slug", "vcpus", "ram_gb", "disk_gb", "gpus")
     fieldsets = ((None, {"fields": ("slug", ("vcpus", "gpus"), ("ram_gb", "disk_gb"))}),)
@@ -246,7 +222,7 @@ class PresetAdmin(ServiceAdmin):
 
 
 @admin.register(GpuClass)
-class GpuClassAdmin(ServiceAdmin):
+class GpuClassAdmin(LibraryAdmin):
     form = GpuClassForm
     list_display = ("name", "listed_terms")
     list_per_page = 200
@@ -257,7 +233,7 @@ class GpuClassAdmin(ServiceAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         if request.method == "POST" and "_save" in request.POST and self.has_change_permission(request):
-            return self._told(request, lambda: self._reorder(request))
+            return told(request, lambda: self._reorder(request))
         return super().changelist_view(request, extra_context)
 
     def _reorder(self, request: HttpRequest) -> HttpResponse:

@@ -11,6 +11,8 @@ from django.db import models
 from django.db.models import Deferrable, Q
 from django.db.models.functions import Upper
 
+from events.history import keeps_history
+
 MAX_VCPUS = 512
 MAX_RAM_GB = 4096
 MAX_DISK_GB = 65_536
@@ -71,6 +73,7 @@ def _price(help_text: str) -> models.DecimalField[Decimal | str | int | None, De
     )
 
 
+@keeps_history("emulators", "{slug}")
 class Console(models.Model):
     """A console that exists, whether it is configured or not."""
 
@@ -89,6 +92,7 @@ class Console(models.Model):
         return self.display_name
 
 
+@keeps_history("emulators", "preset:{slug}")
 class Preset(models.Model):
     """A size of machine, as a floor: the provider's next legal size is what is bought, quoted and shown."""
 
@@ -131,6 +135,7 @@ class Preset(models.Model):
         return self.slug
 
 
+@keeps_history("emulators", "gpu_class:{name}")
 class GpuClass(models.Model):
     """GPUs that are about as good for games, on a ladder. A vendor's model belongs to the class with the longest term in it."""
 
@@ -163,6 +168,7 @@ class GpuClass(models.Model):
         return self.name
 
 
+@keeps_history("emulators", "{console_id}")
 class EmulatorConfig(models.Model):
     """How a console is run. A console without this row cannot be launched."""
 
@@ -251,6 +257,7 @@ class EmulatorConfig(models.Model):
         return str(self.console)
 
 
+@keeps_history("emulators", "{config_id}", row="{provider}")
 class ProviderPreference(models.Model):
     """One provider that may host a console, tried in the order of `priority`."""
 
@@ -326,6 +333,7 @@ class GameQuerySet(models.QuerySet["Game"]):
         return self.filter(Q(title__icontains=words) | Q(game_id__icontains=words))
 
 
+@keeps_history("emulators", "game:{console_id}/{game_id}")
 class Game(models.Model):
     """A game we know. One we do not know is launched with its console's values."""
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
+import pgtrigger
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 
@@ -16,12 +20,40 @@ class EventQuerySet(models.QuerySet["Event"]):
     def within(self, department_id: int) -> EventQuerySet:
         return self.filter(department_id=department_id)
 
+    def for_audience(
+        self,
+        *,
+        owner_id: int | None = None,
+        department_ids: Collection[int] = (),
+        project_ids: Collection[int] = (),
+    ) -> EventQuerySet:
+        """What concerns a person, or departments and projects they may look into. Each is found by its own index."""
+        wanted = Q(pk__in=[])
+        if owner_id is not None:
+            wanted |= Q(owner_id=owner_id)
+        if department_ids:
+            wanted |= Q(department_id__in=department_ids)
+        if project_ids:
+            wanted |= Q(project_id__in=project_ids)
+        return self.filter(wanted)
+
     def after(self, event_id: int) -> EventQuerySet:
         return self.filter(id__gt=event_id)
 
 
+class RecordedManager(models.Manager.from_queryset(EventQuerySet)):  # type: ignore[misc]
+    """What services recorded, without the rows' before and after."""
+
+    def get_queryset(self) -> EventQuerySet:
+        return super().get_queryset().filter(is_change=False)  # type: ignore[no-any-return]
+
+
 class Event(models.Model):
-    """Something that happened. The audience is plain ids, because this room knows nobody else's rows."""
+    """Something that happened. The audience is plain ids, because this room knows nobody else's rows.
+
+    Append-only by the database; only `ip` may be erased. Rows with `is_change` are what triggers saw of configuration
+    (`events.history`): they stand in the same timeline, are for staff, and come with `Event.timeline` only.
+    """
 
     id = models.BigAutoField(primary_key=True)
     at = models.DateTimeField()
@@ -33,11 +65,18 @@ class Event(models.Model):
     ip = models.GenericIPAddressField(
         "IP", null=True, help_text="Where the actor called from; erased after 90 days."
     )
+    request_id = models.CharField(
+        max_length=64, db_default="", default="", help_text="The request it was part of, as in the log."
+    )
+    is_change = models.BooleanField(
+        db_default=False, default=False, help_text="Seen by the database, not told by a service."
+    )
     owner_id = models.BigIntegerField(null=True)
     project_id = models.BigIntegerField(null=True)
     department_id = models.BigIntegerField(null=True)
 
-    objects = EventQuerySet.as_manager()
+    objects = RecordedManager()
+    timeline = EventQuerySet.as_manager()
 
     class Meta:
         ordering = ("id",)
@@ -53,8 +92,22 @@ class Event(models.Model):
                 name="event_department",
             ),
             models.Index(fields=["at"], condition=Q(ip__isnull=False), name="event_with_ip"),
+            models.Index(fields=["ip"], condition=Q(ip__isnull=False), name="event_ip"),
+            models.Index(fields=["action", "id"], name="event_action"),
+            models.Index(fields=["request_id"], condition=~Q(request_id=""), name="event_request"),
+            BrinIndex(fields=["at"], name="event_at"),
             models.Index(fields=["resource_id"], opclasses=["varchar_pattern_ops"], name="event_resource_id"),
             models.Index(fields=["actor"], opclasses=["varchar_pattern_ops"], name="event_actor"),
+        ]
+        triggers = [
+            pgtrigger.Protect(
+                name="append_only",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Condition(
+                    "NEW.ip IS NOT NULL OR to_jsonb(NEW) - 'ip' IS DISTINCT FROM to_jsonb(OLD) - 'ip'"
+                ),
+            ),
+            pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete),
         ]
 
     def __str__(self) -> str:

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Sequence
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -128,6 +129,22 @@ def addresses(**_: Any) -> list[CheckMessage]:
 
 
 @register(ENVIRONMENT)
+def networks(**_: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for text in settings.METRICS_ALLOWED_NETWORKS:
+        try:
+            ip_network(text)
+        except ValueError:
+            found.append(
+                Error(
+                    f"METRICS_ALLOWED_NETWORKS names {text!r}; it must be a network like 10.1.0.0/16.",
+                    id="gamer.E020",
+                )
+            )
+    return found
+
+
+@register(ENVIRONMENT)
 def credentials(**_: Any) -> list[CheckMessage]:
     env = settings.ENV
     found: list[CheckMessage] = []
@@ -185,6 +202,19 @@ def public_url(**_: Any) -> list[CheckMessage]:
             "PUBLIC_URL is not an https:// address.",
             hint="Cookies, redirects and the machines' way back to us depend on it.",
             id="gamer.E007",
+        )
+    ]
+
+
+@register(ENVIRONMENT, deploy=True)
+def mail(**_: Any) -> list[CheckMessage]:
+    if settings.EMAIL_CONFIG.get("EMAIL_BACKEND") != "django.core.mail.backends.console.EmailBackend":
+        return []
+    return [
+        Warning(
+            "EMAIL_URL is not set: mails with a way to a new password are only printed by the worker.",
+            hint="It looks like smtp+tls://user:password@host:587.",
+            id="gamer.W004",
         )
     ]
 

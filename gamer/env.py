@@ -60,6 +60,7 @@ class Environment:
     public_url: str
     allowed_hosts: list[str]
     cors_allowed_origins: list[str]
+    metrics_allowed_networks: list[str]
     email: dict[str, Any]
     tensordock_api_token: str
     tensordock_api_url: str
@@ -132,7 +133,7 @@ def read() -> Environment:
         address("DATABASE_URL", lambda: named_database(env)) if has_own_database else embedded_database()
     )
     public_url = str(env.str("PUBLIC_URL", "")).rstrip("/")
-    host = public_url.split("://")[-1].split("/")[0].split(":")[0]
+    host = host_of(public_url)
     return Environment(
         is_production=is_production,
         database=database,
@@ -142,6 +143,7 @@ def read() -> Environment:
         public_url=public_url,
         allowed_hosts=env.list("ALLOWED_HOSTS", default=[host] if host else [])
         or ([] if is_production else ["*"]),
+        metrics_allowed_networks=env.list("METRICS_ALLOWED_NETWORKS", default=[]),
         cors_allowed_origins=env.list("CORS_ALLOWED_ORIGINS", default=[]),
         email=address("EMAIL_URL", lambda: dict(env.email_url("EMAIL_URL", default="consolemail://"))),
         tensordock_api_token=str(env.str("TENSORDOCK_API_TOKEN", "")),
@@ -169,6 +171,11 @@ def cloud_credentials(env: environ.Env) -> dict[str, dict[str, str]]:
         for kind, names in CLOUD_VARIABLES.items()
     }
     return {kind: words for kind, words in given.items() if next(iter(CLOUD_VARIABLES[kind])) in words}
+
+
+def host_of(url: str) -> str:
+    """The host of an address, without its port."""
+    return url.split("://")[-1].split("/")[0].split(":")[0]
 
 
 def named_database(env: environ.Env) -> dict[str, Any]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import models
+from django.utils.crypto import constant_time_compare
+
+from redaction.masks import remember
 
 
 class CannotOpen(Exception):
@@ -49,22 +53,34 @@ def reseal(token: str) -> str:
         raise CannotOpen("no key in GAMER_KEYS opens this value") from None
 
 
-class Sealed(str):
-    """A secret in memory: prints as dots, so that a log line, a traceback or a page that shows it shows nothing."""
+class Sealed:
+    """A secret in memory. It prints as dots, and is no text: what would write it as JSON or join it to a line raises."""
 
-    __slots__ = ()
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str = "") -> None:
+        self._text = text
 
     def __repr__(self) -> str:
-        return "'••••'" if len(self) else "''"
+        return "'••••'" if self else "''"
 
     def __str__(self) -> str:
-        return "••••" if len(self) else ""
+        return "••••" if self else ""
 
     def __format__(self, format_spec: str) -> str:
         return format(str(self), format_spec)
 
+    def __bool__(self) -> bool:
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        return constant_time_compare(self._text, other._text) if isinstance(other, Sealed) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
     def reveal(self) -> str:
-        return str.__str__(self)
+        return self._text
 
 
 class SealedTextField(models.TextField):  # type: ignore[type-arg]  # Django's is not generic when it runs
@@ -73,7 +89,9 @@ class SealedTextField(models.TextField):  # type: ignore[type-arg]  # Django's i
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Sealed | None:
         if value is None:
             return None
-        return Sealed(unseal(value)) if value else Sealed("")
+        text = unseal(value) if value else ""
+        remember(text)  # should it ever turn up in an error's text, the log masks it
+        return Sealed(text)
 
     def to_python(self, value: Any) -> Any:
         return value
@@ -88,14 +106,30 @@ class SealedJSONField(SealedTextField):
     """A flat mapping of secrets, as JSON inside the seal. Python side: `dict[str, str]` in a `SealedDict`."""
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
-        return SealedDict(json.loads(unseal(value)) if value else {})
+        secrets = SealedDict(json.loads(unseal(value)) if value else {})
+        remember(*secrets.values())
+        return secrets
 
     def get_prep_value(self, value: Any) -> Any:
         return seal(json.dumps(dict(value))) if value else ""
 
 
-class SealedDict(dict[str, str]):
-    """Secrets by name; shows the names only."""
+class SealedDict(Mapping[str, str]):
+    """Secrets by name; shows the names only, and is no dict, so that nothing writes it as JSON by mistake."""
+
+    __slots__ = ("_secrets",)
+
+    def __init__(self, secrets: Mapping[str, str] | None = None, /, **more: str) -> None:
+        self._secrets = {**(secrets or {}), **more}
+
+    def __getitem__(self, name: str) -> str:
+        return self._secrets[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._secrets)
+
+    def __len__(self) -> int:
+        return len(self._secrets)
 
     def __repr__(self) -> str:
         return "{" + ", ".join(f"{name!r}: '••••'" for name in self) + "}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging as _level
 import sys
 from datetime import timedelta
 from typing import Any
 
 from gamer import env as _env
+from gamer import logs as _logs
 
 ENV = _env.read()
 BASE_DIR = _env.ROOT
@@ -21,6 +23,7 @@ _is_https = PUBLIC_URL.startswith("https://")
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -34,6 +37,10 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "corsheaders",
     "django_q",
+    "pgtrigger",
+    "axes",
+    "django_otp",
+    "django_otp.plugins.otp_static",
     "gamer.queue",
     "gamer.web",
     "events",
@@ -46,6 +53,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "gamer.web.middleware.ContextMiddleware",
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "gamer.web.middleware.StaticMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -55,8 +64,10 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "gamer.web.middleware.StaffActsMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "gamer.web.middleware.CountMiddleware",
 ]
 APPEND_SLASH = False  # every path answers with and without
 
@@ -93,7 +104,10 @@ DATABASES = {"default": _connection()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -105,6 +119,20 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+PASSWORD_RESET_TIMEOUT = 3600  # seconds
+
+# Lock-outs: only accounts/logins.py tries passwords, and only accounts/lockout.py knows axes.
+AXES_HANDLER = "accounts.lockout.CountsFirst"
+AXES_LOCKOUT_PARAMETERS = ["ip_address", "username"]
+AXES_LIMITS = {"ip_address": 100, "username": 20}  # failures until the lock
+AXES_COOLOFF_TIME = timedelta(hours=1)
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_CLIENT_IP_CALLABLE = "gamer.web.throttles.client_ip"
+AXES_DISABLE_ACCESS_LOG = True  # who logs in is an event
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+SILENCED_SYSTEM_CHECKS = ["axes.W002"]  # its middleware words the refusal; our doors word it themselves
+OTP_THROTTLE_S = OTP_STATIC_THROTTLE_FACTOR = 1  # after a wrong code, doubled by each further one
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
@@ -136,7 +164,7 @@ SECURE_REDIRECT_EXEMPT = [r"^health/?$"]
 X_FRAME_OPTIONS = "DENY"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 CORS_ALLOWED_ORIGINS = ENV.cors_allowed_origins
-CORS_EXPOSE_HEADERS = ["Link", "X-Total-Count", "Location", "Retry-After"]
+CORS_EXPOSE_HEADERS = ["Link", "X-Total-Count", "Location", "Retry-After", "X-Request-ID"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes of a request's body
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
@@ -157,9 +185,13 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_THROTTLE_RATES": {
         "write": "120/min",
         "agent": "60/min",
-        # Failures only: the right password or token costs nothing.
-        "login_email": "20/hour",
-        "login_ip": "100/hour",
+        "signup_ip": "20/hour",
+        "reset_ip": "20/hour",
+        "reset_email": "5/hour",
+        # Mails in our name: of one department, and to one address.
+        "invite": "100/hour",
+        "invite_email": "5/day",
+        # Failures only: the right token costs nothing. Failed logins: AXES_LIMITS.
         "agent_register_ip": "300/hour",
     },
     "NUM_PROXIES": 1 if _is_https else 0,  # X-Forwarded-For is believed where SECURE_PROXY_SSL_HEADER is
@@ -220,6 +252,9 @@ DOCTOR_CHECKS = [
     "vms.doctor.cloudypad",
     "vms.doctor.accounts",
 ]
+# What /metrics reads from rows, bottom up; an app above adds its own here.
+METRICS = ["gamer.web.metrics.queue", "gamer.web.metrics.tallies", "vms.metrics.figures"]
+METRICS_ALLOWED_NETWORKS = ENV.metrics_allowed_networks
 
 # Measured in facts/queue-and-postgres.md 2.8; retry > timeout * (1 + (queue_limit + bulk) / workers).
 Q_CLUSTER: dict[str, Any] = {
@@ -242,12 +277,14 @@ QUEUE_STUCK_AFTER_S = 30  # a due task that idle workers leave alone for so long
 
 EMAIL_CONFIG = ENV.email
 vars().update({name: value for name, value in EMAIL_CONFIG.items() if name.startswith("EMAIL_")})
-DEFAULT_FROM_EMAIL = "Gamer <gamer@localhost>"
+EMAIL_TIMEOUT = 20  # seconds; a worker waits for the mail server
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = f"Gamer <gamer@{_env.host_of(PUBLIC_URL) or 'localhost'}>"
 
 GAZETTEER_DIR = STATE_DIR / "gazetteer"
 # What `manage.py seed` calls, each with the time, each safe to repeat.
 SEEDS = [
     "gamer.web.tasks.seed",
+    "events.services.seed",
     "locations.services.seed",
     "locations.regions.seed",
     "accounts.services.seed",
@@ -260,6 +297,9 @@ SEEDS = [
 LEASE_S = 30
 # Whom the console pages ask what is on offer; they know no room above theirs.
 OFFER_FACTS = "vms.offers.facts"
+RECORDER = "events.services.note"  # where the ground records what was done with it
+# A misspelt kind of event fails its first test; in production it is better recorded than lost.
+REFUSE_UNLISTED_EVENTS = not ENV.is_production
 STOPPED_KEEP_HOURS = int(ENV.stopped_keep_hours) if ENV.stopped_keep_hours.isdigit() else 48
 VERSION = "1.0.0"
 
@@ -270,7 +310,8 @@ UNFOLD = {
     "SITE_SYMBOL": "sports_esports",
     "SITE_URL": "/admin/",
     "LOGIN": {"form": "accounts.forms.LoginForm"},
-    "SHOW_HISTORY": False,
+    "ACCOUNT": {"navigation": "gamer.web.navigation.account"},
+    "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "vms.admin.dashboard.front_page",
     "SIDEBAR": {"show_search": True, "navigation": "gamer.web.navigation.sidebar"},
@@ -291,15 +332,21 @@ UNFOLD = {
     },
 }
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {
-        "django.db.backends": {"level": "WARNING"},
-        "paramiko": {"level": "WARNING"},
-        "django-q": {"level": "WARNING"},
-    },
-}
+# What every process knows and no log line may show.
+_own_secrets = (
+    SECRET_KEY,
+    *GAMER_KEYS,
+    str(ENV.database.get("PASSWORD") or ""),
+    ENV.tensordock_api_token,
+    ENV.admin_password,
+    ENV.demo_api_key,
+    str(ENV.email.get("EMAIL_HOST_PASSWORD") or ""),
+)
+_logs.configure(*_own_secrets)
+LOGGING = _logs.as_django_wants(is_json=ENV.is_production)
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # bound by gamer.web.middleware, which knows our proxy
+DJANGO_STRUCTLOG_USER_ID_FIELD = None  # `actor` says it, and asks no session
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # checked before
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = _level.DEBUG
+DJANGO_STRUCTLOG_STATUS_2XX_LOG_LEVEL = _level.INFO if ENV.is_production else _level.DEBUG
+DJANGO_STRUCTLOG_STATUS_4XX_LOG_LEVEL = _level.INFO

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", include("accounts.pages.urls")),  # before the admin's: one of its pages is replaced
     path("admin/", admin.site.urls),
     path("", include("gamer.web.urls")),
     path("", include("accounts.api.urls")),

@@ -97,7 +97,7 @@ class ActivityFilters(TypedDict, total=False):
 
 def activity(user: User, filters: ActivityFilters) -> QuerySet[Event]:
     """What happened to a person and to what is theirs, the newest first."""
-    rows = Event.objects.owned_by(user.pk).after(filters.get("after", 0))
+    rows: QuerySet[Event] = Event.objects.owned_by(user.pk).after(filters.get("after", 0))
     for name in ("action", "resource"):
         if name in filters:
             rows = rows.filter(**{name: filters[name]})

@@ -8,7 +8,7 @@ from typing import Any
 import factory
 from django.contrib.auth.hashers import Argon2PasswordHasher, make_password
 
-from accounts import services
+from accounts import keys
 from accounts.models import ApiKey, Department, Project, Quota, Scope, User, handle_for
 
 PASSWORD = "correct horse battery"
@@ -74,8 +74,8 @@ class ApiKeyFactory(factory.django.DjangoModelFactory[ApiKey]):
 
     @classmethod
     def _create(cls, model_class: type[ApiKey], *args: Any, **fields: Any) -> ApiKey:
-        secret = services.make_secret()
-        fields.update(prefix=services.prefix_of(secret), digest=services.digest_of(secret))
+        secret = keys.make_secret()
+        fields.update(prefix=keys.prefix_of(secret), digest=keys.digest_of(secret))
         key = super()._create(model_class, *args, **fields)
         key.secret = secret
         return key

@@ -87,6 +87,9 @@ class OwnPostgres:
 
 
 def pytest_configure(config: Any) -> None:
+    from django.conf import settings
+
+    settings.REFUSE_UNLISTED_EVENTS = True
     if _own_postgres is not None:
         config.pluginmanager.register(_own_postgres, "own-postgres")
 

@@ -8,9 +8,11 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator
 from django.db import models
 
+from events.history import keeps_history
 from vms.columns import CLOUD_KINDS, usd_field
 
 
+@keeps_history("machine_types", "{id}", row="{name}")
 class MachineType(models.Model):
     """What a cloud without a stock to ask sells: a type in the cloud's own words, its size, its price, where. Staff edit it."""
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Project, User
+from events.history import keeps_history
 from gamer.sealed import SealedJSONField, SealedTextField
+from vms import lookups  # noqa: F401  registers `anyof`
 from vms.columns import CLOUD_KINDS as CLOUD_KINDS
 from vms.columns import PROVIDER_KINDS as PROVIDER_KINDS
 from vms.columns import usd_field as usd_field
@@ -26,10 +29,6 @@ if TYPE_CHECKING:
 # Seconds without a player that a VM may be given.
 MIN_AUTO_STOP_S, MAX_AUTO_STOP_S = 60, 86_400
 
-# So many orders that failed one after the other put an account behind the others, twice as long with each further one.
-DEMOTING_FAILURES = 3
-DEMOTED_FOR, DEMOTED_AT_MOST = timedelta(minutes=10), timedelta(hours=2)
-
 # People whom a query names one by one.
 MOST_NAMED = 1000
 
@@ -38,6 +37,7 @@ LIVE_PHASES = [phase.value for phase in LIVE]
 TERMINAL_PHASES = sorted(phase.value for phase in TERMINAL)
 
 
+@keeps_history("installation", "{identifier}")
 class Installation(models.Model):
     """This installation: its name in every machine's tag, and the switches that hold for all of it. One row."""
 
@@ -58,6 +58,17 @@ class Installation(models.Model):
         return self.identifier
 
 
+@keeps_history(
+    "provider_accounts",
+    "{id}",
+    row="{name}",
+    # How it is doing, written with every look. A pause of our own is an event by itself.
+    unless=(
+        "call_tokens", "call_tokens_at", "failures_in_a_row", "last_answered_at", "last_error", "last_error_at",
+        "next_refresh_at", "offers_refreshed_at", "next_sweep_at", "paused_until", "paused_why",
+        "orders_failed_in_a_row", "order_failed_at",
+    ),
+)  # fmt: skip
 class ProviderAccount(models.Model):
     """Our account at a provider: how to reach it, how much it may hold, and how it is doing."""
 
@@ -104,14 +115,6 @@ class ProviderAccount(models.Model):
 
     def may_buy(self, now: datetime) -> bool:
         return not self.is_paused and not (self.paused_until and self.paused_until > now)
-
-    def demoted_until(self, now: datetime) -> datetime | None:
-        """Until when it comes after all others, because its orders failed one after the other; None when it does not."""
-        excess = self.orders_failed_in_a_row - DEMOTING_FAILURES
-        if excess < 0 or self.order_failed_at is None:
-            return None
-        until = self.order_failed_at + min(DEMOTED_FOR * 2 ** min(excess, 10), DEMOTED_AT_MOST)
-        return until if until > now else None
 
 
 class Offer(models.Model):
@@ -170,12 +173,8 @@ class VMQuerySet(models.QuerySet["VM"]):
 
     def _visible_to_person(self, principal: Principal) -> VMQuerySet:
         """One's own, those in projects one made, and for managers all that were launched for the department."""
-        mine = Q(owner=principal.user)
-        # Asked apart, for the same reason; nearly everybody has few projects or none.
-        projects = Project.objects.filter(owner=principal.user).order_by()
-        ids = list(projects.values_list("pk", flat=True)[: MOST_NAMED + 1])
-        if ids:
-            mine |= Q(project__in=ids) if len(ids) <= MOST_NAMED else Q(project__in=projects)
+        projects = Project.objects.filter(owner=principal.user).order_by().values("pk")
+        mine = Q(owner=principal.user) | Q(project_id__anyof=ArraySubquery(projects))
         if principal.managed_id is not None:
             mine |= Q(department_id=principal.managed_id)
         return self.filter(mine)

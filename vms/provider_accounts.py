@@ -16,6 +16,7 @@ from django.db import transaction
 
 from accounts.principal import Principal
 from events.services import Happening, record
+from gamer import tallies
 from gamer.errors import bad_field
 from gamer.queue.wake import ring
 from vms import installation, machine_types
@@ -58,9 +59,17 @@ class AccountDraft:
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
+def note_call(kind: str, verb: str, seconds: float, error: str | None, /) -> None:
+    """Counts every verb of every provider (`registry.OnCall`), whichever process calls; `/metrics` reads it."""
+    tallies.add("provider_calls", kind=kind, verb=verb, error=error or "none")
+    tallies.add("provider_call_seconds", seconds, kind=kind, verb=verb)
+
+
 def open_provider(account: ProviderAccount) -> Provider:
     """The adapter for an account. Cheap: connections are pooled behind it. Raises ValueError for a kind without one."""
-    return registry.open_provider(account.kind, account.credentials, account.base_url, tool=tool_of(account))
+    return registry.open_provider(
+        account.kind, account.credentials, account.base_url, on_call=note_call, tool=tool_of(account)
+    )
 
 
 def tool_of(account: ProviderAccount) -> registry.Tool | None:

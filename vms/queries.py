@@ -125,7 +125,8 @@ def find_session(principal: Principal, session_id: str) -> GameSession:
 
 def events_of(vm: VM, *, after: int = 0) -> QuerySet[Event]:
     """The VM's timeline, oldest first, behind the event with that id."""
-    return Event.objects.about("vms", vm.pk).after(after).order_by("id")
+    rows: QuerySet[Event] = Event.objects.about("vms", vm.pk).after(after).order_by("id")
+    return rows
 
 
 def attempts_of(vm: VM) -> QuerySet[Attempt]:
@@ -173,8 +174,10 @@ def spent(vms: VMQuerySet, *, now: datetime, since: datetime | None = None) -> S
     found = (
         rows.exclude(machine_id="", gone_at__isnull=False)
         .order_by()
-        .alias(hours=ExpressionWrapper(hours, output_field=_AMOUNT))
-        .aggregate(total=Sum("hours"), usd=Sum(F("hours") * F("usd_per_hour"), output_field=_AMOUNT))
+        .aggregate(
+            total=Sum(ExpressionWrapper(hours, output_field=_AMOUNT)),
+            usd=Sum(ExpressionWrapper(hours * F("usd_per_hour"), output_field=_AMOUNT)),
+        )
     )
     return Spend(_rounded(found["total"]), _rounded(found["usd"]))
 

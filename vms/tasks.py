@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from gamer import tallies
 from gamer.queue.wake import ring
 from vms.channels import RECONCILER
 from vms.reconcile.acting import Actor
@@ -21,3 +22,4 @@ def act() -> None:
             ring(RECONCILER)
     finally:
         actor.close()
+    tallies.flush()

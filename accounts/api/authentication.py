@@ -9,17 +9,19 @@ from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication, get_authorization_header
 from rest_framework.request import Request
 
-from accounts import logins, services
+from accounts import keys, logins
 from accounts.models import User
 from accounts.principal import Principal
+from gamer.context import act_as
 from gamer.errors import NotAuthenticated
 
 CHALLENGE = "Bearer"
 
 
 def _known(request: Request, principal: Principal, user: User) -> tuple[User, Principal]:
-    # On Django's request, where the throttle and the logs find it.
+    # On Django's request, where the throttle finds it; events and logs say it from here on.
     request._request.principal = principal  # type: ignore[attr-defined]
+    act_as(principal.label)
     return user, principal
 
 
@@ -30,7 +32,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         secret = request.headers.get("X-API-Key")
         if secret is None:
             return None
-        key = services.key_of(secret[:200], now=timezone.now())
+        key = keys.key_of(secret[:200], now=timezone.now())
         return _known(request, Principal(user=key.maker, key=key), key.maker)
 
     def authenticate_header(self, request: Request) -> str:
@@ -48,8 +50,8 @@ class JwtAuthentication(BaseAuthentication):
             text = token.strip().decode("ascii")
         except UnicodeDecodeError:
             raise NotAuthenticated("The token is not valid.") from None
-        user = logins.person_of(text, timezone.now())
-        return _known(request, Principal(user=user), user)
+        login = logins.login_of(text, timezone.now())
+        return _known(request, Principal(user=login.user, login_id=login.id), login.user)
 
     def authenticate_header(self, request: Request) -> str:
         return CHALLENGE

@@ -38,3 +38,23 @@ class StaffOnly(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return isinstance(request.auth, Principal) and request.auth.is_staff
+
+
+class PeopleOnly(BasePermission):
+    """Somebody in person: a key has no profile, password or login."""
+
+    message = "Only for people."
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        principal = request.auth
+        return isinstance(principal, Principal) and principal.user is not None and principal.key is None
+
+
+class PeopleOrStaffKeys(PeopleOnly):
+    """Somebody in person, or staff's key with `admin`: other keys make no keys."""
+
+    message = "Only for people, and for staff's keys with the scope admin."
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        is_staffs = isinstance(request.auth, Principal) and request.auth.is_staff
+        return is_staffs or super().has_permission(request, view)

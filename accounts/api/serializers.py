@@ -6,8 +6,9 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts import second_factor
 from accounts.models import User
-from gamer.web.serializers import StrictCharField, StrictSerializer
+from gamer.web.serializers import StrictCharField, StrictEmailField, StrictSerializer
 
 PERSON_ROLES = [("player", "player"), ("staff", "staff")]
 
@@ -18,15 +19,56 @@ class PersonSerializer(serializers.ModelSerializer[User]):
 
     class Meta:
         model = User
-        fields = ("user_id", "email", "first_name", "last_name", "role")
+        fields: tuple[str, ...] = ("user_id", "email", "first_name", "last_name", "role")
+        read_only_fields: tuple[str, ...] = fields
+
+
+class ProfileSerializer(PersonSerializer):
+    """What people read about themselves."""
+
+    department_id = serializers.IntegerField(read_only=True, allow_null=True)
+    asks_otp = serializers.SerializerMethodField(help_text="Whether logging in takes a one-time code.")
+
+    class Meta(PersonSerializer.Meta):
+        fields = (
+            *PersonSerializer.Meta.fields, "department_id", "department_role", "is_postpaid", "asks_otp", "created_at",
+        )  # fmt: skip
         read_only_fields = fields
+
+    def get_asks_otp(self, user: User) -> bool:
+        return second_factor.is_on(user)
+
+
+class PasswordField(StrictCharField):
+    """Every character counts, also blanks at the ends. Bounded, because hashing takes as long as it is."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=256, trim_whitespace=False, **options)
+
+
+class SignupSerializer(StrictSerializer):
+    email = StrictEmailField(max_length=254)
+    password = PasswordField()
+    first_name = StrictCharField(max_length=100)
+    last_name = StrictCharField(max_length=100)
+
+
+class ProfileChangesSerializer(StrictSerializer):
+    first_name = StrictCharField(max_length=100, required=False)
+    last_name = StrictCharField(max_length=100, required=False, allow_blank=True)
 
 
 class CredentialsSerializer(StrictSerializer):
     """The address is not checked for its shape: whatever it is, the answer is the same."""
 
     email = StrictCharField(max_length=254)
-    password = StrictCharField(max_length=256, trim_whitespace=False)
+    password = PasswordField()
+    otp = StrictCharField(
+        max_length=40,
+        required=False,
+        allow_blank=True,
+        help_text="The one-time code, or a recovery code, of who has set up an authenticator.",
+    )
 
 
 class RefreshSerializer(StrictSerializer):
@@ -40,3 +82,19 @@ class TokensSerializer(serializers.Serializer[Any]):
 
 class LoginSerializer(TokensSerializer):
     user = PersonSerializer()
+
+
+class PasswordChangeSerializer(StrictSerializer):
+    current_password = PasswordField()
+    new_password = PasswordField()
+
+
+class ResetRequestSerializer(StrictSerializer):
+    """The address is not checked for its shape: whatever it is, the answer is the same."""
+
+    email = StrictCharField(max_length=254)
+
+
+class ResetConfirmationSerializer(StrictSerializer):
+    token = StrictCharField(max_length=200, help_text="From the mail.")
+    new_password = PasswordField()

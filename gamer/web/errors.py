@@ -13,7 +13,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions as drf
@@ -39,7 +39,7 @@ CODES = {
 DATABASE_AWAY = (OperationalError, InterfaceError)
 RETRY_S = 5  # a restart of the database takes a few seconds
 WHOLE = "body"  # the field of an error that belongs to no single field
-HTML_PATHS = ("/admin", "/static")
+HTML_PATHS = ("/admin", "/static", "/password")
 
 
 def error_body(code: str, message: str, details: Details | None = None) -> dict[str, Any]:
@@ -123,6 +123,10 @@ def answer_for(exc: BaseException | None) -> tuple[int, dict[str, Any], dict[str
                 error_body("unavailable", "The database is away; try again shortly.", details),
                 headers,
             )
+        case IntegrityError():
+            # Two at the same moment, and a law of the database that no service foresaw: one of them came first.
+            log.error("a law of the database was broken", exc_info=exc)
+            return 409, error_body("conflict", "This contradicts what is there; look again."), {}
         case DataError():
             # A value that passed every check and that Postgres still refuses is the client's, and a hole in a check.
             log.error("a value reached the database that it refuses", exc_info=exc)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
+import uuid
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.request import HttpHeaders
+from django_prometheus.middleware import PrometheusAfterMiddleware
+from django_structlog.middlewares import RequestMiddleware
+from structlog.contextvars import clear_contextvars
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from gamer.web.errors import error_body
+from gamer.context import act_as, bind
+from gamer.web.errors import error_body, is_page
+from gamer.web.throttles import client_ip
 
 WHOLE_NUMBER = re.compile(r"[0-9]+\Z", re.ASCII)
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)
 DRAINED = 16  # times the limit; a client with more to say is cut off
 CHUNK = 65_536
 
@@ -29,6 +39,79 @@ def _drain(request: HttpRequest, most: int) -> None:
 
 def too_large(limit: int) -> JsonResponse:
     return JsonResponse(error_body("too_large", f"The body is larger than {limit} bytes."), status=413)
+
+
+def request_id_of(request: HttpRequest) -> str:
+    """The client's `X-Request-ID` if it is short and plain, else one of ours."""
+    given = request.META.get("HTTP_X_REQUEST_ID", "")  # not `headers`, which remembers what it first saw
+    return given if REQUEST_ID.match(given) else uuid.uuid4().hex
+
+
+def _address_of(request: HttpRequest) -> str | None:
+    """The client's address, as far as it is one: behind a proxy that says nothing it is not known."""
+    try:
+        return str(ipaddress.ip_address(client_ip(request)))
+    except ValueError:
+        return None
+
+
+class ContextMiddleware(RequestMiddleware):
+    """Binds the request's id, address and VM for logs and events, answers with the id, and logs what it came to.
+
+    An address's query is not logged: it may say where somebody lives.
+    """
+
+    def prepare(self, request: HttpRequest) -> None:
+        clear_contextvars()
+        request_id = request_id_of(request)
+        request.META["HTTP_X_REQUEST_ID"] = request_id
+        vars(request)["request_id"] = request_id
+        bind(ip=_address_of(request))
+        super().prepare(request)
+
+    def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
+        response.headers["X-Request-ID"] = vars(request)["request_id"]
+        super().handle_response(request, response)
+
+    @staticmethod
+    def format_request(request: HttpRequest) -> str:
+        return f"{request.method} {request.path}"
+
+    def process_view(
+        self, request: HttpRequest, view: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Everything beneath a VM's path is about that VM."""
+        if vm_id := kwargs.get("vm_id"):
+            bind(vm=str(vm_id))
+
+
+class StaffActsMiddleware:
+    """Says who acts on an admin page. Elsewhere the API's authentication does, once it knows."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if is_page(request) and request.user.is_authenticated:
+            act_as(f"user:{request.user}")
+        return self.get_response(request)
+
+
+class CountMiddleware(PrometheusAfterMiddleware):  # type: ignore[misc]
+    """Counts requests by the names of routes. The library takes a client's word for methods and lengths; here neither may
+    make a new label or an error.
+    """
+
+    def label_metric(self, metric: Any, request: HttpRequest, response: Any = None, **labels: str) -> Any:
+        if "method" in labels:
+            labels["method"] = self._method(request)
+        return super().label_metric(metric, request, response, **labels)
+
+    def process_request(self, request: HttpRequest) -> None:
+        length = request.META.get("CONTENT_LENGTH") or ""
+        if length and not WHOLE_NUMBER.match(length):
+            vars(request)["headers"] = HttpHeaders({**request.META, "CONTENT_LENGTH": ""})
+        super().process_request(request)
 
 
 class StaticMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]

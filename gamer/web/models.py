@@ -1,4 +1,5 @@
-"""What the API remembers about requests: how fast somebody writes, and what an Idempotency-Key was answered with."""
+"""What the API remembers about requests: how fast somebody writes, what an Idempotency-Key was
+answered with, and what happened how often."""
 
 from __future__ import annotations
 
@@ -36,3 +37,18 @@ class IdempotencyRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.principal} {self.key}"
+
+
+class Tally(models.Model):
+    """One counter of the processes that nobody scrapes: workers, the reconciler, commands (`gamer.tallies`). Only ever rises."""
+
+    name = models.CharField(max_length=60)
+    labels = models.JSONField(default=dict)
+    value = models.FloatField()
+
+    class Meta:
+        verbose_name_plural = "tallies"
+        constraints = [models.UniqueConstraint(fields=["name", "labels"], name="tally_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.labels}"

@@ -44,6 +44,9 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]], ...
         (
             ("People", "person", "accounts_user_changelist", ("accounts.view_user",)),
             ("Departments", "groups", "accounts_department_changelist", ("accounts.view_department",)),
+            ("Projects", "folder", "accounts_project_changelist", ("accounts.view_project",)),
+            ("Quotas", "speed", "accounts_quota_changelist", ("accounts.view_quota",)),
+            ("Invitations", "mail", "accounts_invitation_changelist", ("accounts.view_invitation",)),
             ("API keys", "key", "accounts_apikey_changelist", ("accounts.view_apikey",)),
             ("What staff may do", "shield_person", "auth_group_changelist", ("auth.view_group",)),
         ),
@@ -60,6 +63,12 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]], ...
         ),
     ),
 )  # fmt: skip
+
+
+def account(request: HttpRequest) -> list[dict[str, Any]]:
+    """The links under the name of who is signed in."""
+    links = (("Your account", "accounts_own"), ("Change password", "password_change"))
+    return [{"title": title, "link": reverse(f"admin:{name}")} for title, name in links]
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:

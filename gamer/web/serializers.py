@@ -178,6 +178,12 @@ class StrictModelSerializer(_RefusesUnknown, serializers.ModelSerializer[Any]):
     serializer_choice_field = StrictChoiceField
 
 
+class MessageSerializer(serializers.Serializer[Any]):
+    """What was begun."""
+
+    message = serializers.CharField()
+
+
 def query_values(query: QueryDict) -> dict[str, str]:
     """A query string as the data of a serializer with `from_text=True`. Raises ValidationError for a doubled name."""
     for name, values in query.lists():

@@ -4,11 +4,12 @@ from django.urls import URLPattern
 from django.views.generic import RedirectView
 
 from gamer.web.routing import route
-from gamer.web.views import DocsView, HealthView, IdentityView, SchemaView
+from gamer.web.views import DocsView, HealthView, IdentityView, MetricsView, SchemaView
 
 urlpatterns: list[URLPattern] = [
     route("", IdentityView.as_view(), "identity"),
     route("health", HealthView.as_view(), "health"),
+    route("metrics", MetricsView.as_view(), "metrics"),
     route("schema", SchemaView.as_view(), "schema"),
     route("docs", DocsView.as_view(), "docs"),
     route("admin", RedirectView.as_view(pattern_name="admin:index"), "admin"),

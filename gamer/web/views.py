@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiJsonRenderer2, OpenApiYamlRenderer
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from rest_framework import serializers
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import AllowAny
@@ -17,9 +21,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from gamer.web import health
+from gamer.web import health, metrics
 from gamer.web.errors import error_body
 from gamer.web.schema import errors
+from gamer.web.throttles import client_ip
 
 SERVICE = "provisioner-api"
 
@@ -86,6 +91,43 @@ def full_answer(parts: list[health.Part]) -> Response:
         return Response(body)
     message = "; ".join(f"{name}: {texts[0]}" for name, texts in ill.items())
     return Response({**error_body("unavailable", message, ill), **body}, status=503)
+
+
+class MetricsView(APIView):
+    """For Prometheus: staff, a key of staff's with `read`, or a network of METRICS_ALLOWED_NETWORKS, which needs neither."""
+
+    permission_classes = (AllowAny,)
+
+    @extend_schema(
+        operation_id="metrics",
+        tags=["service"],
+        responses={(200, "text/plain"): OpenApiTypes.STR, **errors(401, 403, 503)},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Prometheus' text format."""
+        if not _is_in(client_ip(request), settings.METRICS_ALLOWED_NETWORKS):
+            principal = getattr(request, "principal", None)
+            if principal is None:
+                raise NotAuthenticated
+            is_of_staff = principal.key is not None and principal.key.maker.is_staff and principal.may("read")
+            if not (principal.is_staff or is_of_staff):
+                self.permission_denied(request)
+        answer = HttpResponse(metrics.exposition(), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+        answer.headers["Cache-Control"] = "no-store"
+        return answer
+
+    def perform_authentication(self, request: Request) -> None:
+        """Who scrapes from an allowed network is asked nothing: the web's counters are there without a database."""
+        if not _is_in(client_ip(request), settings.METRICS_ALLOWED_NETWORKS):
+            super().perform_authentication(request)
+
+
+def _is_in(address: str, networks: list[str]) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    return any(found in ip_network(network) for network in networks)
 
 
 @extend_schema(exclude=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts import logins, services
+from accounts import keys, logins
 from accounts.models import ApiKey, Department, Scope, User
 from events.models import Event
 from gamer.errors import NotAuthenticated
@@ -58,6 +59,14 @@ class TestLogin:
         assert client.post("/admin/login/", {"username": name, "password": PASSWORD}).status_code == 302
         assert client.get("/admin/").status_code == 200
 
+    def test_is_recorded_and_so_is_its_end(self, world: World, client: Client) -> None:
+        client.post("/admin/login/", {"username": "sam@gamer.test", "password": "wrong"})
+        client.post("/admin/login/", {"username": "alice@gamer.test", "password": PASSWORD})
+        client.post("/admin/login/", {"username": "sam@gamer.test", "password": PASSWORD})
+        client.post("/admin/logout/")
+        found = [(event.actor, event.action) for event in Event.objects.order_by("id")]
+        assert found == [("user:sam@gamer.test", "login"), ("user:sam@gamer.test", "logout")]
+
     def test_keeps_players_out(self, world: World, client: Client) -> None:
         page = client.post("/admin/login/", {"username": "alice@gamer.test", "password": PASSWORD})
         assert page.status_code == 200
@@ -66,14 +75,13 @@ class TestLogin:
     def test_counts_failures_together_with_the_apis(
         self, world: World, client: Client, anyone: APIClient, settings: Any
     ) -> None:
-        rates = {**settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"], "login_email": "2/hour"}
-        settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": rates}
+        settings.AXES_LIMITS = {"ip_address": 100, "username": 2}
         anyone.post("/auth/login", {"email": "sam@gamer.test", "password": "wrong"})
         wrong = client.post("/admin/login/", {"username": "sam@gamer.test", "password": "wrong"})
         assert "Please enter the correct" in wrong.content.decode()
         for _ in range(2):
             page = client.post("/admin/login/", {"username": "Sam@gamer.test", "password": PASSWORD})
-            assert "Too many requests" in page.content.decode()
+            assert "Too many failed logins" in page.content.decode()
         assert client.get("/admin/").status_code == 302
 
 
@@ -126,15 +134,57 @@ class TestUsers:
         assert page.status_code == 200
         assert User.objects.get(pk=world.bob.pk).handle == "bob@gamer.test"
 
-    def test_lose_their_logins_for_good_when_suspended(self, world: World, sam: Client) -> None:
+    def test_are_neither_suspended_nor_moved_by_a_field(self, world: World, sam: Client) -> None:
+        """Services do that, because more than the row changes."""
         path = f"/admin/accounts/user/{world.alice.pk}/change/"
-        pair = logins.begin(user=world.alice, now=timezone.now())
-        assert sam.post(path, user_form(world.alice, is_active=None)).status_code == 302
-        assert not User.objects.get(pk=world.alice.pk).is_active
-        assert sam.post(path, user_form(world.alice)).status_code == 302
-        assert User.objects.get(pk=world.alice.pk).is_active
-        with pytest.raises(NotAuthenticated):
-            logins.person_of(pair.access, timezone.now())
+        form = user_form(world.alice, is_active=None, department=world.palace.pk)
+        assert sam.post(path, form).status_code == 302
+        alice = User.objects.get(pk=world.alice.pk)
+        assert (alice.is_active, alice.department) == (True, world.arcade)
+
+    def test_are_suspended_and_reinstated_on_the_record(self, world: World, sam: Client) -> None:
+        path = f"/admin/accounts/user/{world.alice.pk}/change/"
+        sam.post(path, user_form(world.alice, is_active=None, first_name="Ali"))
+        sam.post(path, user_form(world.alice, first_name="Ali"))
+        assert User.objects.get(pk=world.alice.pk).first_name == "Ali"
+        found = [
+            (event.actor, event.action, event.details)
+            for event in Event.objects.filter(owner_id=world.alice.pk)
+        ]
+        assert found == [
+            ("user:sam@gamer.test", "suspend", {"api_keys": 0, "reason": "in the admin"}),
+            ("user:sam@gamer.test", "update", {"changed": ["First name"]}),
+            ("user:sam@gamer.test", "resume", {}),
+        ]
+
+    def test_leave_a_record_when_they_are_made_and_get_another_password(
+        self, world: World, sam: Client
+    ) -> None:
+        passwords = {"password1": "a long password", "password2": "a long password"}
+        new = {"handle": "kim", "email": "kim@gamer.test", "usable_password": "true", **passwords}
+        sam.post("/admin/accounts/user/add/", new)
+        kim = User.objects.get(handle="kim")
+        path = f"/admin/accounts/user/{kim.pk}/password/"
+        sam.post(path, {"password1": "another long one", "password2": "another long one"})
+        found = [(event.action, event.details) for event in Event.objects.filter(resource_id="kim")]
+        assert found == [("create", {}), ("update", {"changed": ["password"]})]
+
+    def test_do_not_suspend_themselves(self, world: World, sam: Client) -> None:
+        sam.post(
+            f"/admin/accounts/user/{world.sam.pk}/change/",
+            user_form(world.sam, is_active=None, is_superuser="on"),
+        )
+        assert User.objects.get(pk=world.sam.pk).is_active
+
+    def test_are_forgiven_their_failed_logins(
+        self, world: World, sam: Client, anyone: APIClient, settings: Any
+    ) -> None:
+        settings.AXES_LIMITS = {"ip_address": 100, "username": 1}
+        body = {"email": "alice@gamer.test", "password": "wrong"}
+        assert [anyone.post("/auth/login", body).status_code for _ in range(2)] == [401, 429]
+        chosen = {"action": "forgive_failures", "_selected_action": [world.alice.pk]}
+        sam.post("/admin/accounts/user/", chosen)
+        assert anyone.post("/auth/login", {**body, "password": PASSWORD}).status_code == 200
 
     def test_are_logged_out_by_an_action(self, world: World, sam: Client) -> None:
         pair = logins.begin(user=world.alice, now=timezone.now())
@@ -189,7 +239,7 @@ class TestKeys:
     def test_are_shown_once_in_the_page_itself(self, world: World, sam: Client) -> None:
         page = self.add(sam, department=world.arcade.pk)
         secret = re.findall(r"gk_[0-9a-f]{8}_[\w-]{43}", page.content.decode())[0]
-        key = services.key_of(secret, now=NOON)
+        key = keys.key_of(secret, now=NOON)
         assert (key.name, key.scopes, key.department, key.maker) == (
             "Site",
             ["launch", "read"],
@@ -199,7 +249,7 @@ class TestKeys:
         assert page.headers["Cache-Control"].startswith("no-store")
         assert secret not in str(page.cookies)
         for path in ("", f"{key.pk}/change/", f"{key.pk}/history/"):
-            again = sam.get(f"/admin/accounts/apikey/{path}").content.decode()
+            again = sam.get(f"/admin/accounts/apikey/{path}", follow=True).content.decode()
             assert key.prefix in again
             assert secret.rpartition("_")[2] not in again
             assert key.digest not in again
@@ -226,9 +276,41 @@ class TestKeys:
             "expires_at_1": "00:00",
         }
         assert sam.post(path, form).status_code == 302
+        assert Event.objects.get().details["changed"] == ["expires_at", "name"]
         after = ApiKey.objects.get(pk=before.pk)
         assert (after.name, after.scopes, after.digest) == ("New", [Scope.READ], before.digest)
         assert after.expires_at is not None
+
+    def test_get_a_new_text(self, world: World, sam: Client) -> None:
+        key, old = world.reader_key, world.secret_of(world.reader_key)
+        assert "New text" in sam.get(f"/admin/accounts/apikey/{key.pk}/change/").content.decode()
+        (path,) = set(
+            re.findall(
+                r'href="([^"]*rotate[^"]*)"',
+                sam.get(f"/admin/accounts/apikey/{key.pk}/change/").content.decode(),
+            )
+        )
+        assert "Only the text" in sam.get(path).content.decode()
+        assert keys.key_of(old, now=NOON) == key
+        page = sam.post(path, {"hours": "1"})
+        (secret,) = re.findall(r"gk_[0-9a-f]{8}_[\w-]{43}", page.content.decode())
+        assert page.headers["Cache-Control"].startswith("no-store")
+        now = timezone.now()
+        assert keys.key_of(secret, now=now) == keys.key_of(old, now=now) == key
+        with pytest.raises(NotAuthenticated):
+            keys.key_of(old, now=now + timedelta(hours=2))
+
+    def test_of_administrators_are_not_for_helpers(self, world: World, client: Client) -> None:
+        user = UserFactory(is_staff=True)
+        names = ("view_apikey", "change_apikey")
+        user.user_permissions.set(Permission.objects.filter(codename__in=names))
+        client.force_login(user)
+        path = f"/admin/accounts/apikey/{world.reader_key.pk}/rotate"
+        assert client.post(path, {"hours": "0"}).status_code in (403, 404)
+        client.post(
+            "/admin/accounts/apikey/", {"action": "revoke", "_selected_action": [world.reader_key.pk]}
+        )
+        assert keys.key_of(world.secret_of(world.reader_key), now=NOON)
 
     def test_are_revoked_by_an_action_and_never_deleted(
         self, world: World, sam: Client, as_reader: APIClient

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts import services
+from accounts import keys
 from accounts.models import ApiKey, Scope, User
 from accounts.principal import Principal
 from events.models import Event
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 def create(maker: User, **options: Any) -> tuple[ApiKey, str]:
     given = {"name": "Site", "scopes": [Scope.READ], "now": NOON, **options}
-    return services.create_api_key(by=Principal(user=maker), maker=maker, **given)
+    return keys.create(by=Principal(user=maker), maker=maker, **given)
 
 
 class TestCreate:
@@ -69,15 +69,15 @@ class TestKeyOf:
     def test_finds_the_key_and_its_maker_in_one_query(
         self, world: World, django_assert_num_queries: Any
     ) -> None:
-        services.key_of(world.secret_of(world.service_key), now=NOON)
+        keys.key_of(world.secret_of(world.service_key), now=NOON)
         with django_assert_num_queries(1):
-            key = services.key_of(world.secret_of(world.service_key), now=NOON)
+            key = keys.key_of(world.secret_of(world.service_key), now=NOON)
             assert (key, key.maker, key.department) == (world.service_key, world.sam, world.arcade)
 
     def test_notes_the_use_once_a_minute(self, clock: Clock) -> None:
         key = ApiKeyFactory()
         for seconds, noted in ((0, 0), (59, 0), (1, 60), (30, 60), (60, 150)):
-            services.key_of(key.secret, now=clock.advance(seconds=seconds))
+            keys.key_of(key.secret, now=clock.advance(seconds=seconds))
             assert ApiKey.objects.get(pk=key.pk).last_used_at == NOON + timedelta(seconds=noted)
 
     def test_is_the_same_refusal_for_every_reason(self, world: World) -> None:
@@ -95,24 +95,30 @@ class TestKeyOf:
         messages = set()
         for text in texts():
             with pytest.raises(NotAuthenticated) as caught:
-                services.key_of(text, now=NOON)
+                keys.key_of(text, now=NOON)
             messages.add((caught.value.message, str(caught.value.details)))
         assert len(messages) == 1
 
+    def test_asks_the_database_as_much_whatever_is_wrong(self, django_assert_num_queries: Any) -> None:
+        key = ApiKeyFactory()
+        for text in ("gk_00000000_x", f"gk_{key.prefix}_wrong", f"{key.secret}x", "x"):
+            with django_assert_num_queries(1), pytest.raises(NotAuthenticated):
+                keys.key_of(text, now=NOON)
+
     def test_is_good_until_it_expires(self, world: World) -> None:
         key = ApiKeyFactory(expires_at=NOON + timedelta(seconds=1))
-        assert services.key_of(key.secret, now=NOON) == key
+        assert keys.key_of(key.secret, now=NOON) == key
 
 
 class TestRevoke:
     def test_ends_a_key_once_and_for_ever(self, world: World, clock: Clock) -> None:
         sam = Principal(user=world.sam)
-        services.revoke_api_key(by=sam, key=world.service_key, now=NOON)
-        services.revoke_api_key(by=sam, key=world.service_key, now=clock.advance(days=1))
+        keys.revoke(by=sam, key=world.service_key, now=NOON)
+        keys.revoke(by=sam, key=world.service_key, now=clock.advance(days=1))
         assert world.service_key.revoked_at == NOON
         assert Event.objects.filter(action="delete").count() == 1
         with pytest.raises(NotAuthenticated):
-            services.key_of(world.secret_of(world.service_key), now=NOON)
+            keys.key_of(world.secret_of(world.service_key), now=NOON)
 
 
 class TestHeader:

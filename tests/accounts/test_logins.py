@@ -1,19 +1,24 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import Token
 
-from accounts import logins
+from accounts import lockout, logins
 from accounts.models import Login, User
+from events.models import Event
 from gamer.errors import NotAuthenticated, RateLimited
+from tests.accounts.hashing import count_hashes
 from tests.at_once import at_once
 from tests.bad_inputs import assert_error, sweep_bodies
-from tests.factories import QuickArgon2, UserFactory
+from tests.factories import UserFactory
 from tests.world import PASSWORD, Clock, World
 
 pytestmark = pytest.mark.django_db
@@ -58,9 +63,21 @@ class TestLogin:
         body = anyone.post("/auth/login/", {"email": " SAM@gamer.test", "password": PASSWORD}).json()
         assert body["user"]["role"] == "staff"
 
-    def test_notes_when(self, world: World, anyone: APIClient) -> None:
+    def test_is_noted(self, world: World, anyone: APIClient) -> None:
         anyone.post("/auth/login", {"email": "alice@gamer.test", "password": PASSWORD})
         assert User.objects.get(pk=world.alice.pk).last_login is not None
+        event = Event.objects.get()
+        assert (event.actor, event.action, event.resource_id) == (
+            "user:alice@gamer.test", "login", "alice@gamer.test",
+        )  # fmt: skip
+
+    def test_asks_the_database_as_much_whoever_it_is(
+        self, world: World, anyone: APIClient, django_assert_num_queries: Any
+    ) -> None:
+        with CaptureQueriesContext(connection) as known:
+            anyone.post("/auth/login", {"email": "alice@gamer.test", "password": "wrong"})
+        with django_assert_num_queries(len(known)):
+            anyone.post("/auth/login", {"email": "nobody@gamer.test", "password": "wrong"})
 
     def test_reveals_nothing(self, world: World, anyone: APIClient) -> None:
         UserFactory(email="gone@gamer.test", is_active=False)
@@ -88,11 +105,7 @@ class TestLogin:
         """Equal timing, by what takes the time."""
         UserFactory(email="gone@gamer.test", is_active=False)
         UserFactory(email="service@gamer.test", password="!unusable")
-        hashed = []
-        hasher = QuickArgon2
-        encode, verify = hasher.encode, hasher.verify
-        monkeypatch.setattr(hasher, "encode", lambda self, *a: hashed.append("encode") or encode(self, *a))
-        monkeypatch.setattr(hasher, "verify", lambda self, *a: hashed.append("verify") or verify(self, *a))
+        hashed = count_hashes(monkeypatch)
         anyone.post("/auth/login", {"email": email, "password": "wrong"})
         assert len(hashed) == 1
 
@@ -104,12 +117,7 @@ class TestLogin:
 class TestLockOut:
     @pytest.fixture(autouse=True)
     def _few(self, settings: Any) -> None:
-        rates = {
-            **settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"],
-            "login_email": "3/hour",
-            "login_ip": "5/hour",
-        }
-        settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": rates}
+        settings.AXES_LIMITS = {"username": 3, "ip_address": 5}
 
     def fail(self, email: str, ip: str, clock: Clock) -> None:
         with pytest.raises(NotAuthenticated):
@@ -120,8 +128,8 @@ class TestLockOut:
             self.fail("alice@gamer.test", f"10.0.0.{number}", clock)
         with pytest.raises(RateLimited) as caught:
             logins.log_in(email="Alice@gamer.test", password=PASSWORD, ip="10.0.1.1", now=clock.now)
-        assert caught.value.retry_after == 1200
-        later = clock.advance(seconds=1200)
+        assert caught.value.retry_after == 3601
+        later = clock.advance(seconds=3601)
         assert logins.log_in(email="alice@gamer.test", password=PASSWORD, ip="10.0.1.1", now=later)
 
     def test_comes_for_unknown_addresses_too(self, world: World, clock: Clock) -> None:
@@ -144,6 +152,92 @@ class TestLockOut:
                 logins.log_in(email="alice@gamer.test", password="wrong", ip="10.0.0.1", now=clock.now)
         assert logins.log_in(email="alice@gamer.test", password=PASSWORD, ip="10.0.0.2", now=clock.now)
 
+    def test_is_not_drawn_out_by_further_tries(self, world: World, clock: Clock) -> None:
+        for number in range(3):
+            self.fail("alice@gamer.test", f"10.0.0.{number}", clock)
+        for _ in range(5):
+            with pytest.raises(RateLimited):
+                logins.log_in(
+                    email="alice@gamer.test", password="wrong", ip="10.0.1.1", now=clock.advance(minutes=10)
+                )
+        later = clock.advance(seconds=601)
+        assert logins.log_in(email="alice@gamer.test", password=PASSWORD, ip="10.0.1.1", now=later)
+
+    def test_hashes_nothing_any_more(
+        self, world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for number in range(3):
+            self.fail("alice@gamer.test", f"10.0.0.{number}", clock)
+        hashed = count_hashes(monkeypatch)
+        with pytest.raises(RateLimited):
+            logins.log_in(email="alice@gamer.test", password=PASSWORD, ip="10.0.1.1", now=clock.now)
+        assert hashed == []
+
+    def test_takes_the_network_of_an_ipv6_address_for_one_place(self, world: World, clock: Clock) -> None:
+        for number in range(5):
+            self.fail(f"player{number}@gamer.test", f"2001:db8:1:2::{number + 1}", clock)
+        with pytest.raises(RateLimited):
+            logins.log_in(
+                email="alice@gamer.test", password=PASSWORD, ip="2001:db8:1:2:ffff::1", now=clock.now
+            )
+        assert logins.log_in(email="alice@gamer.test", password=PASSWORD, ip="2001:db8:1:3::1", now=clock.now)
+
+    @pytest.mark.parametrize("ip", ["unknown", "", "not an address", "10.0.0.1:80"])
+    def test_counts_callers_without_an_address_too(self, world: World, clock: Clock, ip: str) -> None:
+        for number in range(5):
+            self.fail(f"player{number}@gamer.test", ip, clock)
+        with pytest.raises(RateLimited):
+            logins.log_in(email="alice@gamer.test", password=PASSWORD, ip=ip, now=clock.now)
+
+    def test_forgets_the_owners_slips_and_no_others_guesses(self, world: World, clock: Clock) -> None:
+        for _ in range(2):
+            self.fail("alice@gamer.test", "10.0.0.1", clock)
+            logins.log_in(email="alice@gamer.test", password=PASSWORD, ip="10.0.0.1", now=clock.now)
+        for number in range(2):
+            self.fail("alice@gamer.test", f"10.0.9.{number}", clock)
+        logins.log_in(email="alice@gamer.test", password=PASSWORD, ip="10.0.0.1", now=clock.now)
+        self.fail("alice@gamer.test", "10.0.9.3", clock)
+        with pytest.raises(RateLimited):
+            logins.log_in(email="alice@gamer.test", password=PASSWORD, ip="10.0.0.1", now=clock.now)
+
+    def test_is_not_lifted_for_a_place_by_an_account_of_its_own(self, world: World, clock: Clock) -> None:
+        for number in range(4):
+            self.fail(f"player{number}@gamer.test", "10.0.0.1", clock)
+        logins.log_in(email="charlie@gamer.test", password=PASSWORD, ip="10.0.0.1", now=clock.now)
+        self.fail("alice@gamer.test", "10.0.0.1", clock)
+        with pytest.raises(RateLimited):
+            logins.log_in(email="bob@gamer.test", password="wrong", ip="10.0.0.1", now=clock.now)
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("spread", [False, True])
+    def test_counts_guesses_at_the_same_moment(self, world: World, clock: Clock, spread: bool) -> None:
+        def guess(number: int) -> logins.Tokens:
+            ip = f"10.0.0.{number}" if spread else "10.0.0.1"
+            return logins.log_in(email="alice@gamer.test", password="wrong", ip=ip, now=clock.now)
+
+        results = at_once(*[partial(guess, number) for number in range(10)])
+        looked_at = [one for one in results if isinstance(one, NotAuthenticated)]
+        refused = [one for one in results if isinstance(one, RateLimited)]
+        assert len(looked_at) <= 3
+        assert len(looked_at) + len(refused) == 10
+
+    def test_is_swept_when_it_is_over(self, world: World, clock: Clock) -> None:
+        self.fail("alice@gamer.test", "10.0.0.1", clock)
+        assert lockout.sweep(clock.advance(minutes=59)) == 0
+        assert lockout.sweep(clock.advance(minutes=2)) == 1
+
+    def test_believes_the_proxys_word_for_where_somebody_is(
+        self, world: World, anyone: APIClient, settings: Any
+    ) -> None:
+        settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": 1}
+        for number in range(5):
+            body = {"email": f"player{number}@gamer.test", "password": "wrong"}
+            anyone.post("/auth/login", body, HTTP_X_FORWARDED_FOR=f"10.9.9.{number}, 10.0.0.1")
+        body = {"email": "alice@gamer.test", "password": PASSWORD}
+        locked = anyone.post("/auth/login", body, HTTP_X_FORWARDED_FOR="10.9.9.9, 10.0.0.1")
+        assert locked.status_code == 429
+        assert anyone.post("/auth/login", body, HTTP_X_FORWARDED_FOR="10.0.0.2").status_code == 200
+
     def test_is_not_brought_nearer_by_the_right_password(self, world: World, clock: Clock) -> None:
         for _ in range(8):
             logins.log_in(email="alice@gamer.test", password=PASSWORD, ip="10.0.0.1", now=clock.now)
@@ -156,7 +250,7 @@ class TestLockOut:
         response = anyone.post("/auth/login", {"email": "alice@gamer.test", "password": PASSWORD})
         assert response.status_code == 429
         assert_error(response)
-        assert 0 < int(response.headers["Retry-After"]) <= 1200
+        assert 0 < int(response.headers["Retry-After"]) <= 3601
 
 
 class TestRefresh:
@@ -242,6 +336,22 @@ class TestEnd:
         assert browser.get("/admin/").status_code == 302
         assert self.over(pair)
 
+    def test_comes_for_everything_by_logout_all(
+        self, world: World, anyone: APIClient, pair: logins.Tokens
+    ) -> None:
+        other = logins.begin(user=world.alice, now=timezone.now())
+        assert with_token(other.access).post("/auth/logout-all").status_code == 204
+        assert self.over(pair)
+        assert self.over(other)
+        assert Event.objects.get().action == "logout_all"
+        world.alice.refresh_from_db()
+        assert status(logins.begin(user=world.alice, now=timezone.now()).access) == 403
+
+    def test_is_not_for_keys_to_ask(self, as_service: APIClient, as_admin_key: APIClient) -> None:
+        for client in (as_service, as_admin_key):
+            for path in ("/auth/logout-all", "/auth/password"):
+                assert client.post(path, {}).status_code == 403
+
     def test_comes_with_logout_for_this_login_only(
         self, world: World, anyone: APIClient, pair: logins.Tokens
     ) -> None:
@@ -250,6 +360,7 @@ class TestEnd:
             assert anyone.post("/auth/logout", {"refresh": pair.refresh}).status_code == 204
         assert self.over(pair)
         assert status(other.access) == 403
+        assert [event.action for event in Event.objects.all()] == ["logout"]
 
     def test_comes_with_time(self, world: World) -> None:
         now = timezone.now()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from accounts.models import Scope, User
+from accounts.models import DepartmentRole, Scope, User
 from accounts.principal import Principal, policy
 from accounts.services import resolve_owner
 from gamer.errors import Conflict, GamerError, PermissionDenied, ValidationError
@@ -101,6 +101,20 @@ class TestKey:
     def test_never_names_the_suspended(self, world: World, service: Principal) -> None:
         User.objects.filter(pk=world.bob.pk).update(is_active=False)
         refused(service, "bob@gamer.test", PermissionDenied)
+
+    def test_may_be_that_of_a_departments_manager(self, world: World) -> None:
+        mia = UserFactory(department=world.arcade, department_role=DepartmentRole.MANAGER)
+        key = ApiKeyFactory(maker=mia, department=world.arcade, scopes=[Scope.LAUNCH, Scope.ACT_AS])
+        managers = Principal(user=mia, key=key)
+        assert resolve_owner(managers, "bob@gamer.test") == world.bob
+        made = resolve_owner(managers, "charlie@gamer.test")  # charlie himself is of no department
+        assert made is not None
+        assert (made.department, made != world.charlie) == (world.arcade, True)
+        UserFactory(handle="boss", department=world.arcade, is_staff=True)
+        refused(managers, "boss", PermissionDenied)
+        User.objects.filter(pk=mia.pk).update(department_role=DepartmentRole.MEMBER)
+        key.maker.refresh_from_db()
+        refused(managers, "bob@gamer.test", PermissionDenied)
 
     def test_loses_act_as_with_its_makers_role(self, world: World, service: Principal) -> None:
         world.service_key.maker.is_staff = False

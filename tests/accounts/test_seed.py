@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from django_q.models import Schedule
 
-from accounts import logins, services, tasks
+from accounts import keys, logins, services, tasks
 from accounts.models import ApiKey, Login, Scope, User
 from tests.factories import DepartmentFactory
 from tests.world import NOON, World
@@ -39,7 +39,7 @@ class TestSeed:
 
     def test_makes_a_key_with_every_scope(self, environment: Any) -> None:
         seeded = services.seed(NOON)
-        key = services.key_of(SECRET, now=NOON)
+        key = keys.key_of(SECRET, now=NOON)
         assert key == seeded.demo_key
         assert set(key.scopes) == set(Scope)
         assert key.department is None
@@ -57,11 +57,11 @@ class TestSeed:
         environment(admin_password="second password", demo_api_key="what I like")
         services.seed(NOON)
         assert User.objects.get().check_password("second password")
-        assert services.key_of("what I like", now=NOON).name == "Demo"
+        assert keys.key_of("what I like", now=NOON).name == "Demo"
         assert ApiKey.objects.usable(NOON).count() == 1
         environment(demo_api_key=SECRET)
         services.seed(NOON)
-        assert services.key_of(SECRET, now=NOON).name == "Demo"
+        assert keys.key_of(SECRET, now=NOON).name == "Demo"
 
     def test_makes_no_key_and_changes_no_password_in_production(self, environment: Any) -> None:
         environment(is_production=True)
@@ -107,7 +107,7 @@ class TestCreateApiKeyCommand:
             "--department",
             "Arcade",
         )
-        key = services.key_of(secret, now=NOON)
+        key = keys.key_of(secret, now=NOON)
         assert (key.name, key.scopes, key.department, key.expires_at) == (
             "Site",
             ["act_as", "read"],
@@ -117,7 +117,7 @@ class TestCreateApiKeyCommand:
 
     def test_bounds_its_life(self, world: World) -> None:
         secret = self.call("Site", "--maker", "sam@gamer.test", "--scope", "read", "--days", "2")
-        assert ApiKey.objects.get(digest=services.digest_of(secret)).expires_at is not None
+        assert ApiKey.objects.get(digest=keys.digest_of(secret)).expires_at is not None
 
     @pytest.mark.parametrize(
         ("args", "text"),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from emulators import services
+from tests.browsing import CHROMIUM
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-CHROMIUM = Path("/usr/bin/chromium")
 
 collect_ignore = [] if CHROMIUM.exists() else ["test_admin_browser.py"]
 

@@ -5,39 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from django.db import connections
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Locator, Page
 
 from emulators import services
 from emulators.models import GpuClass, ProviderPreference
 from tests import world as worlds
-from tests.emulators.conftest import CHROMIUM, NOW
+from tests.browsing import log_in, window
+from tests.emulators.conftest import NOW
 from tests.waiting import eventually
-from tests.world import PASSWORD
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @pytest.fixture
 def page(live_server, transactional_db, monkeypatch) -> Iterator[Page]:
     """A window that shows a whole page, with sam of the staff signed in."""
-    # Playwright keeps an event loop in this thread, so Django takes our own queries for asynchronous ones.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     worlds.build()
     services.seed(NOW)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        context = browser.new_context(viewport={"width": 1280, "height": 2000}, base_url=live_server.url)
-        page = context.new_page()
-        page.goto("/admin/")
-        page.fill("[name=username]", "sam@gamer.test")
-        page.fill("[name=password]", PASSWORD)
-        page.click("[type=submit]")
+    with window(live_server.url, height=2000) as page:
+        log_in(page)
         page.wait_for_url("**/admin/")
         yield page
-        browser.close()
-        # What the test asked went over a connection of its own: Django tells threads with an event loop apart.
-        connections.close_all()
 
 
 def drag_to_top(page: Page, row: Locator, rows: str) -> None:

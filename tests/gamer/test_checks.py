@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import secrets
 import subprocess
 import sys
 from collections.abc import Callable
@@ -97,6 +98,47 @@ class TestValues:
     def test_ask_for_https_in_a_deployment(self, value: str, expected: list[str], settings: Any) -> None:
         settings.PUBLIC_URL = value
         assert [message.id for message in checks.public_url()] == expected
+
+    @pytest.mark.parametrize(("backend", "expected"), [("console", ["gamer.W004"]), ("smtp", [])])
+    def test_ask_for_a_mail_server_in_a_deployment(
+        self, backend: str, expected: list[str], settings: Any
+    ) -> None:
+        settings.EMAIL_CONFIG = {"EMAIL_BACKEND": f"django.core.mail.backends.{backend}.EmailBackend"}
+        assert [message.id for message in checks.mail()] == expected
+
+
+class TestDeployment:
+    def test_is_clean_with_the_settings_of_production(self) -> None:
+        environment = {
+            "DATABASE_URL": "postgres://gamer@127.0.0.1:1/gamer",
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "GAMER_KEYS": Fernet.generate_key().decode(),
+            "PUBLIC_URL": "https://gamer.example",
+            "EMAIL_URL": "smtp+tls://gamer:secret@mail.example:587",
+            "PATH": "/usr/bin:/bin",
+        }
+        ended = subprocess.run(
+            [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100,
+        )  # fmt: skip
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert "no issues" in ended.stdout
+
+
+class TestNetworks:
+    @pytest.mark.parametrize(
+        ("value", "expected"),
+        [
+            ("10.1.0.0/16", []),
+            ("fd00::/8", []),
+            ("127.0.0.1", []),
+            ("10.1.0.1/16", ["gamer.E020"]),
+            ("all", ["gamer.E020"]),
+        ],
+    )
+    def test_that_may_scrape_are_networks(self, value: str, expected: list[str], settings: Any) -> None:
+        settings.METRICS_ALLOWED_NETWORKS = [value]
+        assert [message.id for message in checks.networks()] == expected
 
 
 class TestRegistration:

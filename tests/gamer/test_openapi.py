@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import pytest
@@ -23,9 +24,11 @@ def schema() -> dict[str, Any]:
 
 def view_at(path: str) -> Any:
     """The view of a path of the description, with values that its parameters take."""
-    for value in ("1", "0198c0de-0000-7000-8000-000000000000", "vm_1"):
+    values = ("1", "0198c0de-0000-7000-8000-000000000000", "vm_1")
+    for chosen in product(values, repeat=path.count("{")):
+        left = iter(chosen)
         try:
-            return resolve(re.sub(r"{\w+}", value, path)).func
+            return resolve(re.sub(r"{\w+}", lambda _, left=left: next(left), path)).func
         except Resolver404:
             continue
     return None

@@ -11,7 +11,8 @@ import pytest
 from tests.vms.control_plane import ControlPlane
 from tests.vms.shelves import DALLAS, SIZES, Row, profile, stock
 from tests.world import Clock, World
-from vms.models import DEMOTED_AT_MOST, DEMOTED_FOR, DEMOTING_FAILURES, ProviderAccount
+from vms.models import ProviderAccount
+from vms.offers import DEMOTED_AT_MOST, DEMOTED_FOR, DEMOTING_FAILURES, demoted_until
 from vms.placement import Wish, rank
 from vms.providers.memory import Fault, MemoryCloud
 
@@ -31,9 +32,9 @@ class TestDemotion:
         self, clock: Clock, failures: int, length: timedelta | None
     ) -> None:
         account = ProviderAccount(orders_failed_in_a_row=failures, order_failed_at=clock())
-        until = account.demoted_until(clock())
+        until = demoted_until(account, clock())
         assert until == (None if length is None else clock() + length)
-        assert until is None or account.demoted_until(until) is None
+        assert until is None or demoted_until(account, until) is None
 
     def test_puts_offers_last_and_turns_none_down(self) -> None:
         sold = replace(stock(Row(usd=0.1), Row(usd=5)), is_demoted=np.array([True, False]))
@@ -56,7 +57,7 @@ class TestOrders:
             )
         broken.refresh_from_db()
         assert broken.orders_failed_in_a_row >= DEMOTING_FAILURES
-        assert broken.demoted_until(plane.clock()) is not None
+        assert demoted_until(broken, plane.clock()) is not None
         vm = plane.until(plane.launch(owner=world.bob), "running")
         assert vm.attempts.count() == 1
         assert vm.attempt.account_id == good.pk

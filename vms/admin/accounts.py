@@ -16,7 +16,8 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.views import ChangeList
 
-from emulators.admin import ServiceAdmin, by
+from emulators.admin import by
+from gamer.web.admin import ServiceAdmin
 from vms import provider_accounts, queries
 from vms.admin.account_form import AccountForm
 from vms.admin.wording import HEALTH_COLOURS, ago, health, hourly, kind_name

@@ -11,9 +11,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from emulators.admin import ServiceAdmin, by
+from emulators.admin import by
 from emulators.models import Preset
 from emulators.services.profiles import size_of
+from gamer.web.admin import ServiceAdmin
 from vms import machine_types
 from vms.admin.wording import NONE, hourly, kind_name
 from vms.models import MachineType

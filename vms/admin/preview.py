@@ -21,7 +21,7 @@ from emulators.models import Console, Preset
 from emulators.profile import Profile
 from emulators.services import profile_for
 from locations.services import search_places
-from vms import installation, queries, services
+from vms import installation, offers, queries, services
 from vms.admin.wording import duration, hourly, kilometres, kind_name
 from vms.models import ProviderAccount
 from vms.offers import Shelf
@@ -216,7 +216,7 @@ def _warnings(shelf: Shelf, order: Order, profile: Profile, names: dict[int, str
     loads = queries.loads()
     now = timezone.now()
     for account in ProviderAccount.objects.defer("credentials"):
-        until = account.demoted_until(now)
+        until = offers.demoted_until(account, now)
         if until is not None:
             failed = account.orders_failed_in_a_row
             yield f"{account} comes after all others for {duration((until - now).total_seconds())}: its last {failed} orders failed."

@@ -11,6 +11,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from gamer.context import bind
 from gamer.errors import NotAuthenticated
 from gamer.web.throttles import WriteThrottle
 from vms import agents
@@ -43,6 +44,7 @@ class AgentAuthentication(BaseAuthentication):
         agent = Agent(agents.vm_of(text))
         # On Django's request, where the throttle finds it.
         request._request.principal = agent  # type: ignore[attr-defined]
+        bind(actor=f"agent:{agent.vm.code}", vm=str(agent.vm.pk))
         return AnonymousUser(), agent
 
     def authenticate_header(self, request: Request) -> str:

@@ -17,6 +17,7 @@ from uuid import UUID
 from django.db import transaction
 
 from emulators.services import profile_for
+from gamer.context import about
 from gamer.crash import crash_point
 from gamer.errors import NotFound
 from vms.models import VM, Attempt, ProviderAccount, SetupStep
@@ -50,7 +51,8 @@ class Act:
     def run(self, now: datetime) -> Outcome:
         assert self.step.act is not None
         work = partial(self.step.act, self.subject, self.provider, now)
-        return guarded(work, looked_at_later, f"{self.step.name} vm={self.subject.vm.pk}")
+        with about(vm=str(self.subject.vm.pk)):
+            return guarded(work, looked_at_later, f"{self.step.name} vm={self.subject.vm.pk}")
 
 
 class Actor:

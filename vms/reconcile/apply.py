@@ -14,7 +14,9 @@ from django.db.models import Case, F, Value, When
 from django.db.models.functions import Least
 
 from events.services import Happening, record
+from gamer.context import about
 from gamer.crash import crash_point
+from redaction.masks import mask
 from vms import sessions
 from vms.lifecycle import TERMINAL, Desired, Phase, may_move
 from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount
@@ -50,6 +52,7 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
     The subject takes the changes on, so that the next step is known and written with them.
     """
     crash_point("apply.before")
+    outcome = _masked(outcome)
     source, wish, ends_at = Phase(subject.vm.phase), subject.vm.desired, subject.vm.session_ends_at
     changes = _changes(source, outcome, now)
     if "machine_id" in outcome.attempt:
@@ -81,6 +84,25 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
         crash_point("apply.inside")
     crash_point("apply.after")
     return True
+
+
+def _masked(outcome: Outcome) -> Outcome:
+    """Its texts without secrets, should an adapter have forgotten one: they are shown to players and staff."""
+
+    def clean(columns: Mapping[str, Any]) -> dict[str, Any]:
+        text = columns.get("error_text")
+        return {**columns, "error_text": mask(text)} if text else dict(columns)
+
+    told: dict[str, Any] = {
+        "vm": clean(outcome.vm),
+        "attempt": clean(outcome.attempt),
+        "others": {pk: clean(columns) for pk, columns in outcome.others.items()},
+        "cools": mask(outcome.cools),
+        "sessions": [replace(one, error_text=mask(one.error_text)) for one in outcome.sessions],
+    }
+    if isinstance(outcome, Fail):
+        told["text"] = mask(outcome.text)
+    return replace(outcome, **told)
 
 
 def _changes(source: Phase, outcome: Outcome, now: datetime) -> dict[str, Any]:
@@ -220,6 +242,7 @@ def _write_reliability(attempt: Attempt | None, outcome: Outcome, now: datetime)
 def note_account(account: ProviderAccount, note: AccountNote, now: datetime) -> None:
     """Keeps how an account is doing: errors in a row, the pause after refused credentials, and the event for staff."""
     rows = ProviderAccount.objects.filter(pk=account.pk)
+    note = replace(note, error=mask(note.error))
     if not note.error:
         if (
             account.failures_in_a_row
@@ -244,12 +267,13 @@ def note_account(account: ProviderAccount, note: AccountNote, now: datetime) -> 
 
 def written(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -> bool:
     """`apply`, surviving a row the database refuses: its lease runs out and it is looked at again, while the others go on."""
-    try:
-        return apply(subject, token, outcome, now)
-    except DatabaseError:
-        if not transaction.get_connection().is_usable():
-            raise
-        log.exception(
-            "outcome refused by the database vm=%s outcome=%s", subject.vm.pk, type(outcome).__name__
-        )
-        return False
+    with about(vm=str(subject.vm.pk)):
+        try:
+            return apply(subject, token, outcome, now)
+        except DatabaseError:
+            if not transaction.get_connection().is_usable():
+                raise
+            log.exception(
+                "outcome refused by the database vm=%s outcome=%s", subject.vm.pk, type(outcome).__name__
+            )
+            return False

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from django.conf import settings
 
+from gamer.context import about
 from vms.lifecycle import CREATING_DEADLINES_BY_KIND, DEADLINES, Desired, Phase
 from vms.models import VM, Attempt
 from vms.reconcile.outcome import Fail, Note, Outcome, Subject, Wait, next_offer
@@ -86,6 +87,7 @@ def shouted(subject: Subject, outcome: Outcome, now: datetime) -> Outcome:
         return outcome
     cost = sum((cost_so_far(attempt, now) for attempt in subject.held if attempt.sent_at), Decimal(0))
     minutes = int((now - vm.phase_since).total_seconds() // 60)
-    log.error("delete unproven vm=%s minutes=%s cost_usd=%s", vm.pk, minutes, cost)
+    with about(vm=str(vm.pk)):
+        log.error("delete unproven vm=%s minutes=%s cost_usd=%s", vm.pk, minutes, cost)
     note = Note("delete_unproven", {"minutes": minutes, "cost_usd": str(cost)})
     return replace(outcome, notes=(*outcome.notes, note), vm={**outcome.vm, "alarmed_at": now})

@@ -4,31 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
-
-from django.db.models import ForeignKey, Lookup, UUIDField
 
 from vms.lifecycle import Phase
 from vms.models import VM, Attempt, GameSession, ProviderAccount
 from vms.reconcile.outcome import Subject
-
-
-class AnyOf(Lookup):
-    """`= ANY(array)`: one parameter however many ids, where `IN` has one for each."""
-
-    lookup_name = "anyof"
-
-    def get_prep_lookup(self) -> list[Any]:
-        return list(self.rhs)
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
-        column, params = compiler.compile(self.lhs)
-        return f"{column} = ANY(%s)", (*params, self.rhs)
-
-
-UUIDField.register_lookup(AnyOf)
-ForeignKey.register_lookup(AnyOf)
 
 # Sealed columns cost a decryption each, and what only people read costs its parsing: a look does without them.
 SECRETS = ("ssh_private_key", "host_private_key", "agent_bootstrap")

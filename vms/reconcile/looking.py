@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from uuid import UUID
 
+from gamer.context import about
 from vms.models import ProviderAccount
 from vms.providers.base import Machine, Provider, ProviderError
 from vms.reconcile.guard import guarded, looked_at_later, noted
@@ -62,7 +63,8 @@ def run(job: Job) -> Job:
         assert look.step.look is not None
         work = partial(look.step.look, look.subject, job.provider, job.started_at)
         what = f"{look.step.name} vm={look.subject.vm.pk}"
-        job.outcomes.append((look, guarded(work, looked_at_later, what)))
+        with about(vm=str(look.subject.vm.pk)):
+            job.outcomes.append((look, guarded(work, looked_at_later, what)))
     return job
 
 

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 
 from events.services import Happening, record
+from gamer.context import present
 from gamer.crash import crash_point
 from vms import installation
 from vms.lifecycle import TERMINAL, Phase
@@ -228,5 +229,10 @@ def _happening(stray: Stray, action: str, now: datetime) -> Happening:
         "account": stray.account_id,
     }
     return Happening(
-        at=now, actor=ACTOR, action=action, resource="strays", resource_id=str(stray.pk), details=details
+        at=now,
+        actor=present().actor or ACTOR,
+        action=action,
+        resource="strays",
+        resource_id=str(stray.pk),
+        details=details,
     )

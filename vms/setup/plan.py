@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from redaction.masks import mask
 from vms.setup.orders import Report, StepReport
 from vms.setup.site import STEPS, Site, Unfit
 from vms.setup.ssh import CommandFailed, SshError
@@ -93,7 +94,4 @@ def _run_step(site: Site, step: Step, report: Reporter, secrets: Sequence[str], 
 
 
 def _redact(text: str, secrets: Sequence[str]) -> str:
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "[secret]")
-    return text[-LOG_TAIL:]
+    return mask(text, secrets)[-LOG_TAIL:]

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from accounts import services
+from accounts import keys, services
 from accounts.models import Department, Scope, User
 from accounts.principal import command
 from gamer.errors import GamerError
@@ -38,7 +38,7 @@ class Command(BaseCommand):
                 raise CommandError(f"There is no department {options['department']}.")
         now = timezone.now()
         try:
-            _, secret = services.create_api_key(
+            _, secret = keys.create(
                 by=command("create_api_key"),
                 maker=maker,
                 name=options["name"],

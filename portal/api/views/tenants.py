@@ -20,6 +20,7 @@ from accounts.principal import principal_of
 from gamer.errors import Conflict
 from gamer.web.reading import ListView, body_of, expect_nothing, filters_of, query_of
 from gamer.web.schema import errors
+from gamer.web.serializers import MessageSerializer
 from portal import queries, services
 from portal.api import examples
 from portal.api.serializers import (
@@ -30,7 +31,6 @@ from portal.api.serializers import (
     QuotaCreationSerializer,
     QuotaQuerySerializer,
 )
-from vms.api.serializers.machines import MessageSerializer
 
 
 class MemberView(APIView):

@@ -106,6 +106,12 @@ def refused_value() -> None:
         cursor.execute("SELECT 10::numeric(1)")
 
 
+def same_name_twice() -> None:
+    with transaction.atomic():
+        Department.objects.create(name="Twins")
+        Department.objects.create(name="Twins")
+
+
 def raiser(exception: Exception) -> Any:
     def fail() -> None:
         raise exception
@@ -126,6 +132,8 @@ FAULTS = {
     "away": raiser(OperationalError("gone")),
     "cut": raiser(InterfaceError("gone")),
     "refused": refused_value,
+    "twice": same_name_twice,
+    "secretive": raiser(RuntimeError("the vendor said gk_abcd1234_" + "s" * 43)),
     "ours": raiser(RuntimeError("a fault of ours")),
 }
 

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
+from django.core.exceptions import RequestDataTooBig
+from rest_framework import exceptions as drf
 from rest_framework.test import APIClient
 
-from gamer.web.errors import flatten
+from gamer.env import ROOT
+from gamer.errors import GamerError
+from gamer.web.errors import CODES, answer_for, flatten
 from tests.bad_inputs import assert_error
 
 pytestmark = pytest.mark.django_db
@@ -26,6 +34,7 @@ class TestShape:
             ("away", 503, "unavailable", {"database": ["not reachable"]}),
             ("cut", 503, "unavailable", {"database": ["not reachable"]}),
             ("refused", 400, "validation_error", {}),
+            ("twice", 409, "conflict", {}),
         ],
     )
     def test_is_the_same_for_every_exception(
@@ -105,6 +114,89 @@ class TestServerError:
             response = visitor.get(f"/test/plain/{kind}")
             assert response.status_code == status
             assert_error(response)
+
+
+class TestCodes:
+    """Every code of the contract, from our own errors and from what frameworks raise."""
+
+    CODES = {
+        "validation_error": 400, "invalid_state": 400, "not_authenticated": 401, "insufficient_credits": 402,
+        "permission_denied": 403, "not_found": 404, "method_not_allowed": 405, "conflict": 409, "too_large": 413,
+        "unsupported_media_type": 415, "rate_limited": 429, "no_capacity": 503, "provider_unavailable": 503,
+        "unavailable": 503,
+    }  # fmt: skip
+
+    def test_of_ours_and_the_frameworks_are_the_contracts(self) -> None:
+        ours = {kind.code: kind.status for kind in GamerError.__subclasses__()}
+        assert {**{code: status for status, code in CODES.items()}, **ours} == self.CODES
+
+    @pytest.mark.parametrize("kind", GamerError.__subclasses__())
+    def test_reach_the_client_with_their_status(self, kind: type[GamerError]) -> None:
+        found = answer_for(kind("No.", details={"x": ["bad"]}, retry_after=9))
+        assert found is not None
+        status, body, headers = found
+        assert (status, body["error"]["code"]) == (self.CODES[kind.code], kind.code)
+        assert body["error"]["details"] == {"x": ["bad"]}
+        assert headers["Retry-After"] == "9"
+
+    @pytest.mark.parametrize(
+        ("exc", "code"),
+        [
+            (drf.MethodNotAllowed("PUT"), "method_not_allowed"),
+            (drf.UnsupportedMediaType("text/plain"), "unsupported_media_type"),
+            (drf.NotAuthenticated(), "not_authenticated"),
+            (drf.PermissionDenied(), "permission_denied"),
+            (drf.NotFound(), "not_found"),
+            (drf.ParseError(), "validation_error"),
+            (RequestDataTooBig(), "too_large"),
+        ],
+    )
+    def test_of_the_framework_are_named_as_ours(self, exc: Exception, code: str) -> None:
+        found = answer_for(exc)
+        assert found is not None
+        assert (found[0], found[1]["error"]["code"]) == (self.CODES[code], code)
+
+
+class TestADatabaseThatIsAway:
+    """A real one: nobody listens where DATABASE_URL points."""
+
+    ASK = """
+import json, django
+django.setup()
+from django.test import Client
+from rest_framework.test import APIClient
+def told(answer): return [answer.status_code, answer.headers.get("Retry-After"), answer.content.decode()]
+api, page = APIClient(), Client(raise_request_exception=False)
+key = {"HTTP_X_API_KEY": "gk_abcd1234_" + "x" * 43}
+print(json.dumps([
+    told(api.get("/vms", **key)), told(api.get("/health?full=1", **key)), told(api.get("/health")),
+    told(api.post("/auth/login", {"email": "a@b.test", "password": "correct horse"})),
+    told(page.get("/admin/", HTTP_COOKIE="sessionid=" + "a" * 32)),
+    told(api.get("/metrics", REMOTE_ADDR="10.9.9.9")),
+]))
+"""
+
+    def test_is_a_503_with_retry_after_and_liveness_goes_on(self) -> None:
+        environment = {
+            **os.environ,
+            "DATABASE_URL": "postgres://gamer:hunter2-canary@127.0.0.1:1/gamer",
+            "DJANGO_SETTINGS_MODULE": "gamer.settings",
+            "METRICS_ALLOWED_NETWORKS": "10.9.0.0/16",
+        }
+        ended = subprocess.run(
+            [sys.executable, "-c", self.ASK],
+            env=environment, cwd=ROOT, capture_output=True, text=True, timeout=90, check=True,
+        )  # fmt: skip
+        vms, full, alive, login, page, metrics = json.loads(ended.stdout.splitlines()[-1])
+        for status, retry_after, body in (vms, full, login):
+            assert (status, retry_after) == (503, "5")
+            error = json.loads(body)["error"]
+            assert (error["code"], error["details"]) == ("unavailable", {"database": ["not reachable"]})
+        assert (alive[0], json.loads(alive[2])["status"]) == (200, "healthy")
+        assert page[:2] == [503, "5"]
+        assert metrics[0] == 200
+        assert "gamer_database_up 0.0" in metrics[2]
+        assert "hunter2-canary" not in ended.stdout + ended.stderr
 
 
 class TestFlatten:

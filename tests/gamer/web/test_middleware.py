@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
@@ -10,6 +12,8 @@ from rest_framework.test import APIClient
 
 from gamer.asgi import application
 from tests.bad_inputs import assert_error
+from tests.log_lines import Written, written
+from tests.world import World
 
 pytestmark = pytest.mark.django_db
 LIMIT = 1_000_000
@@ -59,6 +63,61 @@ class TestBodyLimit:
     @pytest.mark.parametrize("length", ["²", "-5", "x", "1e3", ""])
     def test_minds_no_nonsense(self, anyone: APIClient, length: str) -> None:
         assert self.announce(anyone, length).status_code in (200, 400)
+
+
+class TestRequestId:
+    @pytest.mark.parametrize("given", ["abc-123", "a" * 64, "trace:1.2_3"])
+    def test_of_the_client_is_taken_over(self, anyone: APIClient, given: str) -> None:
+        assert anyone.get("/health", HTTP_X_REQUEST_ID=given).headers["X-Request-ID"] == given
+
+    @pytest.mark.parametrize("given", ["", "a" * 65, "a b", "a\r\nX: y", "ä", "<script>", "a\x00"])
+    def test_that_is_long_or_odd_is_replaced(self, anyone: APIClient, given: str) -> None:
+        answered = anyone.get("/health", HTTP_X_REQUEST_ID=given).headers["X-Request-ID"]
+        assert re.fullmatch(r"[0-9a-f]{32}", answered)
+
+    def test_is_another_for_each_request_and_on_errors_too(self, anyone: APIClient) -> None:
+        found = {
+            anyone.get(path).headers["X-Request-ID"] for path in ("/health", "/health", "/nowhere", "/%00")
+        }
+        assert len(found) == 4
+
+    def test_is_shown_to_a_site_we_named(self, anyone: APIClient, settings: Any) -> None:
+        settings.CORS_ALLOWED_ORIGINS = ["https://ours.example"]
+        response = anyone.get("/health", HTTP_ORIGIN="https://ours.example")
+        assert "X-Request-ID" in response.headers["Access-Control-Expose-Headers"]
+
+
+class TestLogLines:
+    @pytest.fixture
+    def told(self) -> Iterator[Written]:
+        with written() as stream:
+            yield stream
+
+    def test_say_who_asked_what_and_what_came_of_it(
+        self, world: World, as_service: APIClient, told: Written
+    ) -> None:
+        vm_id = "a0a0a0a0-0000-4000-8000-000000000000"
+        answer = as_service.get(f"/vms/{vm_id}/status?latitude=52.5")
+        (line,) = [one for one in told.lines if one["event"] == "request_finished"]
+        assert line["request_id"] == answer.headers["X-Request-ID"]
+        assert (line["actor"], line["vm"], line["code"]) == (f"key:{world.service_key.prefix}", vm_id, 404)
+        assert line["request"] == f"GET /vms/{vm_id}/status"  # where somebody lives is not logged
+        assert "ip" not in line
+
+    def test_of_a_fault_have_its_traceback_and_no_secret(self, told: Written) -> None:
+        client = APIClient(raise_request_exception=False)
+        assert client.get("/test/faults/secretive").status_code == 500
+        (line,) = [one for one in told.lines if one["event"] == "request_failed"]
+        assert (line["level"], line["code"]) == ("error", 500)
+        assert "RuntimeError: the vendor said ***" in line["exception"]
+
+    def test_say_nothing_of_the_request_before(
+        self, as_service: APIClient, anyone: APIClient, told: Written
+    ) -> None:
+        as_service.get("/vms/a0a0a0a0-0000-4000-8000-000000000000/status")
+        anyone.get("/nowhere")
+        line = [one for one in told.lines if one["event"] == "request_finished"][-1]
+        assert not {"actor", "vm"} & line.keys()
 
 
 class TestNul:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -11,11 +10,10 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
+from tests.browsing import CHROMIUM
 from tests.factories import UserFactory
 from tests.vms.control_plane import ControlPlane, prepare
 from tests.world import Clock, World
-
-CHROMIUM = Path("/usr/bin/chromium")
 
 collect_ignore = [] if CHROMIUM.exists() else ["test_browser.py"]
 

@@ -6,23 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 from django.contrib.sessions.models import Session
-from django.db import connections
 from django.utils import timezone
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from tests import world as worlds
-from tests.emulators.test_admin_browser import FLAGS
-from tests.vms.admin.conftest import CHROMIUM
+from tests.browsing import log_in, window
 from tests.vms.control_plane import ControlPlane, prepare
 from tests.waiting import eventually
-from tests.world import PASSWORD, Clock
+from tests.world import Clock
 from vms.lifecycle import Desired
 from vms.models import VM, SetupStep
 
 
 @pytest.fixture
 def plane(transactional_db, monkeypatch) -> ControlPlane:
-    # Playwright keeps an event loop in this thread, so Django takes our own queries for asynchronous ones.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     return prepare(Clock(timezone.now()))
 
@@ -34,21 +31,10 @@ def vm(plane) -> VM:
 
 @pytest.fixture
 def page(live_server, vm) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        context = browser.new_context(viewport={"width": 1280, "height": 1200}, base_url=live_server.url)
-        page = context.new_page()
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.goto("/admin/")
-        page.fill("[name=username]", "sam@gamer.test")
-        page.fill("[name=password]", PASSWORD)
-        page.click("[type=submit]")
+    with window(live_server.url) as page:
+        log_in(page)
         page.wait_for_url("**/admin/")
         yield page
-        browser.close()
-        connections.close_all()
-        assert faults == []
 
 
 class TestFleet:

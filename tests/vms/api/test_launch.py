@@ -104,7 +104,7 @@ class TestGame:
         assert details(answer, 503)["providers"] == ["no provider account offers anything"]
 
     def test_takes_few_statements(self, plane, as_alice, django_assert_max_num_queries):
-        with django_assert_max_num_queries(26):
+        with django_assert_max_num_queries(27):
             assert post(as_alice, LAUNCH, SWITCH).status_code == 201
 
 

@@ -13,15 +13,16 @@ from accounts.principal import Principal
 from emulators.api.serializers import PROVIDERS
 from emulators.models import ConsoleType
 from gamer.web.serializers import (
+    MessageSerializer,
     MoneyField,
     StrictChoiceField,
     StrictDateTimeField,
     StrictSerializer,
 )
+from redaction.masks import redact
 from vms.api.serializers.wishes import LocationSerializer, ProjectField, UserField
 from vms.lifecycle import Phase, Status, status_of
 from vms.models import VM
-from vms.providers.redact import redact
 from vms.queries import VmFilters, usual_presets
 from vms.reconcile.liveness import deletes_at
 from vms.streaming import CONTROL_PORT, TCP_PORTS, UDP_PORTS
@@ -208,12 +209,6 @@ class ConnectionSerializer(serializers.Serializer[Any]):
     @extend_schema_field(PortsSerializer)
     def get_ports(self, vm: VM) -> dict[str, list[int]]:
         return {"tcp": list(TCP_PORTS), "udp": list(UDP_PORTS)}
-
-
-class MessageSerializer(serializers.Serializer[Any]):
-    """What was begun."""
-
-    message = serializers.CharField()
 
 
 class ExtensionSerializer(MessageSerializer):

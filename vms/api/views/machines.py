@@ -19,11 +19,11 @@ from accounts.services import resolve_owner
 from gamer.web.idempotency import run_once
 from gamer.web.reading import ListView, body_of, expect_nothing, filters_of
 from gamer.web.schema import IDEMPOTENCY_KEY, errors
+from gamer.web.serializers import MessageSerializer
 from vms import queries, services
 from vms.api import examples
 from vms.api.serializers.machines import (
     ExtensionSerializer,
-    MessageSerializer,
     StaffVmSerializer,
     VmQuerySerializer,
     vm_serializer,

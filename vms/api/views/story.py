@@ -11,11 +11,13 @@ from rest_framework.views import APIView
 from accounts.api.permissions import needs
 from accounts.models import Scope
 from accounts.principal import principal_of
+from events import kinds
 from events.models import Event
 from gamer.web.reading import ListView, expect_nothing, filters_of
+from gamer.web.serializers import MessageSerializer
 from vms import queries, services
 from vms.api import examples
-from vms.api.serializers.machines import ConnectionSerializer, MessageSerializer, VmStatusSerializer
+from vms.api.serializers.machines import ConnectionSerializer, VmStatusSerializer
 from vms.api.serializers.story import (
     AfterSerializer,
     EventSerializer,
@@ -62,6 +64,7 @@ class VmEventsView(ListView):
     @extend_schema(
         operation_id="list_vm_events",
         tags=TAGS,
+        description=f"The VM's timeline, oldest first. Actions:\n\n{kinds.described()}",
         parameters=[AfterSerializer],
         responses=EventSerializer(many=True),
         examples=[examples.EVENT],

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from gamer import tallies
+from gamer.context import about
 from vms import installation
 from vms.models import ProviderAccount, Stray
 from vms.provider_accounts import open_provider
@@ -25,6 +27,10 @@ class Command(BaseCommand):
         parser.add_argument("--fix", action="store_true", help="delete them now")
 
     def handle(self, *args: Any, fix: bool = False, **options: Any) -> None:
+        with about(actor="command:find_orphans"):
+            self._look(fix)
+
+    def _look(self, fix: bool) -> None:
         found = 0
         for account in ProviderAccount.objects.order_by("name"):
             try:
@@ -46,6 +52,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"{account.name}: deletion of {len(sweep.ordered)} ordered")
                 if sweep.error:
                     self.stderr.write(f"{account.name}: {sweep.error}")
+        tallies.flush()
         if fix:
             installation.confirm_sweeps(actor="command:find_orphans", now=claims.database_now())
         elif found:

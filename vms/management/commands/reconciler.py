@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Min
 
+from gamer import tallies
 from gamer.queue.wake import listen
 from vms import installation
 from vms.channels import RECONCILER
@@ -42,6 +43,7 @@ class Command(BaseCommand):
             while not stop.is_set():
                 try:
                     turn = reconciler.turn()
+                    tallies.flush(within_s=tallies.FLUSH_S)
                     nap = 0.0 if turn.applied else self._nap(reconciler, once)
                 except (OperationalError, InterfaceError) as error:
                     # Postgres restarts under us: leases expire, rows wait, and we come back.
@@ -49,6 +51,7 @@ class Command(BaseCommand):
                     connection.close()
                     nap = LONGEST_NAP_S
                 if once and not turn.applied and not reconciler.is_busy:
+                    tallies.flush()
                     return
                 if nap:
                     listen(RECONCILER, nap)

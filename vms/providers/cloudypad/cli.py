@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from redaction.masks import scrub
 from vms.providers import base
 from vms.providers.cloudypad import runner
 from vms.providers.cloudypad.answers import Failure, failure_in
 from vms.providers.cloudypad.books import Book, Home
 from vms.providers.cloudypad.clouds import Account, Cloud
-from vms.providers.redact import scrub
 
 ROOT = Path(__file__).resolve().parents[3]
 # The machine's own, besides the cloud's variables: no key or address of ours reaches a program of others.

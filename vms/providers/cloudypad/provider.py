@@ -11,6 +11,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, ClassVar
 
+from redaction.masks import redact
 from vms.providers.base import (
     BadCredentials,
     Machine,
@@ -58,7 +59,6 @@ from vms.providers.cloudypad.clouds import (
     missing,
 )
 from vms.providers.cloudypad.names import SAFE, name_of, tag_of
-from vms.providers.redact import redact
 
 ANY_AGE = float("inf")
 # How much of a run's words a machine carries for the operator.

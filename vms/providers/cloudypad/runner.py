@@ -14,8 +14,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from redaction.masks import mask
 from vms.providers.cloudypad.books import Book, Home, Order, Page, Run
-from vms.providers.redact import mask
 
 MOST_RUNS = 8
 SLOT_LOOK_S = 0.2

@@ -13,8 +13,8 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
+from redaction.masks import scrub
 from vms.providers import base
-from vms.providers.redact import scrub
 from vms.providers.tensordock import answers
 from vms.providers.tensordock.answers import BALANCE, CAPACITY, Problem, Row, Unreadable
 from vms.providers.tensordock.transport import NoReply, Reply, exchange, new_session, shared_session

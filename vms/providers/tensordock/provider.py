@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
+from redaction.masks import redact
 from vms.providers.address import usable_ip
 from vms.providers.base import (
     TAG,
@@ -24,7 +25,6 @@ from vms.providers.base import (
     Suspendable,
     Unavailable,
 )
-from vms.providers.redact import redact
 from vms.providers.tensordock.answers import ALREADY_GONE, Row, mapping, usd, whole
 from vms.providers.tensordock.client import Client, Timeouts
 from vms.providers.tensordock.offers import SIZES, offers_from

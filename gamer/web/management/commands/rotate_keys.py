@@ -14,6 +14,7 @@ from django.db import models, transaction
 from django.db.models import F, TextField, Value
 from django.db.models.functions import Cast
 
+from gamer.context import about, note
 from gamer.sealed import CannotOpen, is_current, reseal, sealed_fields
 
 
@@ -26,14 +27,17 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, batch: int = 500, **options: Any) -> None:
-        lost = sum(self._rotate(model, field, max(1, batch)) for model, field in sealed_fields())
+        with about(actor="command:rotate_keys"):
+            results = [self._rotate(model, field, max(1, batch)) for model, field in sealed_fields()]
+            done, lost = sum(done for done, _ in results), sum(lost for _, lost in results)
+            note("keys_rotated", "installation", "keys", sealed_anew=done, not_opened=lost)
         if lost:
             raise CommandError(
                 f"{lost} values are opened by no key in GAMER_KEYS; they were left as they are. Keep the old keys."
             )
 
-    def _rotate(self, model: type[models.Model], field: str, batch: int) -> int:
-        """Goes through one column; how many values no key opens."""
+    def _rotate(self, model: type[models.Model], field: str, batch: int) -> tuple[int, int]:
+        """Goes through one column; how many values were sealed anew, and how many no key opens."""
         rows = (
             model._base_manager.annotate(token=Cast(F(field), TextField()))  # as stored, not opened
             .filter(token__gt="")
@@ -57,6 +61,6 @@ class Command(BaseCommand):
                     model._base_manager.filter(pk=pk).update(**{field: fresh})
                     done += 1
             if not found:
-                return lost
+                return done, lost
             last = found[-1][0]
             self.stdout.write(f"{model._meta.label}.{field}: {done} sealed anew, {lost} not opened")

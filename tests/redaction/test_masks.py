@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from redaction.masks import RAW_LIMIT_BYTES, TEXT_LIMIT, redact, scrub
 from tests.vms.providers.specs import key_pair
-from vms.providers.redact import RAW_LIMIT_BYTES, TEXT_LIMIT, redact, scrub
 
 
 class TestScrub:

@@ -1,0 +1,1 @@
+"""Pages that people open: a forgotten password, staff's own account and its second factor."""

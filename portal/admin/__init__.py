@@ -1,0 +1,5 @@
+"""Staff's pages for departments, projects, quotas and people: what they show and do takes several rooms."""
+
+from portal.admin import departments, people, projects, quotas
+
+__all__ = ["departments", "people", "projects", "quotas"]

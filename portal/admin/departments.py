@@ -1,0 +1,197 @@
+"""The page of a department: its people and their roles, offers of a seat, projects, limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
+from unfold.decorators import action
+
+from accounts import departments, invitations
+from accounts.models import Department, Invitation, Project, User
+from emulators.admin import by as principal_at
+from gamer.web.admin import ReadOnlyAdmin, ServiceAdmin
+from portal import services
+from portal.admin import acts
+from portal.admin.acts import Act
+from portal.admin.quotas import limits_link, limits_words
+
+INVITE = Act(
+    "Send an invitation",
+    "They get a mail. They are of the department once they accept it with their own login; nobody is pulled in.",
+    "the invitation is on its way",
+    lambda by, row, given, now: invitations.invite(by=by, department=row, **given, now=now),
+    form=acts.InviteForm,
+)
+ADD = Act(
+    "Add a person",
+    "Without asking them: for people who agreed on another way. The managers see and may end what they launch from then on.",
+    "added",
+    lambda by, row, given, now: departments.join(
+        by=by, department=row, person=given["person"], role=given["role"], now=now
+    ),
+    form=acts.RoleForm,
+)
+ROLE = Act(
+    "Change a role",
+    "Managers see and steer all that is the department's. A new owner makes the one before a manager.",
+    "the role is changed",
+    lambda by, row, given, now: departments.set_role(
+        by=by, department=row, member=given["person"], role=given["role"], now=now
+    ),
+    form=acts.RoleForm,
+)
+REMOVE = Act(
+    "Remove a person",
+    "Their projects of the department go over to its owner, their keys of it end. Refused while their VMs live, unless these end too.",
+    "removed",
+    lambda by, row, given, now: services.remove_member(
+        by=by, department=row, member=given["person"], cascade=given["cascade"], now=now
+    ),
+    form=acts.PartForm,
+    is_dangerous=True,
+)
+
+
+class Members(acts.Shown):
+    model = User
+    fk_name = "department"
+    fields = readonly_fields = ("handle", "email", "department_role", "is_active")
+    verbose_name_plural = "People"
+    ordering = ("id",)
+
+
+class Invitations(acts.Shown):
+    model = Invitation
+    fields = readonly_fields = ("email", "role", "created_at", "expires_at", "mailed_at")
+    verbose_name_plural = "Invitations that wait"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Invitation]:
+        return Invitation.objects.pending()
+
+
+class Projects(acts.Shown):
+    model = Project
+    fields = readonly_fields = ("name", "owner", "state", "created_at")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Project]:
+        return Project.objects.select_related("owner")
+
+
+@admin.register(Department)
+class DepartmentAdmin(acts.Acting, ServiceAdmin):
+    list_display = ("name", "owner", "people", "created_at")
+    search_fields = ("name__istartswith",)
+    inlines = (Members, Invitations, Projects)
+    readonly_fields = ("created_at", "limits", "next_step")
+    actions_detail = ("invite", "add_person", "change_role", "remove_person", "set_limits")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Department]:
+        return Department.objects.annotate(people_count=Count("users"))
+
+    def get_fields(self, request: HttpRequest, obj: Department | None = None) -> tuple[str, ...]:
+        return ("name",) if obj is None else ("name", "limits", "next_step", "created_at")
+
+    def get_inlines(self, request: HttpRequest, obj: Department | None) -> Any:
+        return self.inlines if obj is not None else ()
+
+    def save_model(self, request: HttpRequest, obj: Department, form: Any, change: bool) -> None:
+        by, now = principal_at(request), timezone.now()
+        if change:
+            departments.rename(by=by, department=obj, name=obj.name, now=now)
+        else:
+            obj.pk = departments.create(by=by, name=obj.name, now=now).pk
+            obj.refresh_from_db()
+
+    def delete_model(self, request: HttpRequest, obj: Department) -> None:
+        departments.delete(by=principal_at(request), department=obj, now=timezone.now())
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Department]) -> None:
+        for department in queryset:
+            self.delete_model(request, department)
+
+    @action(description=INVITE.label, permissions=["administer"], icon="mail", url_path="invite")  # type: ignore[untyped-decorator]
+    def invite(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, INVITE)
+
+    @action(
+        description=ADD.label,
+        permissions=["administer"],
+        icon="person_add",
+        url_path="add-person",
+    )  # type: ignore[untyped-decorator]
+    def add_person(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, ADD)
+
+    @action(description=ROLE.label, permissions=["administer"], icon="badge", url_path="role")  # type: ignore[untyped-decorator]
+    def change_role(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, ROLE)
+
+    @action(
+        description=REMOVE.label,
+        permissions=["administer"],
+        icon="person_remove",
+        url_path="remove-person",
+    )  # type: ignore[untyped-decorator]
+    def remove_person(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, REMOVE)
+
+    @action(description="Set limits", permissions=["administer"], icon="speed", url_path="limits")  # type: ignore[untyped-decorator]
+    def set_limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return HttpResponseRedirect(limits_link("department", object_id))
+
+    @admin.display(description="People", ordering="people_count")
+    def people(self, department: Department) -> int:
+        return int(vars(department)["people_count"])
+
+    @admin.display(description="Owner")
+    def owner(self, department: Department) -> str:
+        owner = department.users.filter(department_role="owner").first()
+        return str(owner) if owner is not None else "nobody yet"
+
+    @admin.display(description="Limits")
+    def limits(self, department: Department) -> str:
+        return limits_words(department)
+
+    @admin.display(description="What next")
+    def next_step(self, department: Department) -> str:
+        if not vars(department)["people_count"]:
+            return "Nobody is of it yet: invite its owner-to-be, or add a person as its owner."
+        if not department.users.filter(department_role="owner").exists():
+            return "Nobody owns it: change somebody's role to owner, so that it can run itself."
+        return "It runs itself: its owner and managers invite people and set their limits."
+
+
+@admin.register(Invitation)
+class InvitationAdmin(acts.Acting, ReadOnlyAdmin):
+    """Every offer ever made. Taken back by the action."""
+
+    list_display = (
+        "email",
+        "department",
+        "role",
+        "created_at",
+        "mailed_at",
+        "expires_at",
+        "accepted_at",
+        "withdrawn_at",
+    )
+    list_select_related = ("department",)
+    search_fields = ("email__startswith",)
+    fields = (*list_display, "inviter")
+    actions_detail = ("withdraw",)
+
+    @action(description="Withdraw", permissions=["administer"], icon="undo", url_path="withdraw")  # type: ignore[untyped-decorator]
+    def withdraw(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, WITHDRAW)
+
+
+WITHDRAW = Act(
+    "Withdraw",
+    "The text in the mail is good for nothing from then on.",
+    "withdrawn",
+    lambda by, row, given, now: invitations.withdraw(by=by, invitation=row, now=now),
+)

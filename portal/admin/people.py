@@ -1,0 +1,70 @@
+"""The page of a person, with what takes other rooms: suspending them ends their VMs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.decorators import action
+from unfold.forms import UserChangeForm
+
+from accounts.admin import UserAdmin
+from accounts.models import User
+from portal import services
+from portal.admin import acts
+from portal.admin.acts import Act
+from portal.admin.quotas import limits_link
+
+SUSPEND = Act(
+    "Suspend",
+    "Every login and key of theirs ends, and all their VMs. They may not come back until somebody reinstates them.",
+    "suspended",
+    lambda by, row, given, now: services.suspend(by=by, user=row, reason=given["reason"], now=now),
+    form=acts.ReasonForm,
+    is_dangerous=True,
+)
+REINSTATE = Act(
+    "Reinstate",
+    "They may log in again. What was ended stays ended.",
+    "reinstated",
+    lambda by, row, given, now: services.reinstate(by=by, user=row, now=now),
+)
+
+
+class PersonForm(UserChangeForm):  # type: ignore[misc]
+    def clean_handle(self) -> str:
+        """Django looks only at constraints whose fields all are in the form, and the department is not."""
+        handle: str = self.cleaned_data["handle"]
+        others = User.objects.within(self.instance.department_id).exclude(pk=self.instance.pk)
+        if others.filter(handle=handle).exists():
+            raise forms.ValidationError("Somebody of this department has it already.")
+        return handle
+
+
+admin.site.unregister(User)
+
+
+@admin.register(User)
+class PersonAdmin(acts.Acting, UserAdmin):  # type: ignore[misc]
+    """What services decide is not a field: being active, and the department."""
+
+    form = PersonForm
+    actions_detail = (*UserAdmin.actions_detail, "suspend", "reinstate", "set_limits")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        decided = ("is_active", "department") if obj is not None else ()
+        return (*super().get_readonly_fields(request, obj), *decided)
+
+    @action(description=SUSPEND.label, permissions=["administer"], icon="block", url_path="suspend")  # type: ignore[untyped-decorator]
+    def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, SUSPEND)
+
+    @action(description=REINSTATE.label, permissions=["administer"], icon="undo", url_path="reinstate")  # type: ignore[untyped-decorator]
+    def reinstate(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.ask(request, object_id, REINSTATE)
+
+    @action(description="Set limits", permissions=["administer"], icon="speed", url_path="limits")  # type: ignore[untyped-decorator]
+    def set_limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return HttpResponseRedirect(limits_link("user", object_id))

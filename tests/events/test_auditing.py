@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.test import Client
+from django_q.models import Schedule
+
+from accounts.models import Department, User
+from emulators.services import seed
+from events.auditing import Audited, audit
+from events.models import Event
+from gamer.web.admin import ALL_WRITES
+from tests.world import NOON, World
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def sam(world: World) -> Client:
+    client = Client()
+    client.force_login(world.sam)
+    return client
+
+
+def told(resource: str, resource_id: object) -> list[Event]:
+    return list(Event.objects.about(resource, resource_id))
+
+
+class TestAPage:
+    def test_leaves_an_event_of_what_was_made_changed_and_deleted(self, sam: Client, world: World) -> None:
+        sam.post("/admin/accounts/department/add/", {"name": "Backroom"})
+        row = Department.objects.get(name="Backroom")
+        sam.post(f"/admin/accounts/department/{row.pk}/change/", {"name": "Front room"})
+        sam.post(f"/admin/accounts/department/{row.pk}/delete/", {"post": "yes"})
+        made, changed, gone = told("departments", row.pk)
+        assert [one.action for one in (made, changed, gone)] == ["create", "update", "delete"]
+        assert {one.actor for one in (made, changed, gone)} == {f"user:{world.sam.handle}"}
+        assert changed.details == {"kind": "department", "name": "Front room", "fields": ["Name"]}
+        assert gone.ip == "127.0.0.1"
+
+    def test_leaves_one_for_each_row_deleted_from_the_list(self, sam: Client) -> None:
+        rows = [Department.objects.create(name=f"d{n}") for n in range(3)]
+        chosen = [str(row.pk) for row in rows[:2]]
+        answer = sam.post(
+            "/admin/accounts/department/",
+            {"action": "delete_selected", "_selected_action": chosen, "post": "yes"},
+        )
+        assert answer.status_code == 302
+        assert [len(told("departments", row.pk)) for row in rows] == [1, 1, 0]
+
+    def test_leaves_nothing_of_what_was_refused(self, sam: Client, world: World) -> None:
+        sam.post("/admin/accounts/department/add/", {"name": world.arcade.name})
+        assert not Event.objects.filter(action="create", resource="departments").exists()
+
+    def test_of_a_library_is_audited_too(self, sam: Client) -> None:
+        row = Schedule.objects.create(name="nightly", func="events.tasks.erase_ips", next_run=NOON)
+        sam.post(f"/admin/django_q/schedule/{row.pk}/delete/", {"post": "yes"})
+        (event,) = told("schedules", f"schedule:{row.pk}")
+        assert (event.action, event.actor[:5]) == ("delete", "user:")
+
+    def test_tells_of_an_action_and_its_rows(self, sam: Client, world: World) -> None:
+        sam.post(
+            "/admin/accounts/user/",
+            {"action": "end_logins", "_selected_action": [str(world.alice.pk)]},
+        )
+        (event,) = Event.objects.about("users", world.alice.handle).filter(action="action_run")
+        assert event.details["ran"] == "end_logins"
+
+    def test_tells_how_many_an_action_on_all_pages_had(self, sam: Client, world: World) -> None:
+        everybody = {"_selected_action": [str(world.alice.pk)], "select_across": "1"}
+        sam.post("/admin/accounts/user/", {"action": "end_logins", **everybody})
+        told = Event.objects.filter(action="action_run")
+        assert {event.details["of"] for event in told} == {User.objects.count()}
+        assert told.count() == User.objects.count()
+
+    def test_whose_saves_are_a_services_leaves_one_event_and_not_two(self, sam: Client) -> None:
+        seed(NOON)
+        before = Event.objects.latest("id").pk
+        size = {"slug": "tiny", "vcpus": 1, "ram_gb": 1, "disk_gb": 10, "gpus": 0}
+        assert sam.post("/admin/emulators/preset/add/", size).status_code == 302
+        (event,) = Event.objects.after(before)
+        assert (event.action, event.resource_id) == ("create", "preset:tiny")
+
+    def test_of_a_group_is_told_with_its_permissions_history(self, sam: Client) -> None:
+        sam.post("/admin/auth/group/add/", {"name": "Operators"})
+        group = Group.objects.get()
+        actions = Event.timeline.about("groups", group.pk).values_list("action", flat=True)
+        assert set(actions) == {"create", "row_created"}
+
+
+class TestEveryPage:
+    def test_is_audited_or_records_by_itself(self) -> None:
+        pages = list(admin.site._registry.values())
+        assert len(pages) > 10
+        assert [page for page in pages if not isinstance(page, Audited)] == []
+
+    def test_says_only_writes_it_may_leave_to_a_service(self) -> None:
+        assert all(getattr(page, "records_itself", ALL_WRITES) <= ALL_WRITES for page in _pages())
+
+    def test_stays_as_it_is_when_it_is_done_twice(self) -> None:
+        before = dict(admin.site._registry)
+        audit(admin.site)
+        assert admin.site._registry == before
+
+
+def _pages() -> list[Any]:
+    return list(admin.site._registry.values())

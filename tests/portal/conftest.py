@@ -1,0 +1,7 @@
+"""A control plane that says it is TensorDock, with a clock that is never behind the views' own."""
+
+from __future__ import annotations
+
+from tests.vms.api.conftest import clock, plane
+
+__all__ = ["clock", "plane"]

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gamer import tallies
+from gamer.web.models import Tally
+from tests.vms.control_plane import ControlPlane
+from tests.world import World
+from vms.metrics import figures
+from vms.models import VM, Attempt, ProviderAccount
+from vms.provider_accounts import open_provider
+
+pytestmark = pytest.mark.django_db
+
+
+def value(plane: ControlPlane, name: str, **labels: str) -> float:
+    (found,) = [
+        one.value for one in figures(plane.clock()) if one.name == name and dict(one.labels) == labels
+    ]
+    return found
+
+
+@pytest.fixture
+def vm(plane: ControlPlane, world: World) -> VM:
+    plane.turn()
+    return plane.until(plane.launch(world.alice), "running")
+
+
+class TestFigures:
+    def test_count_vms_by_the_apis_status(self, plane: ControlPlane, vm: VM, world: World) -> None:
+        plane.launch(world.bob)
+        statuses = ("creating", "running", "terminating", "stopped")
+        counts = {status: value(plane, "vms", status=status) for status in statuses}
+        assert counts == {"creating": 1, "running": 1, "terminating": 0, "stopped": 0}
+
+    def test_forget_vms_that_are_over(self, plane: ControlPlane, vm: VM) -> None:
+        VM.objects.update(phase="deleted", next_look_at=None, desired="gone")
+        assert sum(one.value for one in figures(plane.clock()) if one.name == "vms") == 0
+
+    def test_tell_how_late_the_loop_is(self, plane: ControlPlane, vm: VM) -> None:
+        now = plane.clock()
+        VM.objects.update(next_look_at=now - timedelta(seconds=70), lease_until=now - timedelta(seconds=40))
+        assert value(plane, "reconcile_lag_seconds") == 70
+        assert value(plane, "lease_oldest_expired_seconds") == 40
+
+    @pytest.mark.parametrize(("minutes", "vms", "usd"), [(60, 1, 3.0), (5, 0, 0.0)])
+    def test_tell_the_dollars_of_deletes_that_do_not_confirm(
+        self, plane: ControlPlane, vm: VM, minutes: int, vms: int, usd: float
+    ) -> None:
+        now = plane.clock()
+        VM.objects.update(phase="deleting", desired="gone", phase_since=now - timedelta(minutes=minutes))
+        ordered = now - timedelta(hours=2)
+        Attempt.objects.update(sent_at=ordered, answered_at=ordered, usd_per_hour=Decimal("1.5"))
+        assert value(plane, "deletes_unproven") == vms
+        assert value(plane, "deletes_unproven_usd") == usd
+
+    def test_cost_four_queries(self, plane: ControlPlane, vm: VM, django_assert_num_queries: Any) -> None:
+        with django_assert_num_queries(4):
+            assert list(figures(plane.clock()))
+
+    def test_say_how_an_account_is_doing(self, plane: ControlPlane) -> None:
+        ProviderAccount.objects.update(is_paused=True)
+        assert value(plane, "provider_account", account="memory", kind="memory", condition="paused") == 1
+
+
+class TestCalls:
+    def test_of_providers_are_counted_by_how_they_ended(self) -> None:
+        tallies._counts.clear()
+        account = ProviderAccount.objects.create(
+            name="vendor", kind="memory", credentials={"cloud": "counted"}
+        )
+        open_provider(account).list()
+        tallies.flush()
+        row = Tally.objects.get(name="provider_calls")
+        assert (row.labels, row.value) == ({"kind": "memory", "verb": "list", "error": "none"}, 1)
