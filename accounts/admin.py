@@ -78,6 +78,7 @@ class UserAdmin(DjangoUserAdmin, BoundedAdmin):  # type: ignore[type-arg,misc]
         (None, {"fields": ("handle", "email", "department", "usable_password", "password1", "password2")}),
     )
     actions = ("end_logins", "forgive_failures", "remove_second_factor")
+    records_itself = frozenset({"create", "update", "action"})
 
     def get_urls(self) -> list[URLPattern]:
         own = path("account/", self.admin_site.admin_view(own_account), name="accounts_own")

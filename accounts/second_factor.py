@@ -18,8 +18,8 @@ from django.utils import timezone
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 
 from accounts.audit import about
-from accounts.authenticator import DIGITS, Authenticator
 from accounts.models import User
+from accounts.models.credentials import DIGITS, Authenticator
 from accounts.principal import Principal
 from events.services import record
 from gamer.errors import InvalidState, NotAuthenticated, PermissionDenied, RateLimited, bad_field

@@ -4,7 +4,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-import accounts.authenticator
+import accounts.models.credentials
 import gamer.sealed
 
 
@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
                         blank=True, help_text="The most recent date and time this device was used.", null=True
                     ),
                 ),
-                ("secret", gamer.sealed.SealedTextField(default=accounts.authenticator.make_secret)),
+                ("secret", gamer.sealed.SealedTextField(default=accounts.models.credentials.make_secret)),
                 (
                     "last_step",
                     models.BigIntegerField(default=-1, help_text="The step of the last code that was taken."),

@@ -20,7 +20,8 @@ from django_otp.qr import write_qrcode_image
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from accounts import logins, second_factor
-from accounts.models import Authenticator, User
+from accounts.models import User
+from accounts.models.credentials import Authenticator
 from accounts.principal import Principal
 from gamer.errors import GamerError, ValidationError
 from gamer.web.throttles import client_ip

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_otp.oath import TOTP
 from playwright.sync_api import Page
 
-from accounts.authenticator import Authenticator
+from accounts.models.credentials import Authenticator
 from tests import world as worlds
 from tests.browsing import log_in, window
 from tests.world import PASSWORD

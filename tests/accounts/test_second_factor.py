@@ -15,8 +15,8 @@ from django_otp.plugins.otp_static.models import StaticToken
 from rest_framework.test import APIClient
 
 from accounts import logins, second_factor
-from accounts.authenticator import Authenticator
 from accounts.models import User
+from accounts.models.credentials import Authenticator
 from accounts.principal import Principal
 from events.models import Event
 from gamer.errors import InvalidState, NotAuthenticated, PermissionDenied

@@ -1,10 +1,12 @@
-"""The app or key that shows a person's one-time codes: a device of django-otp whose secret is sealed at rest."""
+"""The rows by which people come in: their logins, and the authenticator that shows their one-time codes."""
 
 from __future__ import annotations
 
 import secrets
 import time
+import uuid
 from base64 import b32encode
+from datetime import datetime
 from typing import ClassVar
 from urllib.parse import quote, urlencode
 
@@ -26,7 +28,7 @@ def make_secret() -> Sealed:
 
 
 class Authenticator(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[misc]
-    """Time-based codes (RFC 6238). `otp_totp.TOTPDevice` does the same and keeps the secret in the clear."""
+    """A device of django-otp for time-based codes (RFC 6238), sealed: `otp_totp.TOTPDevice` keeps its secret in the clear."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="authenticator"
@@ -77,3 +79,31 @@ class Authenticator(TimestampMixin, ThrottlingMixin, Device):  # type: ignore[mi
         label = quote(f"{ISSUER}:{self.user.get_username()}")
         told = {"secret": b32encode(self.key).decode(), "issuer": ISSUER, "digits": DIGITS, "period": STEP_S}
         return f"otpauth://totp/{label}?{urlencode(told)}"
+
+
+class LoginQuerySet(models.QuerySet["Login"]):
+    def live(self, now: datetime) -> LoginQuerySet:
+        return self.filter(ended_at=None, expires_at__gt=now)
+
+
+class Login(models.Model):
+    """One person's login by password and the family of refresh tokens that grew from it; only the newest is good.
+
+    `stamp` is the person's session hash at the login: when it differs from today's, the login is over.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="logins")
+    stamp = models.CharField(max_length=64)
+    current = models.UUIDField(help_text="The id of the refresh token that is good.")
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    objects = LoginQuerySet.as_manager()
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="login_expires_at")]
+
+    def __str__(self) -> str:
+        return f"{self.user} since {self.created_at:%Y-%m-%d %H:%M}"
