@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from collections.abc import Sequence
 from ipaddress import ip_network
@@ -14,7 +15,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Critical, Error, Warning, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 
-from gamer.env import PROCESSES
+from gamer.env import CLOUD_VARIABLES, PROCESSES
 
 ENVIRONMENT = "environment"  # the tag of these checks: they ask no database and take no time
 SHORTEST_SECRET_KEY = 32
@@ -162,10 +163,17 @@ def credentials(**_: Any) -> list[CheckMessage]:
         found.append(
             Warning("CLOUDYPAD_HOME is set without CLOUDYPAD_BIN; it has no effect.", id="gamer.W002")
         )
-    if env.cloudypad_bin and shutil.which(env.cloudypad_bin) is None:
+    if env.clouds and not env.cloudypad_bin:
+        names = ", ".join(next(iter(CLOUD_VARIABLES[kind].values())) for kind in env.clouds)
         found.append(
-            Error(f"CLOUDYPAD_BIN is {env.cloudypad_bin!r}; there is no such program.", id="gamer.E011")
+            Warning(
+                f"{names} is set without CLOUDYPAD_BIN; no machines are ordered there.",
+                hint="CLOUDYPAD_BIN names CloudyPad's command line, arguments allowed, as in: node /opt/cloudypad/dist/src/cli/main.js",
+                id="gamer.W004",
+            )
         )
+    if env.cloudypad_bin:
+        found += _cloudypad(env.cloudypad_bin)
     if env.gcs_bucket_name and "/" in env.gcs_bucket_name:
         found.append(
             Error("GCS_BUCKET_NAME is a bucket's bare name, without gs:// or a path.", id="gamer.E006")
@@ -173,6 +181,16 @@ def credentials(**_: Any) -> list[CheckMessage]:
     if env.is_production and env.demo_api_key:
         found.append(Warning("DEMO_API_KEY has no effect in production.", id="gamer.W003"))
     return found
+
+
+def _cloudypad(command: str) -> list[CheckMessage]:
+    try:
+        program = (shlex.split(command) or [""])[0]
+    except ValueError as error:
+        return [Error(f"CLOUDYPAD_BIN is {command!r}; it cannot be read: {error}.", id="gamer.E011")]
+    if shutil.which(program) is None:
+        return [Error(f"CLOUDYPAD_BIN is {command!r}; there is no program {program!r}.", id="gamer.E011")]
+    return []
 
 
 @register(ENVIRONMENT, deploy=True)

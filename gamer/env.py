@@ -24,6 +24,27 @@ from django.core.exceptions import ImproperlyConfigured
 ROOT = Path(__file__).resolve().parent.parent
 STATE_DIR = Path(os.environ.get("GAMER_STATE_DIR", ROOT / ".gamer"))
 IS_SUPERVISED = "GAMER_DEVELOPMENT" in os.environ
+# What each cloud's account is opened with, by the variables that its own tools read. The first of each is what names an account.
+CLOUD_VARIABLES = {
+    "cloudypad_gcp": {"project_id": "GCP_PROJECT_ID"},
+    "cloudypad_aws": {
+        "access_key_id": "AWS_ACCESS_KEY_ID",
+        "secret_access_key": "AWS_SECRET_ACCESS_KEY",
+        "session_token": "AWS_SESSION_TOKEN",
+    },
+    "cloudypad_azure": {
+        "subscription_id": "AZURE_SUBSCRIPTION_ID",
+        "tenant_id": "AZURE_TENANT_ID",
+        "client_id": "AZURE_CLIENT_ID",
+        "client_secret": "AZURE_CLIENT_SECRET",
+    },
+    "cloudypad_paperspace": {"api_key": "PAPERSPACE_API_KEY"},
+    "cloudypad_scaleway": {
+        "secret_key": "SCW_SECRET_KEY",
+        "access_key": "SCW_ACCESS_KEY",
+        "project_id": "SCW_DEFAULT_PROJECT_ID",
+    },
+}
 PROCESSES = ("api", "streams", "worker", "reconciler", "command")
 
 
@@ -48,6 +69,7 @@ class Environment:
     gcs_bucket_name: str
     cloudypad_bin: str
     cloudypad_home: str
+    clouds: dict[str, dict[str, str]]
     stopped_keep_hours: str
     signup_credit_usd: str
     admin_password: str
@@ -131,6 +153,7 @@ def read() -> Environment:
         gcs_bucket_name=str(env.str("GCS_BUCKET_NAME", "")),
         cloudypad_bin=str(env.str("CLOUDYPAD_BIN", "")),
         cloudypad_home=str(env.str("CLOUDYPAD_HOME", "")),
+        clouds=cloud_credentials(env),
         stopped_keep_hours=str(env.str("STOPPED_KEEP_HOURS", "48")),
         signup_credit_usd=str(env.str("SIGNUP_CREDIT_USD", "5")),
         admin_password=key("ADMIN_PASSWORD", ""),
@@ -139,6 +162,15 @@ def read() -> Environment:
         missing=missing,
         unreadable=unreadable,
     )
+
+
+def cloud_credentials(env: environ.Env) -> dict[str, dict[str, str]]:
+    """By kind of provider, what the environment gives; a kind whose first variable is not set is left out."""
+    given = {
+        kind: {word: value for word, name in names.items() if (value := str(env.str(name, "")))}
+        for kind, names in CLOUD_VARIABLES.items()
+    }
+    return {kind: words for kind, words in given.items() if next(iter(CLOUD_VARIABLES[kind])) in words}
 
 
 def host_of(url: str) -> str:

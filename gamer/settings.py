@@ -242,6 +242,16 @@ HEALTH_CHECKS = [
     "vms.health.parts",
 ]
 
+# What `manage.py doctor` looks at on a host, bottom up.
+DOCTOR_CHECKS = [
+    "gamer.web.doctor.environment",
+    "gamer.web.doctor.database",
+    "gamer.web.doctor.queue",
+    "locations.doctor.gazetteer",
+    "gamer.web.doctor.programs",
+    "vms.doctor.cloudypad",
+    "vms.doctor.accounts",
+]
 # What /metrics reads from rows, bottom up; an app above adds its own here.
 METRICS = ["gamer.web.metrics.queue", "gamer.web.metrics.tallies", "vms.metrics.figures"]
 METRICS_ALLOWED_NETWORKS = ENV.metrics_allowed_networks
@@ -279,6 +289,7 @@ SEEDS = [
     "locations.regions.seed",
     "accounts.services.seed",
     "emulators.services.seed",
+    "vms.machine_types.seed",
     "vms.provider_accounts.seed",
     "portal.services.seed",
 ]

@@ -25,6 +25,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]], ...
         (
             ("Accounts", "cloud", "vms_provideraccount_changelist", ("vms.view_provideraccount",)),
             ("Offers", "sell", "vms_offer_changelist", ("vms.view_offer",)),
+            ("Machine types", "developer_board", "vms_machinetype_changelist", ("vms.view_machinetype",)),
             ("Stray machines", "running_with_errors", "vms_stray_changelist", ("vms.view_stray",)),
             ("Installation", "toggle_on", "vms_installation_changelist", ("vms.view_installation",)),
         ),

@@ -250,14 +250,17 @@ def _copy(offer: Offer) -> dict[str, Any]:
 
 
 def _keys(vm: VM) -> dict[str, Any]:
-    """Key pairs of this VM, made once, before its first order."""
-    if vm.ssh_public_key:
+    """Key pairs of this VM, made once, before its first order; a host key that was learned from a machine is no other one's."""
+    if vm.ssh_public_key and vm.host_private_key:
         return {}
-    login, host = make_keypair(), make_keypair()
+    host = make_keypair()
+    keys = {"host_private_key": host.private_openssh, "host_public_key": host.public_line}
+    if vm.ssh_public_key:
+        return keys
+    login = make_keypair()
     return {
+        **keys,
         "ssh_private_key": login.private_openssh,
         "ssh_public_key": login.public_line,
-        "host_private_key": host.private_openssh,
-        "host_public_key": host.public_line,
         "agent_bootstrap": secrets.token_urlsafe(32),
     }
