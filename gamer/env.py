@@ -49,6 +49,7 @@ class Environment:
     cloudypad_home: str
     stopped_keep_hours: str
     signup_credit_usd: str
+    billing_time_zone: str
     admin_password: str
     demo_api_key: str
     port: str
@@ -131,6 +132,7 @@ def read() -> Environment:
         cloudypad_home=str(env.str("CLOUDYPAD_HOME", "")),
         stopped_keep_hours=str(env.str("STOPPED_KEEP_HOURS", "48")),
         signup_credit_usd=str(env.str("SIGNUP_CREDIT_USD", "5")),
+        billing_time_zone=str(env.str("BILLING_TIME_ZONE", "UTC")),
         admin_password=key("ADMIN_PASSWORD", ""),
         demo_api_key=key("DEMO_API_KEY", ""),
         port=str(env.str("PORT", "8000")),

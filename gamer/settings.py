@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from gamer import env as _env
@@ -87,6 +88,15 @@ def _connection() -> dict[str, Any]:
     elif ENV.process == "command":
         kept = {}
     return {**ENV.database, **kept, "ATOMIC_REQUESTS": False}
+
+
+def _amount(text: str) -> Decimal:
+    """An amount of the environment; nothing for one that the checks refuse."""
+    try:
+        amount = Decimal(text)
+    except ArithmeticError:
+        return Decimal(0)
+    return amount if amount.is_finite() else Decimal(0)
 
 
 DATABASES = {"default": _connection()}
@@ -244,6 +254,9 @@ LEASE_S = 30
 # Whom the console pages ask what is on offer; they know no room above theirs.
 OFFER_FACTS = "vms.offers.facts"
 STOPPED_KEEP_HOURS = int(ENV.stopped_keep_hours) if ENV.stopped_keep_hours.isdigit() else 48
+# Days and months of money are this zone's; to change it, run `manage.py rebuild_usage` afterwards.
+BILLING_TIME_ZONE = ENV.billing_time_zone
+SIGNUP_CREDIT_USD = _amount(ENV.signup_credit_usd)
 VERSION = "1.0.0"
 
 UNFOLD = {
