@@ -26,7 +26,7 @@ SHOWN = (
     "id", "name", "desired", "phase", "phase_since", "console_id", "wanted_provider", "wanted_preset",
     "created_at", "updated_at", "ip_address", "ssh_port", "auto_stop_timeout", "gaming_environment_ready",
     "cloudypad_configured", "games_mounted", "last_activity", "last_moonlight_connection", "session_ends_at",
-    "error", "error_text", "latitude", "longitude", "owner__handle",
+    "error", "error_text", "latitude", "longitude", "owner__handle", "project_id",
     "attempt__preset", "attempt__region", "attempt__location_name", "attempt__distance_km", "attempt__usd_per_hour",
     "attempt__machine_id", "attempt__account__kind",
 )  # fmt: skip
@@ -51,6 +51,7 @@ class VmFilters(TypedDict, total=False):
     status: Status
     console_type: str
     provider: str
+    project_id: int
     created_after: datetime
     created_before: datetime
 
@@ -59,6 +60,7 @@ _NARROW: dict[str, Callable[..., Q]] = {
     "user_id": lambda handle: Q(owner__handle=handle),
     "console_type": lambda slug: Q(console=slug),
     "provider": lambda kind: Q(attempt__account__in=_accounts(kind)) | Q(attempt=None, wanted_provider=kind),
+    "project_id": lambda pk: Q(project=pk),
     "created_after": lambda moment: Q(created_at__gt=moment),
     "created_before": lambda moment: Q(created_at__lt=moment),
 }

@@ -119,7 +119,7 @@ class TestBodies:
 
     def test_name_the_project_as_unknown(self, plane, as_service):
         for path, wish in (("/vms", WISH), (LAUNCH, PLAY)):
-            assert details(post(as_service, path, {**wish, "project_id": "p1"})) == {
+            assert details(post(as_service, path, {**wish, "project_id": 1})) == {
                 "project_id": ["Unknown project."]
             }
 
