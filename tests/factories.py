@@ -62,7 +62,9 @@ class QuotaFactory(factory.django.DjangoModelFactory[Quota]):
         model = Quota
 
     user = factory.Maybe(
-        factory.LazyAttribute(lambda quota: not (getattr(quota, "project", None) or getattr(quota, "department", None))),
+        factory.LazyAttribute(
+            lambda quota: not (getattr(quota, "project", None) or getattr(quota, "department", None))
+        ),
         yes_declaration=factory.SubFactory(UserFactory),
         no_declaration=None,
     )

@@ -77,9 +77,7 @@ def build() -> World:
     bob = UserFactory(email="bob@gamer.test", first_name="Bob", department=arcade)
     charlie = UserFactory(email="charlie@gamer.test", first_name="Charlie")
     owning = DepartmentRole.OWNER
-    mona = UserFactory(
-        email="mona@gamer.test", first_name="Mona", department=arcade, department_role=owning
-    )
+    mona = UserFactory(email="mona@gamer.test", first_name="Mona", department=arcade, department_role=owning)
     oscar = UserFactory(
         email="oscar@gamer.test", first_name="Oscar", department=palace, department_role=owning
     )

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from billing.budgets.watch import LOOK_EVERY
 from gamer.crash import crash_point
 from gamer.queue.enqueue import enqueue
 from vms import offers
@@ -28,6 +29,7 @@ from vms.reconcile.guard import AFTER_A_BUG_S, guarded, noted, stored
 from vms.reconcile.looking import Job, Look
 from vms.reconcile.outcome import AccountNote, Wait
 from vms.reconcile.steps import CHOOSE, decide
+from vms.spending import watch_budgets
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ class Reconciler:
         self._sweeps: set[int] = set()
         self._sweeping: dict[int, Future[orphans.Sweep]] = {}
         self._renewed_at: datetime | None = None
+        self._budgets_at: datetime | None = None
 
     def close(self) -> None:
         if self._pool is not None:
@@ -90,6 +93,7 @@ class Reconciler:
         self._start_looks(now)
         self._finish_looks(turn, patience_s)
         self._sweep(now)
+        self._watch_budgets(now)
         self._renew(now)
         turn.hinted = claims.due_for_a_hint(now=self.clock(), limit=PER_TASK * TASKS_AT_ONCE)
         if turn.hinted:
@@ -219,6 +223,12 @@ class Reconciler:
         else:
             offers.store(account, found, self.clock())
             note_account(account, AccountNote(), self.clock())
+
+    def _watch_budgets(self, now: datetime) -> None:
+        """Asked for often, done every quarter of a minute, by one of all reconcilers."""
+        if self._budgets_at is None or now >= self._budgets_at:
+            self._budgets_at = now + LOOK_EVERY
+            stored(partial(watch_budgets, now), "budgets")
 
     def _renew(self, now: datetime) -> None:
         """Keeps the rows of slow looks ours."""
