@@ -19,7 +19,6 @@ from billing.sight import Sight
 
 HOUR_US = Decimal(3_600_000_000)
 PLACES = Decimal("0.000001")
-MOST_CENTRES = 2_000  # that a statement names one by one
 
 # What figures are grouped by, and the column that says it.
 GROUPS: Mapping[str, str] = {
@@ -62,7 +61,7 @@ JOIN = "JOIN billing_costcentre centre ON centre.id = {table}.centre_id"
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a report is narrowed to; users, projects and departments by primary key."""
+    """What a report is narrowed to; projects and departments by primary key, users by it or by their handle."""
 
     provider: str = ""
     region: str = ""
@@ -71,6 +70,7 @@ class Filters:
     project: int | None = None
     department: int | None = None
     user: int | None = None
+    user__handle: str = ""
 
     def of(self) -> Q:
         chosen = Q()
@@ -183,7 +183,7 @@ def report(
     At most seven statements, whatever is asked: which centres, sums, machines, the totals' machines, and names.
     """
     names = tuple(group_by)
-    question = _Question(period, _chosen(sight, filters), now, names)
+    question = _Question(period, chosen_centres(sight, filters), now, names)
     sums = question.ask(SUMS, "facts", "centre_id")
     machines = _machines(question)
     rows = [
@@ -216,7 +216,7 @@ def series(
 
 def saved_by_stopping(*, period: Period, sight: Sight) -> Decimal:
     """What machines would have cost had they run while they were stopped, minus what they cost stopped: what auto-stop saved."""
-    centres = _chosen(sight, EVERYTHING)
+    centres = chosen_centres(sight, EVERYTHING)
     narrow = "AND record.centre_id = ANY(%(centres)s)" if centres is not None else ""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -230,7 +230,7 @@ def saved_by_stopping(*, period: Period, sight: Sight) -> Decimal:
         return Decimal(cursor.fetchone()[0])
 
 
-def _chosen(sight: Sight, filters: Filters) -> Sequence[int] | None:
+def chosen_centres(sight: Sight, filters: Filters) -> Sequence[int] | None:
     """The centres asked for; None for all of them."""
     wanted = sight.of() & filters.of()
     if not wanted:
