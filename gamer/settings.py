@@ -211,6 +211,7 @@ HEALTH_CHECKS = [
     "gamer.web.health.queue",
     "gamer.web.health.scheduler",
     "locations.health.geocoder",
+    "billing.health.ledger",
     "vms.health.parts",
 ]
 
@@ -244,6 +245,7 @@ SEEDS = [
     "locations.services.seed",
     "accounts.services.seed",
     "emulators.services.seed",
+    "billing.services.seeding.seed",
     "vms.provider_accounts.seed",
 ]
 # Seconds a reconciler or worker may be silent before another takes its rows over; renewed at a third of it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from billing.models.ledger import CreditAccount, Entry, Grant, Hold, Leg
+from billing.models.ledger import CreditAccount, Entry, Grant, Hold, Leg, Verification
 from billing.models.rates import Margin, Rate, RateFactor
 from billing.models.usage import CostCentre, Meter, Subject, UsageDay, UsageRecord
 
@@ -20,4 +20,5 @@ __all__ = [
     "Subject",
     "UsageDay",
     "UsageRecord",
+    "Verification",
 ]
