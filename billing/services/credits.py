@@ -136,6 +136,7 @@ def owner_named(
     elif project_id is not None:
         found = Project.objects.filter(pk=project_id).first()
     else:
+        assert department_id is not None
         found = Department.objects.filter(pk=department_id).first()
     if found is None:
         raise bad_field(next(iter(given)), "there is none")
