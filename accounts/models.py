@@ -33,11 +33,27 @@ def handle_for(email: str) -> str:
     return f"{fitting[:55]}-{hashlib.sha256(email.encode()).hexdigest()[:8]}"
 
 
+class DepartmentQuerySet(models.QuerySet["Department"]):
+    def visible_to(self, principal: Principal) -> DepartmentQuerySet:
+        """All of them (staff), or the one a person or a key is of."""
+        if principal.is_staff:
+            return self.all()
+        return self.filter(pk=principal.department_id) if principal.department_id is not None else self.none()
+
+    def administered_by(self, principal: Principal) -> DepartmentQuerySet:
+        """Those whose people, invitations and quotas somebody may change: never by a key that is not the staff's."""
+        if principal.is_staff:
+            return self.all()
+        return self.filter(pk=principal.managed_id) if principal.managed_id is not None else self.none()
+
+
 class Department(models.Model):
-    """A tenant: the people and keys that share an account and see each other's machines where allowed."""
+    """A tenant: the people, projects and keys that share an account. Its managers see all that is its own."""
 
     name = models.CharField(max_length=100, unique=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects: ClassVar[DepartmentQuerySet] = DepartmentQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
         ordering = ("name",)
@@ -55,6 +71,7 @@ class DepartmentRole(models.TextChoices):
 
 
 MANAGING = (DepartmentRole.MANAGER, DepartmentRole.OWNER)
+INVITED = (DepartmentRole.MEMBER, DepartmentRole.MANAGER)
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -70,12 +87,17 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.filter(is_staff=False, is_superuser=False)
 
     def visible_to(self, principal: Principal) -> UserQuerySet:
-        """The people a principal may know of: everybody (staff), those a service speaks for, or themself."""
+        """The people a principal may know of: everybody (staff), their department's (managers), those a service speaks for,
+        or themself.
+        """
         if principal.is_staff:
             return self.all()
         key, user = principal.key, principal.user
         if key is None or not key.maker.is_staff:
-            return self.filter(pk=user.pk) if user is not None else self.none()
+            mine = Q(pk=user.pk) if user is not None else Q(pk__in=[])
+            if principal.managed_id is not None:
+                mine |= Q(department_id=principal.managed_id)
+            return self.filter(mine)
         if key.department_id is not None:
             return self.players().filter(department_id=key.department_id)
         return self.players() if Scope.ACT_AS in key.scopes else self.filter(pk=key.maker_id)
@@ -204,6 +226,35 @@ class User(AbstractBaseUser, PermissionsMixin):
         return []
 
 
+class ProjectQuerySet(models.QuerySet["Project"]):
+    def visible_to(self, principal: Principal) -> ProjectQuerySet:
+        """All (staff), one's own and one's department's, or those of the people and the department a key speaks for."""
+        if principal.is_staff:
+            return self.all()
+        if principal.key is not None:
+            own = Q(owner__in=User.objects.visible_to(principal).values("pk"))
+        else:
+            own = Q(owner=principal.user) if principal.user is not None else Q(pk__in=[])
+        within = principal.department_id
+        return self.filter(own | Q(department_id=within)) if within is not None else self.filter(own)
+
+    def administered_by(self, principal: Principal) -> ProjectQuerySet:
+        """Those whose name, end and quota somebody decides: its creator, its department's managers, a key that acts as them."""
+        if principal.is_staff:
+            return self.all()
+        if principal.key is not None:
+            if principal.key.maker.is_staff and not principal.may(Scope.ACT_AS):
+                return self.none()
+            return self.visible_to(principal).filter(owner__in=User.objects.visible_to(principal))
+        mine = Q(owner=principal.user) if principal.user is not None else Q(pk__in=[])
+        if principal.managed_id is not None:
+            mine |= Q(department_id=principal.managed_id)
+        return self.filter(mine)
+
+    def open(self) -> ProjectQuerySet:
+        return self.filter(closing_at=None)
+
+
 class Project(models.Model):
     """VMs that belong together: a person's own, or a department's, whose people may all launch in it.
 
@@ -220,8 +271,17 @@ class Project(models.Model):
     closing_at = models.DateTimeField(null=True, blank=True, editable=False)
     closed_at = models.DateTimeField(null=True, blank=True, editable=False)
 
+    objects = ProjectQuerySet.as_manager()
+
     class Meta:
         ordering = ("-id",)
+        indexes = [
+            models.Index(
+                fields=["closing_at"],
+                condition=Q(closing_at__isnull=False, closed_at=None),
+                name="project_closing",
+            )
+        ]
         constraints = [
             models.UniqueConstraint(
                 Lower("name"),
@@ -242,6 +302,65 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def state(self) -> str:
+        """`open`, `closing` (nothing new starts, what lives is being ended) or `closed` (nothing lives)."""
+        if self.closed_at is not None:
+            return "closed"
+        return "open" if self.closing_at is None else "closing"
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def pending(self) -> InvitationQuerySet:
+        """Neither accepted nor withdrawn; perhaps expired."""
+        return self.filter(accepted_at=None, withdrawn_at=None)
+
+
+class Invitation(models.Model):
+    """A seat in a department, offered by mail to one address. The text that takes it is nowhere but in the mail."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    department = models.ForeignKey(Department, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField(help_text="In lower case.")
+    role = models.CharField(max_length=10, choices=[(one.value, one.label) for one in INVITED])
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    inviter = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+", editable=False)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    mailed_at = models.DateTimeField(null=True, editable=False)
+    accepted_at = models.DateTimeField(null=True, editable=False)
+    withdrawn_at = models.DateTimeField(null=True, editable=False)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at", "-id")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["department", "email"],
+                condition=Q(accepted_at=None, withdrawn_at=None),
+                name="invitation_once",
+            ),
+            models.CheckConstraint(condition=Q(email=Lower("email")), name="invitation_email_lower_case"),
+            models.CheckConstraint(condition=Q(role__in=INVITED), name="invitation_never_to_ownership"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} to {self.department}"
+
+
+class QuotaQuerySet(models.QuerySet["Quota"]):
+    def visible_to(self, principal: Principal) -> QuotaQuerySet:
+        """The limits of the people, projects and department somebody may know of."""
+        if principal.is_staff:
+            return self.all()
+        users = User.objects.visible_to(principal).values("pk")
+        projects = Project.objects.visible_to(principal).values("pk")
+        seen = Q(user__in=users) | Q(project__in=projects)
+        if principal.department_id is not None:
+            seen |= Q(department_id=principal.department_id)
+        return self.filter(seen)
 
 
 class Quota(models.Model):
@@ -265,7 +384,10 @@ class Quota(models.Model):
         validators=[MinValueValidator(Decimal(0))],
     )
 
+    objects = QuotaQuerySet.as_manager()
+
     class Meta:
+        ordering = ("id",)
         constraints = [
             models.CheckConstraint(
                 condition=Q(user__isnull=False, project=None, department=None)
@@ -279,7 +401,21 @@ class Quota(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"quota of {self.user or self.project or self.department}"
+        return f"quota of {self.kind} {self.holder}"
+
+    @property
+    def holder(self) -> User | Project | Department:
+        """Whose limits these are."""
+        found = self.user or self.project or self.department
+        assert found is not None
+        return found
+
+    @property
+    def kind(self) -> str:
+        """`user`, `project` or `department`."""
+        if self.user_id is not None:
+            return "user"
+        return "project" if self.project_id is not None else "department"
 
 
 class LoginQuerySet(models.QuerySet["Login"]):

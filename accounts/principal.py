@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
-from accounts.models import ApiKey, Scope, User
+from accounts.models import MANAGING, ApiKey, Scope, User
 
 PLAYER_SCOPES = frozenset({Scope.READ, Scope.LAUNCH})
 
@@ -43,6 +43,21 @@ class Principal:
         if self.key is not None:
             return Scope.ADMIN in self.key.scopes and self.key.maker.is_staff
         return self.user.is_staff if self.user is not None else self._is_ours
+
+    @property
+    def department_id(self) -> int | None:
+        """The department a person is of, or a key speaks for. A key outlives no membership of its maker's."""
+        if self.key is not None:
+            is_still = self.key.maker.is_staff or self.key.maker.department_id == self.key.department_id
+            return self.key.department_id if is_still else None
+        return self.user.department_id if self.user is not None else None
+
+    @property
+    def managed_id(self) -> int | None:
+        """The department a person manages or owns. A key manages none: tenants are run by people, and by the staff."""
+        if self.key is not None or self.user is None or self.user.department_role not in MANAGING:
+            return None
+        return self.user.department_id
 
     def may(self, scope: Scope) -> bool:
         """Whether a key carries the scope and its maker still has it. A person has the scopes of their role; our own have all."""

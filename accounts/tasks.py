@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from accounts import logins
+from accounts import invitations, logins
 
 
 def sweep() -> None:
     """Forgets logins that are long over."""
     logins.sweep(timezone.now())
+
+
+def mail_invitation(invitation_id: str) -> None:
+    """Sends an invitation that waits to be sent."""
+    invitations.mail(invitation_id, timezone.now())

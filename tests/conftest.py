@@ -50,6 +50,18 @@ def as_charlie(world: World) -> APIClient:
 
 
 @pytest.fixture
+def as_mona(world: World) -> APIClient:
+    """The owner of alice's department."""
+    return client_of(world.mona)
+
+
+@pytest.fixture
+def as_oscar(world: World) -> APIClient:
+    """The owner of another department."""
+    return client_of(world.oscar)
+
+
+@pytest.fixture
 def as_sam(world: World) -> APIClient:
     return client_of(world.sam)
 

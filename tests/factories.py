@@ -9,7 +9,7 @@ import factory
 from django.contrib.auth.hashers import Argon2PasswordHasher, make_password
 
 from accounts import services
-from accounts.models import ApiKey, Department, Scope, User, handle_for
+from accounts.models import ApiKey, Department, Project, Quota, Scope, User, handle_for
 
 PASSWORD = "correct horse battery"
 
@@ -43,6 +43,23 @@ class UserFactory(factory.django.DjangoModelFactory[User]):
     handle = factory.LazyAttribute(lambda user: handle_for(user.email))
     first_name = factory.Faker("first_name")
     password = factory.LazyFunction(hashed_password)
+
+
+class ProjectFactory(factory.django.DjangoModelFactory[Project]):
+    """Somebody's own project, unless it is given a department."""
+
+    class Meta:
+        model = Project
+
+    name = factory.Sequence(lambda number: f"Project {number}")
+    owner = factory.SubFactory(UserFactory)
+
+
+class QuotaFactory(factory.django.DjangoModelFactory[Quota]):
+    """Limits of the `user`, `project` or `department` that is given."""
+
+    class Meta:
+        model = Quota
 
 
 class ApiKeyFactory(factory.django.DjangoModelFactory[ApiKey]):

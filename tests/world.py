@@ -1,4 +1,7 @@
-"""The same people in every test: alice, bob of her department, charlie outside, sam of the staff, and services' keys."""
+"""The same people in every test: alice, bob of her department, charlie outside, sam of the staff, and services' keys.
+
+The department, Arcade, is mona's; another one, Palace, is oscar's.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts import logins
-from accounts.models import ApiKey, Department, Scope, User
-from tests.factories import PASSWORD, ApiKeyFactory, DepartmentFactory, UserFactory
+from accounts.models import ApiKey, Department, DepartmentRole, Project, Scope, User
+from tests.factories import PASSWORD, ApiKeyFactory, DepartmentFactory, ProjectFactory, UserFactory
 
 __all__ = ["NOON", "PASSWORD", "Clock", "World", "build", "client_of", "client_with_key"]
 
@@ -46,6 +49,11 @@ class World:
     admin_key: ApiKey  # of the staff: every scope, no department
     reader_key: ApiKey  # of the staff: read only, no department
     secrets: dict[int, str]
+    mona: User  # owns Arcade
+    palace: Department
+    oscar: User  # owns Palace
+    tournament: Project  # Arcade's, made by mona: all its people launch in it
+    jam: Project  # Palace's, made by oscar
 
     def secret_of(self, key: ApiKey) -> str:
         return self.secrets[key.pk]
@@ -64,12 +72,26 @@ def build() -> World:
         "admin_key": ApiKeyFactory(name="Operations", maker=sam, scopes=list(Scope)),
         "reader_key": ApiKeyFactory(name="Dashboard", maker=sam, scopes=[Scope.READ]),
     }
+    palace = DepartmentFactory(name="Palace")
+    alice = UserFactory(email="alice@gamer.test", first_name="Alice", department=arcade)
+    bob = UserFactory(email="bob@gamer.test", first_name="Bob", department=arcade)
+    charlie = UserFactory(email="charlie@gamer.test", first_name="Charlie")
+    owning = DepartmentRole.OWNER
+    mona = UserFactory(email="mona@gamer.test", first_name="Mona", department=arcade, department_role=owning)
+    oscar = UserFactory(
+        email="oscar@gamer.test", first_name="Oscar", department=palace, department_role=owning
+    )
     return World(
         arcade=arcade,
-        alice=UserFactory(email="alice@gamer.test", first_name="Alice", department=arcade),
-        bob=UserFactory(email="bob@gamer.test", first_name="Bob", department=arcade),
-        charlie=UserFactory(email="charlie@gamer.test", first_name="Charlie"),
+        alice=alice,
+        bob=bob,
+        charlie=charlie,
         sam=sam,
+        mona=mona,
+        palace=palace,
+        oscar=oscar,
+        tournament=ProjectFactory(name="Tournament", owner=mona, department=arcade),
+        jam=ProjectFactory(name="Jam", owner=oscar, department=palace),
         secrets={key.pk: key.secret for key in keys.values()},
         **keys,
     )

@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Project, User
 from gamer.sealed import SealedJSONField, SealedTextField
 from vms.lifecycle import LIVE, TERMINAL, Desired, Phase, Status, columns_of, status_of
 
@@ -162,7 +162,19 @@ class VMQuerySet(models.QuerySet["VM"]):
             # Named one by one while they are few: only then does the planner find their rows by index.
             owners = Q(owner__in=ids) if len(ids) <= MOST_NAMED else Q(owner__in=people)
             return self.filter(Q(made_by=principal.key) | owners)
-        return self.filter(owner=principal.user) if principal.user is not None else self.none()
+        return self._visible_to_person(principal) if principal.user is not None else self.none()
+
+    def _visible_to_person(self, principal: Principal) -> VMQuerySet:
+        """One's own, those in projects one made, and for managers all that were launched for the department."""
+        mine = Q(owner=principal.user)
+        # Asked apart, for the same reason; nearly everybody has few projects or none.
+        projects = Project.objects.filter(owner=principal.user).order_by()
+        ids = list(projects.values_list("pk", flat=True)[: MOST_NAMED + 1])
+        if ids:
+            mine |= Q(project__in=ids) if len(ids) <= MOST_NAMED else Q(project__in=projects)
+        if principal.managed_id is not None:
+            mine |= Q(department_id=principal.managed_id)
+        return self.filter(mine)
 
     def live(self) -> VMQuerySet:
         return self.filter(phase__in=LIVE_PHASES)
@@ -192,6 +204,15 @@ class VM(models.Model):
     )
     project = models.ForeignKey(
         "accounts.Project", null=True, blank=True, on_delete=models.PROTECT, related_name="vms"
+    )
+    department = models.ForeignKey(
+        "accounts.Department",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="vms",
+        db_index=False,
+        help_text="Whom it was launched for; stays so when its owner leaves.",
     )
     console = models.ForeignKey("emulators.Console", on_delete=models.PROTECT, related_name="+")
     game_id = models.CharField(max_length=100, blank=True)
@@ -224,6 +245,8 @@ class VM(models.Model):
     round = models.PositiveIntegerField(
         default=1, help_text="Counts placements from the start: a retry begins a new one."
     )
+    quoted_usd_per_hour = usd_field(null=True, help_text="What quotas count until a machine is ordered.")
+    quoted_gpus = models.PositiveIntegerField(default=0)
     ip_address = models.CharField(max_length=60, blank=True)
     ssh_port = models.PositiveIntegerField(default=22)
     ssh_user = models.CharField(max_length=32, blank=True)
@@ -296,12 +319,23 @@ class VM(models.Model):
             ),
             models.Index(fields=["-created_at", "-id"], name="vm_newest"),
             models.Index(fields=["owner", "-created_at"], name="vm_of_owner"),
+            models.Index(
+                fields=["department", "-created_at"],
+                condition=Q(department__isnull=False),
+                name="vm_of_department",
+            ),
             models.Index(fields=["phase", "-created_at"], name="vm_in_phase"),
             models.Index(fields=["ip_address"], opclasses=["varchar_pattern_ops"], name="vm_ip_address"),
         ]
 
     def __str__(self) -> str:
         return self.name or f"{self.console_id} {str(self.id)[:8]}"
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Is launched for its owner's department unless said otherwise."""
+        if self._state.adding and self.department_id is None and self.owner is not None:
+            self.department_id = self.owner.department_id
+        super().save(*args, **options)
 
     @property
     def status(self) -> Status:

@@ -46,6 +46,7 @@ class Why(IntEnum):
     TRIED = 13
     COOLING = 14
     ACCOUNT_FULL = 15
+    OVER_QUOTA = 16
 
 
 TEXTS: Mapping[Why, str] = {
@@ -65,6 +66,7 @@ TEXTS: Mapping[Why, str] = {
     Why.COOLING: "failed a moment ago and cools down",
     Why.TRIED: "was already tried for this launch",
     Why.ACCOUNT_FULL: "would pass a cap of the provider account",
+    Why.OVER_QUOTA: "would pass a quota of the player, the project or the department",
 }
 
 

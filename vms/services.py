@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import ROUND_UP, Decimal
+from types import EllipsisType
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -19,15 +21,17 @@ from emulators.services import profile_for
 from events.services import record
 from gamer.errors import Conflict, InvalidState, NoCapacity, Unavailable, bad_field
 from gamer.queue.wake import ring
-from vms import installation, offers, placement
+from vms import installation, offers, placement, quotas
 from vms.channels import RECONCILER
 from vms.lifecycle import LIVE, REUSED, Desired, Phase, Status
-from vms.models import MAX_AUTO_STOP_S, MIN_AUTO_STOP_S, VM, GameSession
+from vms.models import MAX_AUTO_STOP_S, MIN_AUTO_STOP_S, VM, GameSession, VMQuerySet
 from vms.providers import registry
 from vms.providers.base import Suspendable
+from vms.quotas import Tenant, Use
 from vms.reconcile.apply import happening
 
 LAW = "vm_one_live_per_owner_and_console"
+CHANGED = "The player's VM of this console changed a moment ago. Try again."
 EXTEND_BY = timedelta(hours=1)
 
 
@@ -44,6 +48,19 @@ class Order:
     latitude: float | None = None
     longitude: float | None = None
     auto_stop_timeout: int = 900
+    project_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a new VM will hold at least: the price of the cheapest fitting offer, or None when no offer is known."""
+
+    gpus: int
+    usd_per_hour: Decimal | None
+
+    @property
+    def use(self) -> Use:
+        return Use(1, int(self.gpus > 0), self.usd_per_hour or Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,51 +92,70 @@ def launch_game(*, by: Principal, owner: User | None, order: Order, now: datetim
 
 def _launch(by: Principal, owner: User | None, order: Order, profile: Profile, now: datetime) -> Launched:
     with transaction.atomic():
+        wanted = [] if order.project_id is None else [order.project_id]
+        known = None if owner is None else _reusable(owner, order.console).values("project_id").first()
+        if known is not None and known["project_id"] is not None and order.project_id is None:
+            wanted = [known["project_id"]]
+        tenant = quotas.lock(by=by, owner=owner, project_ids=wanted)
         if owner is not None:
-            User.objects.select_for_update(no_key=True).get(pk=owner.pk)
-            existing = _reusable(owner, order.console)
+            existing = _reusable(owner, order.console).select_for_update(no_key=True).first()
             if existing is not None:
-                if existing.status is Status.STOPPED:
-                    start(vm=existing, by=by, now=now)
-                return Launched(
-                    existing,
-                    play(vm=existing, by=by, game_id=order.game_id, save_id=order.save_id, now=now),
-                    False,
-                )
-        _check(order, profile, now)
-        vm = _create(by, owner, order, profile, now)
-        session = (
-            play(vm=vm, by=by, game_id=order.game_id, save_id=order.save_id, now=now)
-            if order.game_id
-            else None
+                return _go_on(by, tenant, existing, order, now)
+        quote = _check(order, profile, now)
+        return _new(by, tenant, order, profile, quote, now)
+
+
+def _go_on(by: Principal, tenant: Tenant, existing: VM, order: Order, now: datetime) -> Launched:
+    """The launch on the VM that is there, locked, so that it stays what it is until the game is queued on it."""
+    if order.project_id is not None and order.project_id != existing.project_id:
+        raise Conflict(
+            f"The player's VM of this console, {existing.pk}, is not of this project. Move it first, or leave project_id out.",
+            details={"vm_id": [str(existing.pk)]},
         )
-        return Launched(vm, session, True)
+    if existing.status is Status.STOPPED:
+        _start(existing, by, tenant, now)
+    session = play(vm=existing, by=by, game_id=order.game_id, save_id=order.save_id, now=now)
+    return Launched(existing, session, False)
 
 
 def create(*, by: Principal, owner: User | None, order: Order, now: datetime) -> Launched:
     """Makes a VM, always a new one. Raises Conflict with the id of the player's live VM of that console, and as `launch_game`."""
     profile = profile_for(console=order.console, game_id=order.game_id or None)
-    _check(order, profile, now)
+    quote = _check(order, profile, now)
     try:
         with transaction.atomic():
-            vm = _create(by, owner, order, profile, now)
-            session = (
-                play(vm=vm, by=by, game_id=order.game_id, save_id=order.save_id, now=now)
-                if order.game_id
-                else None
-            )
-            return Launched(vm, session, True)
+            wanted = [] if order.project_id is None else [order.project_id]
+            tenant = quotas.lock(by=by, owner=owner, project_ids=wanted)
+            return _new(by, tenant, order, profile, quote, now)
     except IntegrityError as error:
         raise _taken(error, owner, order.console) from error
 
 
-def _reusable(owner: User, console: str) -> VM | None:
-    """The VM a launch goes on with. Locked, so that it stays what it is until the game is queued on it."""
-    mine = (
-        VM.objects.select_for_update(no_key=True).filter(owner=owner, console=console).order_by("-created_at")
-    )
-    wanted = mine.filter(desired=Desired.RUNNING)
-    return wanted.with_any_status(REUSED).first() or mine.with_status(Status.STOPPED).first()
+def _new(
+    by: Principal, tenant: Tenant, order: Order, profile: Profile, quote: Quote, now: datetime
+) -> Launched:
+    _admit(tenant, order.project_id, quote.use)
+    vm = _create(by, tenant, order, profile, quote, now)
+    session = None
+    if order.game_id:
+        session = play(vm=vm, by=by, game_id=order.game_id, save_id=order.save_id, now=now)
+    return Launched(vm, session, True)
+
+
+def _admit(tenant: Tenant, project_id: int | None, wanted: Use, *, vm: VM | None = None) -> None:
+    """The one gate before anything begins to run and cost: a new VM, the start of a stopped one, a retry.
+
+    Called inside the transaction that begins it, under the locks of `quotas.lock`. `vm` is the one that is there already.
+    Raises Conflict for a limit that would be passed or a project that closes.
+    """
+    quotas.demand_room(tenant, project_id, wanted, without=vm)
+
+
+def _reusable(owner: User, console: str) -> VMQuerySet:
+    """The VM a launch goes on with, first: one that lives, else one that is stopped."""
+    mine = VM.objects.filter(owner=owner, console=console)
+    wanted = mine.filter(desired=Desired.RUNNING).with_any_status(REUSED)
+    return (wanted | mine.with_status(Status.STOPPED)).order_by(F("desired").asc(), "-created_at")
 
 
 def _taken(error: IntegrityError, owner: User | None, console: str) -> Exception:
@@ -128,14 +164,14 @@ def _taken(error: IntegrityError, owner: User | None, console: str) -> Exception
         return error
     first = VM.objects.live().filter(owner=owner, console=console, desired=Desired.RUNNING).first()
     if first is None:
-        return Conflict("The player's VM of this console changed a moment ago. Try again.")
+        return Conflict(CHANGED)
     return Conflict(
         f"The player already has a VM of this console: {first.pk}.", details={"vm_id": [str(first.pk)]}
     )
 
 
-def _check(order: Order, profile: Profile, now: datetime) -> None:
-    """Refuses what cannot be hosted, before anything is written. Offers too old to trust refuse nothing."""
+def _check(order: Order, profile: Profile, now: datetime) -> Quote:
+    """Refuses what cannot be hosted, before anything is written. Offers too old to trust refuse nothing, and quote nothing."""
     if not installation.row().is_launching:
         raise Unavailable("New launches are switched off for the moment. Existing machines go on.")
     if order.preset:
@@ -152,8 +188,10 @@ def _check(order: Order, profile: Profile, now: datetime) -> None:
             f"There is no adapter for {order.provider} yet.", details={order.provider: ["not available"]}
         )
     shelf, ranking = rank(order, profile, now)
-    if len(ranking.order) or not shelf.is_refreshed or not shelf.is_fresh:
-        return
+    if len(ranking.order):
+        return _quote(ranking)
+    if not shelf.is_refreshed or not shelf.is_fresh:
+        return Quote(profile.floor.gpus, None)
     reasons = ranking.reasons_by_kind()
     if order.provider and order.provider not in reasons:
         reasons = {order.provider: "has no offers"}
@@ -162,6 +200,13 @@ def _check(order: Order, profile: Profile, now: datetime) -> None:
         details={kind: [text] for kind, text in reasons.items()}
         or {"providers": ["no provider account offers anything"]},
     )
+
+
+def _quote(ranking: placement.Ranking) -> Quote:
+    """The cheapest offer that fits, rounded up: whatever dearer is placed later is let in again before."""
+    cheapest = ranking.choice(int(min(ranking.order, key=lambda row: float(ranking.usd_per_hour[row]))))
+    price = Decimal(cheapest.usd_per_hour).quantize(Decimal("0.000001"), rounding=ROUND_UP)
+    return Quote(cheapest.gpus, price)
 
 
 def rank(order: Order, profile: Profile, now: datetime) -> tuple[offers.Shelf, placement.Ranking]:
@@ -173,11 +218,15 @@ def rank(order: Order, profile: Profile, now: datetime) -> tuple[offers.Shelf, p
     return shelf, placement.rank(shelf.stock, wish, offers.sizes(), shelf.paused)
 
 
-def _create(by: Principal, owner: User | None, order: Order, profile: Profile, now: datetime) -> VM:
+def _create(by: Principal, tenant: Tenant, order: Order, profile: Profile, quote: Quote, now: datetime) -> VM:
     vm = VM.objects.create(
         name=order.name,
-        owner=owner,
+        owner=tenant.owner,
         made_by=by.key,
+        project_id=order.project_id,
+        department_id=tenant.department_id,
+        quoted_usd_per_hour=quote.usd_per_hour,
+        quoted_gpus=quote.gpus,
         console_id=order.console,
         game_id=order.game_id,
         wanted_provider=order.provider,
@@ -247,9 +296,18 @@ def end_session(*, session: GameSession, by: Principal, now: datetime) -> None:
 def start(*, vm: VM, by: Principal, now: datetime) -> None:
     """Starts a stopped VM on the same machine. Raises InvalidState, Conflict."""
     try:
-        _wish(vm, by, Status.STOPPED, Desired.RUNNING, "power_on_asked", now)
+        with transaction.atomic():
+            _start(vm, by, quotas.lock_for(vm), now)
     except IntegrityError as error:
         raise _taken(error, vm.owner, vm.console_id) from error
+
+
+def _start(vm: VM, by: Principal, tenant: Tenant, now: datetime) -> None:
+    _wish(vm, by, Status.STOPPED, Desired.RUNNING, "power_on_asked", now)
+    vm.refresh_from_db(fields=["project"])
+    if vm.project_id is not None and vm.project_id not in tenant.projects:
+        raise Conflict(CHANGED)
+    _admit(tenant, vm.project_id, quotas.use_of_vm(vm), vm=vm)
 
 
 def stop(*, vm: VM, by: Principal, now: datetime) -> None:
@@ -269,6 +327,21 @@ def destroy(*, vm: VM, by: Principal, now: datetime) -> None:
             _poke(vm, now)
 
 
+def destroy_all(*, vms: VMQuerySet, by: Principal, now: datetime) -> int:
+    """Ends every VM of a selection that is not ending yet, in a handful of statements; how many."""
+    with transaction.atomic():
+        live = vms.filter(phase__in=LIVE).exclude(desired=Desired.GONE).order_by("pk")
+        rows = list(live.select_for_update(no_key=True, of=("self",)).only("owner", "project", "department"))
+        if not rows:
+            return 0
+        VM.objects.filter(pk__in=[vm.pk for vm in rows]).update(
+            desired=Desired.GONE, updated_at=now, next_look_at=now, is_acting=False, is_poked=True
+        )
+        record(*(happening(vm, "delete_asked", {}, now, by.label) for vm in rows))
+        ring(RECONCILER)
+    return len(rows)
+
+
 def retry(*, vm: VM, by: Principal, now: datetime) -> None:
     """Places a failed VM anew. Everything of the first round is proven gone: that is what FAILED means. Raises InvalidState, Conflict."""
     afresh: dict[str, Any] = {
@@ -279,11 +352,15 @@ def retry(*, vm: VM, by: Principal, now: datetime) -> None:
     }  # fmt: skip
     try:
         with transaction.atomic():
+            tenant = quotas.lock_for(vm)
             if not VM.objects.filter(pk=vm.pk, phase=Phase.FAILED).update(round=F("round") + 1, **afresh):
                 raise InvalidState(f"The VM is {vm.status}; only one in error can be tried again.")
+            vm.refresh_from_db()
+            if vm.project_id is not None and vm.project_id not in tenant.projects:
+                raise Conflict(CHANGED)
+            _admit(tenant, vm.project_id, quotas.use_of_vm(vm), vm=vm)
             record(happening(vm, "retry", {}, now, by.label))
             if vm.game_id:
-                vm.refresh_from_db()
                 play(vm=vm, by=by, game_id=vm.game_id, now=now)
             ring(RECONCILER)
     except IntegrityError as error:
@@ -303,9 +380,18 @@ def extend(*, vm: VM, by: Principal, now: datetime) -> datetime:
 
 
 def change(
-    *, vm: VM, by: Principal, now: datetime, name: str | None = None, auto_stop_timeout: int | None = None
+    *,
+    vm: VM,
+    by: Principal,
+    now: datetime,
+    name: str | None = None,
+    auto_stop_timeout: int | None = None,
+    project_id: int | EllipsisType | None = ...,
 ) -> VM:
-    """Renames a VM or changes its idle time. Raises ValidationError for an idle time out of range."""
+    """Renames a VM, changes its idle time, or moves it to another project or (None) to none.
+
+    Raises ValidationError for an idle time out of range or a project that is not its owner's, Conflict as a launch in it.
+    """
     changes: dict[str, Any] = {}
     if name is not None:
         changes["name"] = name
@@ -313,12 +399,25 @@ def change(
         if not MIN_AUTO_STOP_S <= auto_stop_timeout <= MAX_AUTO_STOP_S:
             raise bad_field("auto_stop_timeout", f"must be {MIN_AUTO_STOP_S} to {MAX_AUTO_STOP_S} seconds")
         changes["auto_stop_timeout"] = auto_stop_timeout
-    if changes:
-        with transaction.atomic():
+    with transaction.atomic():
+        if not isinstance(project_id, EllipsisType) and project_id != vm.project_id:
+            changes |= _move(vm, by, project_id)
+        if changes:
             VM.objects.filter(pk=vm.pk).update(updated_at=now, **changes)
+            vm.refresh_from_db()
             record(happening(vm, "update", changes, now, by.label))
-        vm.refresh_from_db()
     return vm
+
+
+def _move(vm: VM, by: Principal, project_id: int | None) -> dict[str, Any]:
+    """The columns of a VM in another project; a department's project makes it the department's."""
+    tenant = quotas.lock(by=by, owner=vm.owner, project_ids=[] if project_id is None else [project_id])
+    if project_id is None:
+        return {"project_id": None}
+    vm.refresh_from_db(fields=["desired", "phase", "attempt"])
+    quotas.fits_project(tenant, vm, project_id)
+    within = tenant.projects[project_id].department_id
+    return {"project_id": project_id, **({"department_id": within} if within is not None else {})}
 
 
 def look_now(*, vm: VM, by: Principal, now: datetime) -> None:

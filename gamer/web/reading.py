@@ -52,4 +52,5 @@ class ListView(GenericAPIView[Any]):
 
     def page(self, rows: QuerySet[Any], serializer: type[serializers.BaseSerializer[Any]]) -> Response:
         found = self.paginate_queryset(rows)
-        return self.get_paginated_response(serializer(found, many=True).data)
+        shown = serializer(found, many=True, context=self.get_serializer_context())
+        return self.get_paginated_response(shown.data)

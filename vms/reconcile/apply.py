@@ -166,7 +166,7 @@ def _write_events(
 def happening(
     vm: VM, action: str, details: Mapping[str, Any], now: datetime, actor: str = ACTOR
 ) -> Happening:
-    """An event about a VM, addressed to its owner."""
+    """An event about a VM, addressed to its owner, its project and its department."""
     return Happening(
         at=now,
         actor=actor,
@@ -175,6 +175,8 @@ def happening(
         resource_id=str(vm.pk),
         details=details,
         owner_id=vm.owner_id,
+        project_id=vm.project_id,
+        department_id=vm.department_id,
     )
 
 

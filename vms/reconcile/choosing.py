@@ -17,11 +17,12 @@ from emulators.services import profile_for
 from events.services import record
 from gamer.crash import crash_point
 from gamer.errors import NotFound
-from vms import offers, placement
+from vms import offers, placement, quotas
 from vms.installation import identifier
 from vms.lifecycle import MAX_ATTEMPTS, Phase
 from vms.models import VM, Attempt, Offer, ProviderAccount
 from vms.providers.base import make_tag
+from vms.quotas import Use
 from vms.reconcile.apply import happening, written
 from vms.reconcile.outcome import Fail, Outcome, Subject, Wait
 from vms.setup.ssh import make_keypair
@@ -67,13 +68,20 @@ class Chooser:
             gone = Fail(error="preset_gone", text=f"The preset {vm.wanted_preset} no longer exists.")
             return written(subject, token, gone, self.now)
         ranking, shelf = self._rank(vm, profile, past)
+        refused: dict[bool, float] = {}  # with and without a GPU, the least price a quota has refused
         for row in map(int, ranking.order):
+            has_gpu, price = bool(ranking.choice(row).gpus), float(ranking.usd_per_hour[row])
+            if price >= refused.get(has_gpu, float("inf")):
+                ranking.why[row] = placement.Why.OVER_QUOTA
+                continue
             offer = None if self._is_refused(row, ranking) else shelf.offer(row)
             placed = self._place(subject, token, offer, ranking.choice(row), ranking) if offer else None
-            if placed is not None:
+            if isinstance(placed, bool):
                 return placed
+            if placed is placement.Why.OVER_QUOTA:
+                refused[has_gpu] = price
             is_full = self._is_refused(row, ranking)
-            ranking.why[row] = placement.Why.ACCOUNT_FULL if is_full else placement.Why.COOLING
+            ranking.why[row] = placed or (placement.Why.ACCOUNT_FULL if is_full else placement.Why.COOLING)
         return written(subject, token, self._nothing(vm, past, ranking, shelf), self.now)
 
     def _is_refused(self, row: int, ranking: placement.Ranking) -> bool:
@@ -115,13 +123,16 @@ class Chooser:
         offer: Offer,
         choice: placement.Choice,
         ranking: placement.Ranking,
-    ) -> bool | None:
-        """Records the attempt and moves the VM; None when a cap of the account forbids it (the next offer is asked)."""
+    ) -> bool | placement.Why | None:
+        """Records the attempt and moves the VM; why not when a quota or a cap of the account forbids it: the next is asked."""
         price = offers.exact_price(
             offer, gpus=choice.gpus, vcpus=choice.vcpus, ram_gb=choice.ram_gb, disk_gb=choice.disk_gb
         )
         crash_point("choose.before")
         with transaction.atomic():
+            # Quotas first: their rows are locked before the account's, here and nowhere the other way round.
+            if not _is_let_in(subject.vm, choice.gpus, price):
+                return placement.Why.OVER_QUOTA
             # Not FOR UPDATE: rows that only point at the account need not wait, nor be waited for.
             account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=offer.account_id)
             if not account.may_buy(self.now) or not has_room(account, Decimal(0)):
@@ -206,6 +217,14 @@ def _given_up(past: Sequence[Attempt], text: str) -> Fail:
         error=ERRORS.get(last.error_class, "launch_failed"),
         text=f"{text}. The last one: {last.error_text}"[:1000],
     )
+
+
+def _is_let_in(vm: VM, gpus: int, price: Decimal) -> bool:
+    """Whether the VM's quotas allow this: what it was quoted at its launch they do; more is counted anew."""
+    quoted = vm.quoted_usd_per_hour
+    if quoted is not None and price <= quoted and gpus <= vm.quoted_gpus:
+        return True
+    return quotas.has_room(vm, Use(1, int(gpus > 0), price))
 
 
 def has_room(account: ProviderAccount, price: Decimal) -> bool:

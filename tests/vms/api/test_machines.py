@@ -237,7 +237,7 @@ class TestList:
             ({"status": "asleep"}, "status"),
             ({"console_type": "atari"}, "console_type"),
             ({"provider": "memory"}, "provider"),
-            ({"project_id": "1"}, "project_id"),
+            ({"project_id": "p1"}, "project_id"),
             ({"created_after": "yesterday"}, "created_after"),
             ({"created_before": "2026-13-01"}, "created_before"),
             ({"ordering": "ssh_private_key"}, "ordering"),

@@ -61,7 +61,7 @@ class VmSerializer(serializers.ModelSerializer[VM]):
     ip_address = TextOrNull()
     wolf_port = serializers.SerializerMethodField()
     user_id = TextOrNull(source="owner__handle")
-    project_id = serializers.SerializerMethodField()
+    project_id = serializers.IntegerField(read_only=True, allow_null=True)
     hourly_cost_usd = MoneyField(source="attempt__usd_per_hour", read_only=True, allow_null=True)
     distance_km = serializers.FloatField(
         source="attempt__distance_km", read_only=True, allow_null=True, help_text="From the player."
@@ -97,9 +97,6 @@ class VmSerializer(serializers.ModelSerializer[VM]):
 
     def get_wolf_port(self, vm: Any) -> int:
         return CONTROL_PORT
-
-    def get_project_id(self, vm: Any) -> str | None:
-        return None
 
     @extend_schema_field(serializers.DateTimeField(allow_null=True))
     def get_deletes_at(self, vm: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from emulators.api.serializers import PROVIDERS
@@ -40,15 +39,11 @@ class UserField(StrictCharField):
         super().__init__(max_length=64, help_text="Letters, digits and . _ : @ -, at most 64.", **options)
 
 
-@extend_schema_field({"type": "string", "nullable": True})
-class ProjectField(serializers.Field[Any, Any, Any, Any]):
-    """There are no projects yet, so every id is unknown."""
+class ProjectField(StrictIntegerField):
+    """A project of the VM's owner or of their department. One that is not there and somebody else's are refused alike."""
 
-    def to_internal_value(self, data: Any) -> Any:
-        raise serializers.ValidationError("Unknown project.")
-
-    def to_representation(self, value: Any) -> Any:
-        return value
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"min_value": 1, "help_text": "An id of /projects.", **options})
 
 
 def auto_stop_field(**options: Any) -> StrictIntegerField:
@@ -99,6 +94,7 @@ class WishSerializer(StrictSerializer):
             latitude=place.get("latitude", given.get("user_latitude")),
             longitude=place.get("longitude", given.get("user_longitude")),
             auto_stop_timeout=given["auto_stop_timeout"],
+            project_id=given.get("project_id"),
         )
 
 

@@ -93,15 +93,14 @@ class VmView(APIView):
         operation_id="update_vm",
         tags=TAGS,
         request=VmChangesSerializer,
-        responses=StaffVmSerializer,
+        responses={200: StaffVmSerializer, **errors(409)},
         examples=[examples.VM_CHANGES, examples.VM],
     )
     def patch(self, request: Request, vm_id: str) -> Response:
-        """Renames a VM or changes its idle time."""
+        """Renames a VM, changes its idle time, or moves it to another project of its owner's (null: to none)."""
         by = principal_of(request)
         vm = queries.find_vm(by, vm_id)
-        changes = dict(body_of(request, VmChangesSerializer).validated_data)
-        changes.pop("project_id", None)
+        changes = body_of(request, VmChangesSerializer).validated_data
         services.change(vm=vm, by=by, now=timezone.now(), **changes)
         return vm_answer(request, vm_id)
 

@@ -1,0 +1,139 @@
+"""A seat in a department: offered by mail, taken by the person themself with their own login.
+
+The mailed text is derived from the row's id and our secret, so that a mail task needs only the id, may run twice and sends
+the same text; the row keeps its SHA-256 only.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.core.mail import send_mail
+from django.db import transaction
+from django.utils.crypto import salted_hmac
+
+from accounts import departments
+from accounts.models import INVITED, Department, DepartmentRole, Invitation, User
+from accounts.principal import Principal
+from events.services import record
+from gamer.crash import crash_point
+from gamer.errors import Conflict, NotFound, PermissionDenied, bad_field
+from gamer.queue.enqueue import enqueue
+
+GOOD_FOR = timedelta(days=7)
+MOST_OPEN = 200  # offers of one department at a time
+TASK = "accounts.tasks.mail_invitation"
+GONE = "This invitation is not valid, or no longer."
+
+
+def invite(*, by: Principal, department: Department, email: str, role: str, now: datetime) -> Invitation:
+    """Offers a seat; a pending offer to the same address ends. Only the owner and staff invite managers.
+
+    The answer never tells whether the address has an account. Raises PermissionDenied, Conflict, ValidationError.
+    """
+    departments.demand_administration(by, department)
+    if role not in INVITED:
+        raise bad_field("role", f"One of {', '.join(INVITED)}.")
+    if role == DepartmentRole.MANAGER:
+        departments.demand_ownership(by, department)
+    email = email.strip().lower()
+    with transaction.atomic():
+        row = departments.lock(department.pk)
+        pending = Invitation.objects.pending().filter(department=row)
+        pending.filter(email=email).update(withdrawn_at=now)
+        if pending.filter(expires_at__gt=now)[:MOST_OPEN].count() >= MOST_OPEN:
+            raise Conflict(f"{row} has {MOST_OPEN} open invitations; withdraw some first.")
+        if row.users.filter(email=email).exists():
+            raise Conflict(f"{email} is of {row} already.")
+        identity = uuid4()
+        invitation = Invitation.objects.create(
+            id=identity,
+            department=row,
+            email=email,
+            role=role,
+            digest=_digest(token_of(identity)),
+            inviter=by.user,
+            created_at=now,
+            expires_at=now + GOOD_FOR,
+        )
+        record(departments.about(row, "invite", by, now, email=email, role=role))
+        enqueue(TASK, str(identity))
+    return invitation
+
+
+def withdraw(*, by: Principal, invitation: Invitation, now: datetime) -> None:
+    """Ends an offer; safe to repeat. Raises PermissionDenied, Conflict once it was taken."""
+    departments.demand_administration(by, invitation.department)
+    with transaction.atomic():
+        if Invitation.objects.pending().filter(pk=invitation.pk).update(withdrawn_at=now):
+            record(departments.about(invitation.department, "uninvite", by, now, email=invitation.email))
+            return
+    invitation.refresh_from_db()
+    if invitation.accepted_at is not None:
+        raise Conflict(f"{invitation.email} has taken the seat already.")
+
+
+def accept(*, by: Principal, token: str, now: datetime) -> User:
+    """Takes a seat. The text proves the mailbox, the login who takes it: both must be of the same address.
+
+    Raises PermissionDenied for keys, NotFound for a text that is or was never good, Conflict for who is of a department.
+    """
+    if by.user is None or by.key is not None:
+        raise PermissionDenied("A person accepts with their own login.")
+    found = Invitation.objects.filter(digest=_digest(token)).values("department_id").first()
+    if found is None:
+        raise NotFound(GONE)
+    with transaction.atomic():
+        department = departments.lock(found["department_id"])
+        pending = Invitation.objects.pending().select_for_update(no_key=True).filter(expires_at__gt=now)
+        invitation = pending.filter(digest=_digest(token)).first()
+        if invitation is None or invitation.email != by.user.email:
+            raise NotFound(GONE)
+        person = departments.join(by=by, department=department, person=by.user, role=invitation.role, now=now)
+        Invitation.objects.filter(pk=invitation.pk).update(accepted_at=now)
+    return person
+
+
+def mail(invitation_id: UUID | str, now: datetime) -> None:
+    """Sends an offer that is pending and was not sent. After a death in between it is sent again, with the same text."""
+    invitation = Invitation.objects.pending().select_related("department").filter(pk=invitation_id).first()
+    if invitation is None or invitation.mailed_at is not None or invitation.expires_at <= now:
+        return
+    token = token_of(invitation.pk)
+    if (
+        _digest(token) != invitation.digest
+    ):  # our secret changed meanwhile: what was promised cannot be said any more
+        return
+    send_mail(
+        subject=f"Join {invitation.department} on Gamer",
+        message=_text(invitation, token),
+        from_email=settings.DEFAULT_FROM_EMAIL,
+        recipient_list=[invitation.email],
+    )
+    crash_point("invitation.sent")
+    Invitation.objects.filter(pk=invitation.pk).update(mailed_at=now)
+
+
+def token_of(invitation_id: UUID) -> str:
+    """The text that takes an offer: 256 bits that only we can derive from its id."""
+    mac = salted_hmac("accounts.invitation", invitation_id.hex, algorithm="sha256").digest()
+    return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _text(invitation: Invitation, token: str) -> str:
+    where = f"{settings.PUBLIC_URL or 'our address'}/invitations/accept"
+    return (
+        f"You are invited to be a {invitation.role} of the department {invitation.department}.\n\n"
+        "Its managers will see the VMs that you launch from then on, and may end them.\n\n"
+        f"To accept, sign in (or sign up with this address) and send this to {where}:\n\n"
+        f'    {{"token": "{token}"}}\n\n'
+        f"The invitation is good until {invitation.expires_at:%d %B %Y, %H:%M} UTC. If you do not want it, do nothing.\n"
+    )

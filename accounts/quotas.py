@@ -1,0 +1,168 @@
+"""Limits per person, project and department: who sets whose. What they are held against is counted above, in `vms`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+
+from accounts import departments, projects
+from accounts.models import Department, Project, Quota, User
+from accounts.principal import Principal
+from events.services import Happening, record
+from gamer.errors import Conflict, NotFound, PermissionDenied, bad_field
+
+LIMITS = ("max_vms", "max_gpu_vms", "max_usd_per_hour")
+Holder = User | Project | Department
+
+
+def find(by: Principal, quota_id: int | str) -> Quota:
+    """One quota. Raises NotFound for one that somebody may not know of."""
+    rows = Quota.objects.visible_to(by).select_related(
+        "user__department", "project__department", "department"
+    )
+    quota = rows.filter(pk=quota_id).first()
+    if quota is None:
+        raise NotFound("There is no such quota.")
+    return quota
+
+
+def of(holder: Holder) -> Quota | None:
+    return Quota.objects.filter(**{_kind(holder): holder}).first()
+
+
+def holder_named(
+    by: Principal,
+    *,
+    user_id: str | None = None,
+    project_id: int | None = None,
+    department_id: int | None = None,
+) -> Holder:
+    """Whom a request names; exactly one. Raises ValidationError, the same for what is not there and for somebody else's."""
+    given = {"user_id": user_id, "project_id": project_id, "department_id": department_id}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) != 1:
+        raise bad_field(named[0] if named else "user_id", "One of user_id, project_id and department_id.")
+    found: list[Any]
+    if user_id is not None:
+        people = User.objects.visible_to(by).select_related("department")
+        found = list(people.filter(handle=user_id).order_by("id")[:2])
+    elif project_id is not None:
+        found = list(Project.objects.visible_to(by).select_related("department").filter(pk=project_id))
+    else:
+        assert department_id is not None
+        found = list(Department.objects.visible_to(by).filter(pk=department_id))
+    if not found:
+        raise bad_field(named[0], f"Unknown {named[0].removesuffix('_id')}.")
+    if len(found) > 1:
+        raise Conflict("Several departments have a user of this name; set their quota in the admin.")
+    holder: Holder = found[0]
+    return holder
+
+
+def department_of(holder: Holder) -> Department | None:
+    """The department under whose limits somebody's own are."""
+    return holder if isinstance(holder, Department) else holder.department
+
+
+def set_limits(
+    *, by: Principal, holder: Holder, max_vms: int | None, max_gpu_vms: int | None, max_usd_per_hour: Decimal | None, now: datetime
+) -> Quota:  # fmt: skip
+    """Sets all limits of a person, a project or a department; None lifts one. Lowering ends nothing that runs.
+
+    Staff set all. Managers set those of their department's people and projects, never above the department's own; the
+    department's are the staff's. Raises PermissionDenied, ValidationError naming the limit, Conflict.
+    """
+    limits = {"max_vms": max_vms, "max_gpu_vms": max_gpu_vms, "max_usd_per_hour": max_usd_per_hour}
+    with transaction.atomic():
+        _lock(holder)
+        demand_may_set(by, holder)
+        if not by.is_staff:
+            _demand_within(holder, limits)
+        before = of(holder)
+        mine: dict[str, Any] = {_kind(holder): holder}
+        quota, is_new = Quota.objects.update_or_create(defaults=limits, **mine)
+        old = {name: None if before is None else getattr(before, name) for name in LIMITS}
+        changed = {
+            name: [_plain(old[name]), _plain(limits[name])] for name in LIMITS if old[name] != limits[name]
+        }
+        if changed or is_new:
+            record(_about(holder, "quota", by, now, **changed))
+    return quota
+
+
+def lift(*, by: Principal, quota: Quota, now: datetime) -> None:
+    """Takes all limits away; safe to repeat. Raises PermissionDenied."""
+    holder = quota.holder
+    with transaction.atomic():
+        _lock(holder)
+        demand_may_set(by, holder)
+        if Quota.objects.filter(pk=quota.pk).delete()[0]:
+            record(_about(holder, "quota", by, now, **{n: [_plain(getattr(quota, n)), None] for n in LIMITS}))
+
+
+def may_set(by: Principal, holder: Holder) -> bool:
+    """Staff all; managers those of their department's projects and other people, for nobody raises their own."""
+    if by.is_staff:
+        return True
+    if by.managed_id is None or isinstance(holder, Department) or holder.department_id != by.managed_id:
+        return False
+    return not isinstance(holder, User) or holder.pk != (by.user.pk if by.user else None)
+
+
+def demand_may_set(by: Principal, holder: Holder) -> None:
+    if not may_set(by, holder):
+        raise PermissionDenied(
+            "Staff set all limits; managers those of their department's people and projects."
+        )
+
+
+def _demand_within(holder: Holder, limits: dict[str, Any]) -> None:
+    """A manager's limit stays below the department's own. None is no limit of one's own: the department's still holds."""
+    department = department_of(holder)
+    above = of(department) if department is not None else None
+    for name in LIMITS if above is not None else ():
+        most, wanted = getattr(above, name), limits[name]
+        if most is not None and wanted is not None and wanted > most:
+            raise bad_field(name, f"The department's own limit is {_plain(most)}.")
+
+
+def _lock(holder: Holder) -> None:
+    """In the order of a launch: department, project, user."""
+    department = department_of(holder)
+    if department is not None:
+        departments.lock(department.pk)
+    if isinstance(holder, Project):
+        projects.lock(holder.pk)
+    if isinstance(holder, User):
+        person = User.objects.select_for_update(no_key=True).get(pk=holder.pk)
+        if person.department_id != holder.department_id:
+            raise Conflict(f"{holder} changed department a moment ago. Try again.")
+
+
+def _kind(holder: Holder) -> str:
+    return type(holder).__name__.lower()
+
+
+def _plain(value: Any) -> Any:
+    """A limit as an event's details hold it."""
+    return f"{value:f}" if isinstance(value, Decimal) else value
+
+
+def _about(holder: Holder, action: str, by: Principal, now: datetime, **details: Any) -> Happening:
+    if isinstance(holder, Project):
+        return projects.about(holder, action, by, now, **details)
+    if isinstance(holder, Department):
+        return departments.about(holder, action, by, now, **details)
+    return Happening(
+        at=now,
+        actor=by.label,
+        action=action,
+        resource="users",
+        resource_id=holder.handle,
+        details=details,
+        owner_id=holder.pk,
+        department_id=holder.department_id,
+    )
