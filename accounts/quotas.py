@@ -78,7 +78,7 @@ def set_limits(
     limits = {"max_vms": max_vms, "max_gpu_vms": max_gpu_vms, "max_usd_per_hour": max_usd_per_hour}
     with transaction.atomic():
         _lock(holder)
-        _demand_may_set(by, holder)
+        demand_may_set(by, holder)
         if not by.is_staff:
             _demand_within(holder, limits)
         before = of(holder)
@@ -98,7 +98,7 @@ def lift(*, by: Principal, quota: Quota, now: datetime) -> None:
     holder = quota.holder
     with transaction.atomic():
         _lock(holder)
-        _demand_may_set(by, holder)
+        demand_may_set(by, holder)
         if Quota.objects.filter(pk=quota.pk).delete()[0]:
             record(_about(holder, "quota", by, now, **{n: [_plain(getattr(quota, n)), None] for n in LIMITS}))
 
@@ -112,7 +112,7 @@ def may_set(by: Principal, holder: Holder) -> bool:
     return not isinstance(holder, User) or holder.pk != (by.user.pk if by.user else None)
 
 
-def _demand_may_set(by: Principal, holder: Holder) -> None:
+def demand_may_set(by: Principal, holder: Holder) -> None:
     if not may_set(by, holder):
         raise PermissionDenied(
             "Staff set all limits; managers those of their department's people and projects."

@@ -7,7 +7,8 @@ rounded total at its start, so however it is split, the parts sum to the same ce
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
@@ -75,3 +76,23 @@ def day_bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
         datetime.combine(one, time(), zone).astimezone(UTC) for one in (day, day + timedelta(days=1))
     )
     return begin, end
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """Credit of one grant: what is left, and until when it is good."""
+
+    left: Decimal
+    expires_at: datetime | None
+
+    def less(self, usd: Decimal) -> Lot:
+        return Lot(self.left - usd, self.expires_at)
+
+
+def spend(lots: MutableMapping[int, Lot], usd: Decimal) -> Decimal:
+    """Takes an amount off the lots, those that expire first before the others; returns what no lot could give."""
+    for number in sorted(lots, key=lambda one: (lots[one].expires_at is None, lots[one].expires_at, one)):
+        taken = min(lots[number].left, usd)
+        lots[number] = lots[number].less(taken)
+        usd -= taken
+    return usd

@@ -198,6 +198,10 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "StatusOfVm": "vms.api.serializers.machines.STATUSES",
         "StatusOfSession": "vms.models.GameSession.Status",
+        "RoleInDepartment": "accounts.models.DepartmentRole",
+        "RoleInvited": "accounts.api.tenant_serializers.INVITED_ROLES",
+        "RoleOfPerson": "accounts.api.serializers.PERSON_ROLES",
+        "StateOfProject": "accounts.api.tenant_serializers.PROJECT_STATES",
     },
     "PREPROCESSING_HOOKS": ["gamer.web.schema.strip_slashes"],
     "POSTPROCESSING_HOOKS": [
@@ -211,6 +215,7 @@ HEALTH_CHECKS = [
     "gamer.web.health.queue",
     "gamer.web.health.scheduler",
     "locations.health.geocoder",
+    "billing.health.ledger",
     "vms.health.parts",
 ]
 
@@ -247,7 +252,9 @@ SEEDS = [
     "locations.services.seed",
     "accounts.services.seed",
     "emulators.services.seed",
+    "billing.services.seeding.seed",
     "vms.provider_accounts.seed",
+    "portal.services.seed",
 ]
 # Seconds a reconciler or worker may be silent before another takes its rows over; renewed at a third of it.
 LEASE_S = 30

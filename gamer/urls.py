@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("emulators.api.urls")),
     path("", include("billing.api.urls")),
     path("", include("vms.api.urls")),
+    path("", include("portal.api.urls")),
 ]
 
 handler400 = "gamer.web.errors.bad_request"

@@ -56,7 +56,7 @@ class ProjectFactory(factory.django.DjangoModelFactory[Project]):
 
 
 class QuotaFactory(factory.django.DjangoModelFactory[Quota]):
-    """Limits of the user, project or department that is given; without one, of a new user."""
+    """Limits of the `user`, `project` or `department` that is given."""
 
     class Meta:
         model = Quota

@@ -9,10 +9,12 @@ from rest_framework import serializers
 from accounts.models import User
 from gamer.web.serializers import StrictCharField, StrictSerializer
 
+PERSON_ROLES = [("player", "player"), ("staff", "staff")]
+
 
 class PersonSerializer(serializers.ModelSerializer[User]):
     user_id = serializers.CharField(source="handle", read_only=True)
-    role = serializers.ChoiceField(choices=["player", "staff"], read_only=True)
+    role = serializers.ChoiceField(choices=PERSON_ROLES, read_only=True)
 
     class Meta:
         model = User

@@ -102,11 +102,11 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
 
     class Meta:
         model = Project
-        fields = (
+        fields: tuple[str, ...] = (
             *("project_id", "name", "description", "user_id", "department_id", "state"),
             *("created_at", "closing_at", "closed_at"),
         )
-        read_only_fields = fields
+        read_only_fields: tuple[str, ...] = fields
 
 
 class ProjectCreationSerializer(StrictSerializer):

@@ -53,18 +53,23 @@ CREATE TRIGGER billing_balance_from_zero BEFORE INSERT ON billing_creditaccount 
   EXECUTE FUNCTION billing_refuse('an account is opened empty')
 """
 
+# The day of an interval is a reading of its time in a zone, and is read anew when the zone changes.
+USED = (
+    "subject_id, centre_id, kind, started_at, ended_at, origin, is_charged, cost_usd_per_hour, charge_usd_per_hour,"
+    " cost_usd, charge_usd"
+)
 REFUSED = {
-    "entry": "what was booked stays; correct it by another entry",
-    "leg": "what was booked stays; correct it by another entry",
-    "usagerecord": "what was used stays",
-    "costcentre": "figures point at it",
+    "entry": ("UPDATE", "what was booked stays; correct it by another entry"),
+    "leg": ("UPDATE", "what was booked stays; correct it by another entry"),
+    "usagerecord": (f"UPDATE OF {USED}", "what was used stays"),
+    "costcentre": ("UPDATE", "figures point at it"),
 }
 
 
-def law(table: str, why: str) -> migrations.RunSQL:
+def law(table: str, change: str, why: str) -> migrations.RunSQL:
     name, row = f"billing_{table}_stays", f"billing_{table}"
     return migrations.RunSQL(
-        f"CREATE TRIGGER {name} BEFORE UPDATE OR DELETE ON {row} FOR EACH ROW EXECUTE FUNCTION billing_refuse('{why}')",
+        f"CREATE TRIGGER {name} BEFORE {change} OR DELETE ON {row} FOR EACH ROW EXECUTE FUNCTION billing_refuse('{why}')",
         f"DROP TRIGGER {name} ON {row}",
     )
 
@@ -76,5 +81,5 @@ class Migration(migrations.Migration):
         migrations.RunSQL(TOTAL, "DROP FUNCTION billing_total"),
         migrations.RunSQL(LEGS, "DROP FUNCTION billing_legs_post CASCADE"),
         migrations.RunSQL(BALANCE, "DROP FUNCTION billing_refuse CASCADE"),
-        *(law(table, why) for table, why in REFUSED.items()),
+        *(law(table, change, why) for table, (change, why) in REFUSED.items()),
     ]

@@ -16,7 +16,7 @@ CREATE FUNCTION billing_accrued(at timestamptz, zone text)
 RETURNS TABLE (centre_id bigint, day date, kind varchar, us bigint, is_charged boolean, cost_usd numeric, charge_usd numeric)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
   SELECT meter.centre_id, span.day, meter.kind, (extract(epoch FROM span.upper - span.lower) * 1000000)::bigint,
-         meter.charge_usd_per_hour > 0,
+         meter.is_charged,
          billing_total(meter.cost_usd_per_hour, meter.origin, span.upper)
            - billing_total(meter.cost_usd_per_hour, meter.origin, span.lower),
          billing_total(meter.charge_usd_per_hour, meter.origin, span.upper)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from billing.models.budgets import Budget, BudgetCrossing, BudgetWatch, Threshold
-from billing.models.ledger import CreditAccount, Entry, Grant, Hold, Leg
+from billing.models.ledger import CreditAccount, Entry, Grant, Hold, Leg, Verification
 from billing.models.providers import FleetDifference, InvoiceLine, ProviderBalance, ProviderInvoice
 from billing.models.rates import Margin, Rate, RateFactor
 from billing.models.usage import CostCentre, Meter, Subject, UsageDay, UsageRecord
@@ -30,4 +30,5 @@ __all__ = [
     "Threshold",
     "UsageDay",
     "UsageRecord",
+    "Verification",
 ]

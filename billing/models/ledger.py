@@ -172,3 +172,17 @@ class Hold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount_usd} USD for {self.vm}"
+
+
+class Verification(models.Model):
+    """One run of `verify_ledger`: when, and which laws it found broken (by law: how many rows, and some of them)."""
+
+    at = models.DateTimeField()
+    broken = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ("-id",)
+        indexes = [models.Index(fields=["-at"], name="verification_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {'broken' if self.broken else 'holds'}"

@@ -130,6 +130,7 @@ class Meter(models.Model):
     since = models.DateTimeField()
     cost_usd_per_hour = price_field()
     charge_usd_per_hour = price_field(help_text="0 while nobody can play on it.")
+    is_charged = models.BooleanField(help_text="Somebody can play on it, be it for nothing.")
 
     class Meta:
         constraints = [
@@ -160,6 +161,7 @@ class UsageRecord(models.Model):
     origin = models.DateTimeField()
     cost_usd_per_hour = price_field()
     charge_usd_per_hour = price_field()
+    is_charged = models.BooleanField()
     cost_usd = amount_field()
     charge_usd = amount_field()
 

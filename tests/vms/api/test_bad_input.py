@@ -62,7 +62,7 @@ CHANGES = [
     ({"user_id": "two words"}, "user_id"),
     ({"user_id": "x" * 65}, "user_id"),
     ({"project_id": "p1"}, "project_id"),
-    ({"project_id": 1}, "project_id"),
+    ({"project_id": 10**9}, "project_id"),
     ({"project_id": {"id": 1}}, "project_id"),
     ({"name": "x" * 101}, "name"),
     ({"name": "a\0b"}, "name"),
@@ -119,7 +119,7 @@ class TestBodies:
 
     def test_name_the_project_as_unknown(self, plane, as_service):
         for path, wish in (("/vms", WISH), (LAUNCH, PLAY)):
-            assert details(post(as_service, path, {**wish, "project_id": 1})) == {
+            assert details(post(as_service, path, {**wish, "project_id": 10**9})) == {
                 "project_id": ["Unknown project."]
             }
 

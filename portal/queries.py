@@ -1,0 +1,184 @@
+"""What several rooms know together, in a bounded number of queries however much there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypedDict
+
+from django.db.models import Count, Q, QuerySet
+
+from accounts.models import Project, Quota, User, UserQuerySet
+from accounts.principal import Principal
+from events.models import Event
+from gamer.errors import NotFound
+from vms import queries, quotas
+from vms.lifecycle import Desired, Status
+from vms.models import LIVE_PHASES, VM
+from vms.queries import Spend
+from vms.quotas import Use
+
+SHOWN_VMS, SHOWN_PROJECTS, SHOWN_EVENTS = 20, 20, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A quota beside what is held of it."""
+
+    quota: Quota
+    used: Use
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """All that a person's first page shows. `credit` is None until there are accounts of money."""
+
+    user: User
+    vms_by_status: dict[Status, int]
+    vms: Sequence[Any]
+    held: Use
+    this_month: Spend
+    credit: Decimal | None
+    projects: Sequence[Project]
+    limits: Sequence[Limits]
+    recent_events: Sequence[Event]
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectStats:
+    """The numbers of one project."""
+
+    project: Project
+    vms_by_status: dict[Status, int]
+    held: Use
+    total: Spend
+    this_month: Spend
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A person as staff see them."""
+
+    user: User
+    vms_by_status: dict[Status, int]
+    held: Use
+    this_month: Spend
+    suspended: Event | None
+
+
+def dashboard(by: Principal, user: User, now: datetime) -> Dashboard:
+    """A person's VMs, spend, projects and latest events."""
+    mine = VM.objects.filter(owner=user)
+    shown = queries.shown(mine.live(), for_staff=False).order_by("-created_at", "-id")
+    held = Count("vms", filter=Q(vms__phase__in=LIVE_PHASES) & ~Q(vms__desired=Desired.GONE))
+    projects = Project.objects.visible_to(Principal(user=user)).open().select_related("owner")
+    return Dashboard(
+        user=user,
+        vms_by_status=queries.by_status(mine),
+        vms=list(shown[:SHOWN_VMS]),
+        held=_held("user", user.pk),
+        this_month=queries.spent(mine, since=_month(now), now=now),
+        credit=None,
+        projects=list(projects.annotate(live_vms=held).order_by("-id")[:SHOWN_PROJECTS]),
+        limits=limits_over(user),
+        recent_events=list(Event.objects.owned_by(user.pk).order_by("-id")[:SHOWN_EVENTS]),
+    )
+
+
+class ActivityFilters(TypedDict, total=False):
+    """What a person's activity can be narrowed by."""
+
+    action: str
+    resource: str
+    after: int
+
+
+def activity(user: User, filters: ActivityFilters) -> QuerySet[Event]:
+    """What happened to a person and to what is theirs, the newest first."""
+    rows = Event.objects.owned_by(user.pk).after(filters.get("after", 0))
+    for name in ("action", "resource"):
+        if name in filters:
+            rows = rows.filter(**{name: filters[name]})
+    return rows.order_by("-id")
+
+
+def project_stats(project: Project, now: datetime) -> ProjectStats:
+    """A project's VMs by status, their hours and what they cost."""
+    mine = VM.objects.filter(project=project)
+    return ProjectStats(
+        project,
+        queries.by_status(mine),
+        _held("project", project.pk),
+        queries.spent(mine, now=now),
+        queries.spent(mine, since=_month(now), now=now),
+    )
+
+
+class PeopleFilters(TypedDict, total=False):
+    """What the staff's list of people can be narrowed by. `q` is the beginning of a user_id or an address."""
+
+    q: str
+    department_id: int
+    department_role: str
+    role: str
+    is_active: bool
+
+
+def people(filters: PeopleFilters) -> UserQuerySet:
+    """Everybody, the newest first."""
+    rows = User.objects.get_queryset().select_related("department").order_by("-id")
+    if "q" in filters:
+        text = filters["q"]
+        rows = rows.filter(Q(handle__startswith=text) | Q(email__startswith=text.lower()))
+    if "role" in filters:
+        rows = rows.filter(is_staff=filters["role"] == "staff")
+    for name in ("department_id", "department_role", "is_active"):
+        if name in filters:
+            rows = rows.filter(**{name: filters[name]})
+    return rows
+
+
+def find_person(user_pk: str) -> User:
+    """Anybody, for staff. Raises NotFound."""
+    user = User.objects.get_queryset().select_related("department").filter(pk=user_pk).first()
+    if user is None:
+        raise NotFound("There is no such person.")
+    return user
+
+
+def profile(user: User, now: datetime) -> Profile:
+    """A person with what they hold and, when suspended, since when and why."""
+    mine = VM.objects.filter(owner=user)
+    last = None
+    if not user.is_active:
+        about = Event.objects.owned_by(user.pk).filter(resource="users", action="suspend")
+        last = about.order_by("-id").first()
+    spend = queries.spent(mine, since=_month(now), now=now)
+    return Profile(user, queries.by_status(mine), _held("user", user.pk), spend, last)
+
+
+def limits_over(user: User) -> list[Limits]:
+    """The quotas a person's launches fall under outside of projects: their own, and their department's."""
+    mine = Q(user=user)
+    if user.department_id is not None:
+        mine |= Q(department_id=user.department_id)
+    return with_use(list(Quota.objects.filter(mine).select_related("user", "project", "department")))
+
+
+def with_use(rows: Sequence[Quota]) -> list[Limits]:
+    """Quotas beside what is held of them; at most one query for each kind."""
+    ids: dict[str, list[int]] = {}
+    for quota in rows:
+        ids.setdefault(quota.kind, []).append(quota.holder.pk)
+    used = {kind: quotas.uses(kind, pks) for kind, pks in ids.items()}
+    return [Limits(quota, used[quota.kind].get(quota.holder.pk, Use())) for quota in rows]
+
+
+def _held(kind: str, pk: int) -> Use:
+    return quotas.uses(kind, [pk]).get(pk, Use())
+
+
+def _month(now: datetime) -> datetime:
+    return now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
