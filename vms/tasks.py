@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 
 from gamer.queue.wake import ring
+from vms import bills
 from vms.channels import RECONCILER
+from vms.reconcile import claims
 from vms.reconcile.acting import Actor
 
 # A task starts its last batch within this time, so that a slow create still ends before the queue's time-out.
@@ -21,3 +23,8 @@ def act() -> None:
             ring(RECONCILER)
     finally:
         actor.close()
+
+
+def look_at_balances() -> None:
+    """Asks the providers that tell it what is left on our accounts."""
+    bills.look_at_balances(claims.database_now())

@@ -19,6 +19,7 @@ from billing.budgets.watch import LOOK_EVERY
 from gamer.crash import crash_point
 from gamer.queue.enqueue import enqueue
 from vms import offers
+from vms.bills import note_difference
 from vms.models import ProviderAccount
 from vms.provider_accounts import open_provider as open_account
 from vms.providers import base
@@ -191,6 +192,7 @@ class Reconciler:
     def _plan_sweep(self, job: Job, now: datetime) -> None:
         assert job.snapshot is not None
         sweep = orphans.plan(job.account, job.snapshot, now)
+        note_difference(job.account, job.snapshot, now)
         work = partial(orphans.carry_out, sweep, job.provider)
         failed = partial(orphans.failed, sweep)
         self._sweeping[job.account.pk] = self._submit(
