@@ -17,7 +17,7 @@ from typing import Any
 
 from gamer.crash import crash_point
 from gamer.queue.enqueue import enqueue
-from vms import offers
+from vms import offers, running_out
 from vms.models import ProviderAccount
 from vms.provider_accounts import open_provider as open_account
 from vms.providers import base
@@ -90,6 +90,8 @@ class Reconciler:
         self._start_looks(now)
         self._finish_looks(turn, patience_s)
         self._sweep(now)
+        if running_out.take_turn(now):
+            running_out.look(now)
         self._renew(now)
         turn.hinted = claims.due_for_a_hint(now=self.clock(), limit=PER_TASK * TASKS_AT_ONCE)
         if turn.hinted:
