@@ -241,11 +241,14 @@ QUEUE_STUCK_AFTER_S = 30  # a due task that idle workers leave alone for so long
 EMAIL_CONFIG = ENV.email
 vars().update({name: value for name, value in EMAIL_CONFIG.items() if name.startswith("EMAIL_")})
 DEFAULT_FROM_EMAIL = "Gamer <gamer@localhost>"
+# Whether webhooks may lead into our own network, and go without TLS: on a developer's machine only.
+WEBHOOKS_MAY_BE_LOCAL = not ENV.is_production
 
 GAZETTEER_DIR = STATE_DIR / "gazetteer"
 # What `manage.py seed` calls, each with the time, each safe to repeat.
 SEEDS = [
     "gamer.web.tasks.seed",
+    "events.deliveries.seed",
     "locations.services.seed",
     "accounts.services.seed",
     "emulators.services.seed",

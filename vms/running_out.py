@@ -25,6 +25,7 @@ from vms.reconcile.apply import happening
 log = logging.getLogger(__name__)
 
 EVERY = timedelta(seconds=30)
+ASK_EVERY = timedelta(seconds=5)
 BY = policy("credit")
 # A stopped machine that costs more than this share of a running one is given back instead (design.md 6).
 DEAREST_REST = 4

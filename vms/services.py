@@ -21,7 +21,7 @@ from emulators.services import profile_for
 from events.services import record
 from gamer.errors import Conflict, InvalidState, NoCapacity, Unavailable, bad_field
 from gamer.queue.wake import ring
-from vms import credits, installation, metering, offers, placement, quotas
+from vms import budgets, credits, installation, metering, offers, placement, quotas
 from vms.channels import RECONCILER
 from vms.lifecycle import LIVE, REUSED, Desired, Phase, Status
 from vms.models import MAX_AUTO_STOP_S, MIN_AUTO_STOP_S, VM, GameSession, VMQuerySet
@@ -134,7 +134,7 @@ def create(*, by: Principal, owner: User | None, order: Order, now: datetime) ->
 def _new(
     by: Principal, tenant: Tenant, order: Order, profile: Profile, quote: Quote, now: datetime
 ) -> Launched:
-    _admit(tenant, order.project_id, quote.use)
+    _admit(tenant, order.project_id, quote.use, now)
     vm = _create(by, tenant, order, profile, quote, now)
     session = None
     if order.game_id:
@@ -144,12 +144,15 @@ def _new(
     return Launched(vm, session, True)
 
 
-def _admit(tenant: Tenant, project_id: int | None, wanted: Use, *, vm: VM | None = None) -> None:
+def _admit(
+    tenant: Tenant, project_id: int | None, wanted: Use, now: datetime, *, vm: VM | None = None
+) -> None:
     """The one gate before anything begins to run and cost: a new VM, the start of a stopped one, a retry.
 
     Called inside the transaction that begins it, under the locks of `quotas.lock`. `vm` is the one that is there already.
-    Raises Conflict for a limit that would be passed or a project that closes.
+    Raises Conflict for a limit that would be passed, a budget that is used up or a project that closes.
     """
+    budgets.demand_money(tenant, project_id, now)
     quotas.demand_room(tenant, project_id, wanted, without=vm)
 
 
@@ -309,7 +312,7 @@ def _start(vm: VM, by: Principal, tenant: Tenant, now: datetime) -> None:
     vm.refresh_from_db(fields=["project"])
     if vm.project_id is not None and vm.project_id not in tenant.projects:
         raise Conflict(CHANGED)
-    _admit(tenant, vm.project_id, quotas.use_of_vm(vm), vm=vm)
+    _admit(tenant, vm.project_id, quotas.use_of_vm(vm), now, vm=vm)
     credits.hold_for_start(vm, now)
 
 
@@ -361,7 +364,7 @@ def retry(*, vm: VM, by: Principal, now: datetime) -> None:
             vm.refresh_from_db()
             if vm.project_id is not None and vm.project_id not in tenant.projects:
                 raise Conflict(CHANGED)
-            _admit(tenant, vm.project_id, quotas.use_of_vm(vm), vm=vm)
+            _admit(tenant, vm.project_id, quotas.use_of_vm(vm), now, vm=vm)
             record(happening(vm, "retry", {}, now, by.label))
             if vm.game_id:
                 play(vm=vm, by=by, game_id=vm.game_id, now=now)

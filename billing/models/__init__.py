@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from billing.models.budgets import Budget, BudgetCrossing, BudgetWatch, Threshold
 from billing.models.ledger import CreditAccount, Entry, Grant, Hold, Leg, Verification
+from billing.models.providers import FleetDifference, InvoiceLine, ProviderBalance, ProviderInvoice
 from billing.models.rates import Margin, Rate, RateFactor
 from billing.models.usage import CostCentre, Meter, Subject, UsageDay, UsageRecord
 
 __all__ = [
+    "Budget",
+    "BudgetCrossing",
+    "BudgetWatch",
     "CostCentre",
     "CreditAccount",
     "Entry",
+    "FleetDifference",
     "Grant",
     "Hold",
+    "InvoiceLine",
     "Leg",
     "Margin",
     "Meter",
+    "ProviderBalance",
+    "ProviderInvoice",
     "Rate",
     "RateFactor",
     "Subject",
+    "Threshold",
     "UsageDay",
     "UsageRecord",
     "Verification",

@@ -22,6 +22,7 @@ from vms.api.views.story import (
     VmStatusView,
     VmStepsView,
 )
+from vms.api.views.usage import ProviderUsageView
 
 VM = "vms/<uuid:vm_id>"
 
@@ -45,6 +46,7 @@ urlpatterns: list[URLPattern] = [
     route("launch/hostnodes/available", HostnodesView.as_view(), "hostnodes-available"),
     route("launch/hostnodes/closest", ClosestHostnodesView.as_view(), "hostnodes-closest"),
     route("launch/locations/summary", LocationSummaryView.as_view(), "locations-summary"),
+    route("billing/usage/<provider>", ProviderUsageView.as_view(), "provider-usage"),
     route("config/providers", ProvidersView.as_view(), "providers"),
     route("agent/register", RegisterView.as_view(), "agent-register"),
     route("agent/heartbeat", HeartbeatView.as_view(), "agent-heartbeat"),
