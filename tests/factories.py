@@ -61,14 +61,6 @@ class QuotaFactory(factory.django.DjangoModelFactory[Quota]):
     class Meta:
         model = Quota
 
-    user = factory.Maybe(
-        factory.LazyAttribute(
-            lambda quota: not (getattr(quota, "project", None) or getattr(quota, "department", None))
-        ),
-        yes_declaration=factory.SubFactory(UserFactory),
-        no_declaration=None,
-    )
-
 
 class ApiKeyFactory(factory.django.DjangoModelFactory[ApiKey]):
     """A key whose text is `key.secret`, an attribute that only the new instance has."""

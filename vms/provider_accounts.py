@@ -16,6 +16,7 @@ from django.db import transaction
 from accounts.principal import Principal
 from events.services import Happening, record
 from gamer.errors import bad_field
+from gamer.queue import schedules
 from gamer.queue.wake import ring
 from vms import installation
 from vms.channels import RECONCILER

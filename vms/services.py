@@ -21,7 +21,7 @@ from emulators.services import profile_for
 from events.services import record
 from gamer.errors import Conflict, InvalidState, NoCapacity, Unavailable, bad_field
 from gamer.queue.wake import ring
-from vms import budgets, installation, offers, placement, quotas
+from vms import budgets, credits, installation, metering, offers, placement, quotas
 from vms.channels import RECONCILER
 from vms.lifecycle import LIVE, REUSED, Desired, Phase, Status
 from vms.models import MAX_AUTO_STOP_S, MIN_AUTO_STOP_S, VM, GameSession, VMQuerySet
@@ -75,7 +75,7 @@ class Launched:
 def launch_game(*, by: Principal, owner: User | None, order: Order, now: datetime) -> Launched:
     """Plays a game on the player's VM of that console: the live one, else the stopped one, else a new one.
 
-    Raises NotFound (console not configured), ValidationError, Conflict, NoCapacity, Unavailable.
+    Raises NotFound (console not configured), ValidationError, InsufficientCredits, Conflict, NoCapacity, Unavailable.
     """
     profile = profile_for(console=order.console, game_id=order.game_id or None)
     try:
@@ -139,6 +139,8 @@ def _new(
     session = None
     if order.game_id:
         session = play(vm=vm, by=by, game_id=order.game_id, save_id=order.save_id, now=now)
+    # Last, because the account that pays is locked from here to the commit, and many may launch on it.
+    credits.hold_for_launch(vm, profile, now)
     return Launched(vm, session, True)
 
 
@@ -297,7 +299,7 @@ def end_session(*, session: GameSession, by: Principal, now: datetime) -> None:
 
 
 def start(*, vm: VM, by: Principal, now: datetime) -> None:
-    """Starts a stopped VM on the same machine. Raises InvalidState, Conflict."""
+    """Starts a stopped VM on the same machine. Raises InvalidState, InsufficientCredits, Conflict."""
     try:
         with transaction.atomic():
             _start(vm, by, quotas.lock_for(vm), now)
@@ -311,6 +313,7 @@ def _start(vm: VM, by: Principal, tenant: Tenant, now: datetime) -> None:
     if vm.project_id is not None and vm.project_id not in tenant.projects:
         raise Conflict(CHANGED)
     _admit(tenant, vm.project_id, quotas.use_of_vm(vm), now, vm=vm)
+    credits.hold_for_start(vm, now)
 
 
 def stop(*, vm: VM, by: Principal, now: datetime) -> None:
@@ -365,6 +368,7 @@ def retry(*, vm: VM, by: Principal, now: datetime) -> None:
             record(happening(vm, "retry", {}, now, by.label))
             if vm.game_id:
                 play(vm=vm, by=by, game_id=vm.game_id, now=now)
+            credits.hold_for_start(vm, now)
             ring(RECONCILER)
     except IntegrityError as error:
         raise _taken(error, vm.owner, vm.console_id) from error
@@ -409,6 +413,8 @@ def change(
             VM.objects.filter(pk=vm.pk).update(updated_at=now, **changes)
             vm.refresh_from_db()
             record(happening(vm, "update", changes, now, by.label))
+        if "project_id" in changes:
+            metering.regroup(vm=vm, now=now)
     return vm
 
 

@@ -24,7 +24,12 @@ def payer_of(
         return found
     if department is not None and (found := CreditAccount.objects.filter(department=department).first()):
         return found
-    return account_of(user, now) if user is not None else ledger.house(ledger.UNOWNED)
+    return account_of(user, now) if user is not None else unowned()
+
+
+def unowned() -> CreditAccount:
+    """Our own account that pays for what nobody owns."""
+    return ledger.house(ledger.UNOWNED)
 
 
 def account_of(owner: Owner, now: datetime) -> CreditAccount:

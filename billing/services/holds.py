@@ -53,6 +53,14 @@ def release(vm: UUID) -> bool:
     return True
 
 
+@transaction.atomic(savepoint=False)
+def move(*, vm: UUID, account: CreditAccount, now: datetime) -> None:
+    """Has a VM's hold stand on another account, as far as credit goes there. Without a hold nothing happens."""
+    hold = Hold.objects.filter(vm=vm).first()
+    if hold is not None and hold.account_id != account.pk and release(vm):
+        _set(vm, account, hold.amount_usd, now, is_partial=True)
+
+
 def renew(subject_ids: Sequence[int], now: datetime) -> None:
     """The hour a hold covered is posted: it stands for the next one, where the account can still cover all its holds."""
     with connection.cursor() as cursor:

@@ -50,9 +50,9 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How a machine is. `stopped_usd_per_hour` is what it costs while stopped, where that is known by now."""
+    """How a machine is; `kind` None: as it was. `stopped_usd_per_hour` is what it costs while stopped, where that is known."""
 
-    kind: UsageKind
+    kind: UsageKind | None
     is_charged: bool = False
     stopped_usd_per_hour: Decimal | None = None
 
@@ -78,7 +78,6 @@ def follow(*, key: str, state: State | None, now: datetime, describe: Callable[[
             ended_at = max(now, subject.started_at, meter.since if meter is not None else now)
             Subject.objects.filter(pk=subject.pk).update(ended_at=ended_at)
         return
-    wanted = _wanted(subject, state)
     if meter is None:
         # What it was before we heard of it is the provider's to bill, and nobody's to pay.
         since = subject.ended_at or subject.started_at
@@ -86,13 +85,13 @@ def follow(*, key: str, state: State | None, now: datetime, describe: Callable[[
         before = _wanted(subject, State(UsageKind.RUNNING))
         meter = Meter(subject=subject, centre_id=subject.centre_id, origin=since, since=since, **before)
         meter.save(force_insert=True)
-    if wanted == {name: getattr(meter, name) for name in wanted}:
-        return
-    _cut([subject.pk], now)
-    since = max(meter.since, now)
-    Meter.objects.filter(pk=subject.pk).update(since=since, origin=since, **wanted)
+    wanted = _wanted(subject, state, meter.kind)
     if state.stopped_usd_per_hour not in (None, subject.stopped_usd_per_hour):
         Subject.objects.filter(pk=subject.pk).update(stopped_usd_per_hour=state.stopped_usd_per_hour)
+    if wanted != {name: getattr(meter, name) for name in wanted}:
+        _cut([subject.pk], now)
+        since = max(meter.since, now)
+        Meter.objects.filter(pk=subject.pk).update(since=since, origin=since, **wanted)
 
 
 @transaction.atomic(savepoint=False)
@@ -139,13 +138,14 @@ def _begin(key: str, machine: Machine) -> Subject:
     return Subject.objects.select_for_update(no_key=True).get(key=key)
 
 
-def _wanted(subject: Subject, state: State) -> dict[str, object]:
-    is_running = state.kind == UsageKind.RUNNING
+def _wanted(subject: Subject, state: State, was: str = UsageKind.RUNNING) -> dict[str, object]:
+    kind = state.kind or was
+    is_running = kind == UsageKind.RUNNING
     stopped = (
         subject.stopped_usd_per_hour if state.stopped_usd_per_hour is None else state.stopped_usd_per_hour
     )
     return {
-        "kind": state.kind,
+        "kind": kind,
         "is_charged": state.is_charged,
         "cost_usd_per_hour": subject.cost_usd_per_hour if is_running else stopped,
         "charge_usd_per_hour": subject.charge_usd_per_hour if state.is_charged else Decimal(0),

@@ -15,7 +15,7 @@ from django.db.models.functions import Least
 
 from events.services import Happening, record
 from gamer.crash import crash_point
-from vms import sessions
+from vms import metering, sessions
 from vms.lifecycle import TERMINAL, Desired, Phase, may_move
 from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount
 from vms.reconcile.outcome import AccountNote, Advance, Fail, Note, Outcome, SessionChange, Subject, Wait
@@ -50,6 +50,7 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
     changes = _changes(source, outcome, now)
     if "machine_id" in outcome.attempt:
         outcome = replace(outcome, attempt={**outcome.attempt, "answered_at": now})
+    attempts = list(subject.held)
     _absorb(subject, changes, outcome)
     if "desired" in changes:
         # Somebody may have wished something else while the step ran: then theirs stands.
@@ -70,6 +71,7 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
         moved = _write_sessions(subject.vm, outcome, now)
         _write_events(subject.vm, source, outcome, moved, now)
         _write_account(subject.attempt, outcome, now)
+        metering.note(subject, attempts, source, outcome, now)
         crash_point("apply.inside")
     crash_point("apply.after")
     return True

@@ -15,10 +15,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from billing.budgets.watch import LOOK_EVERY
 from gamer.crash import crash_point
 from gamer.queue.enqueue import enqueue
-from vms import offers
+from vms import offers, running_out
 from vms.bills import note_difference
 from vms.models import ProviderAccount
 from vms.provider_accounts import open_provider as open_account
@@ -76,6 +75,7 @@ class Reconciler:
         self._sweeping: dict[int, Future[orphans.Sweep]] = {}
         self._renewed_at: datetime | None = None
         self._budgets_at: datetime | None = None
+        self._credit_at: datetime | None = None
 
     def close(self) -> None:
         if self._pool is not None:
@@ -94,6 +94,7 @@ class Reconciler:
         self._start_looks(now)
         self._finish_looks(turn, patience_s)
         self._sweep(now)
+        self._watch_credit(now)
         self._watch_budgets(now)
         self._renew(now)
         turn.hinted = claims.due_for_a_hint(now=self.clock(), limit=PER_TASK * TASKS_AT_ONCE)
@@ -226,10 +227,17 @@ class Reconciler:
             offers.store(account, found, self.clock())
             note_account(account, AccountNote(), self.clock())
 
+    def _watch_credit(self, now: datetime) -> None:
+        """Asked every few seconds whichever way the clock goes, done twice a minute, by one of all reconcilers."""
+        if self._credit_at is None or abs(now - self._credit_at) >= running_out.ASK_EVERY:
+            self._credit_at = now
+            if running_out.take_turn(now):
+                stored(partial(running_out.look, now), "credit")
+
     def _watch_budgets(self, now: datetime) -> None:
-        """Asked for often, done every quarter of a minute, by one of all reconcilers."""
-        if self._budgets_at is None or now >= self._budgets_at:
-            self._budgets_at = now + LOOK_EVERY
+        """Asked every few seconds whichever way the clock goes, done every quarter of a minute, by one of all reconcilers."""
+        if self._budgets_at is None or abs(now - self._budgets_at) >= running_out.ASK_EVERY:
+            self._budgets_at = now
             stored(partial(watch_budgets, now), "budgets")
 
     def _renew(self, now: datetime) -> None:

@@ -30,6 +30,7 @@ from vms.reconcile.outcome import (
     is_proven_absent,
     next_offer,
     note_of,
+    price_at_rest,
 )
 from vms.streaming import TCP_PORTS, UDP_PORTS
 
@@ -105,14 +106,16 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
             subject, now, type(error).__name__, str(error), nothing_made=True, account=note_of(error)
         )
     crash_point("create.after_call")
-    return _arrived(machine, account=AccountNote())
+    return _arrived(machine, provider, subject.attempt, account=AccountNote())
 
 
-def _arrived(machine: Machine, account: AccountNote | None = None) -> Advance:
+def _arrived(
+    machine: Machine, provider: Provider, attempt: Attempt, account: AccountNote | None = None
+) -> Advance:
     return Advance(
         phase=Phase.BOOTING,
         vm={"machine_raw": dict(machine.raw), "missing_since": None, "missing_looks": 0},
-        attempt={"machine_id": machine.machine_id},
+        attempt={"machine_id": machine.machine_id, **price_at_rest(provider, machine, attempt)},
         account=account,
     )
 
@@ -126,7 +129,7 @@ def find(subject: Subject, provider: Provider, now: datetime) -> Outcome:
         return Wait(seconds=1)
     machine = subject.machine
     if machine is not None:
-        return _arrived(machine)
+        return _arrived(machine, provider, attempt)
     since = attempt.unseen_since or now
     looks = attempt.unseen_looks + 1
     if is_proven_absent(since, looks, now):
