@@ -87,7 +87,10 @@ def _connection() -> dict[str, Any]:
         kept = {"CONN_MAX_AGE": 0}
     elif ENV.process == "command":
         kept = {}
-    return {**ENV.database, **kept, "ATOMIC_REQUESTS": False}
+    # Compiling a statement costs a report more than running it: sums over a thousand budgets took 5.6 s with it, 0.1 s without.
+    options = dict(ENV.database.get("OPTIONS", {}))
+    options["options"] = f"{options.get('options', '')} -c jit=off".strip()
+    return {**ENV.database, **kept, "OPTIONS": options, "ATOMIC_REQUESTS": False}
 
 
 def _amount(text: str) -> Decimal:
