@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,42 +15,22 @@ from django.utils import timezone
 from unfold.admin import TabularInline
 from unfold.decorators import action
 
-from accounts.models import User
-from accounts.principal import Principal
+from accounts.principal import at_admin
 from emulators.forms import ConfigForm, GameForm, GpuClassForm, PreferenceForm, PreferenceFormSet, PresetForm
 from emulators.models import EmulatorConfig, Game, GpuClass, Preset, ProviderPreference
 from emulators.services import configs, library
 from emulators.services.profiles import floor_of
-from gamer.errors import GamerError
-from gamer.web.admin import BoundedAdmin
+from gamer.web.admin import TellingAdmin
 
 PREVIEW = "admin:vms_placement_preview"
 PROVIDERS_SHOWN = 2
 TERMS_SHOWN = 5
+by = at_admin
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
-def by(request: HttpRequest) -> Principal:
-    """Who is at the admin."""
-    assert isinstance(request.user, User)
-    return Principal(user=request.user)
-
-
-class ServiceAdmin(BoundedAdmin):
+class ServiceAdmin(TellingAdmin):
     """Saves and deletes through services, and shows what they refuse as a message."""
-
-    def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        return self._told(
-            request, lambda: super(ServiceAdmin, self).changeform_view(request, *args, **options)
-        )
-
-    def changelist_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        return self._told(
-            request, lambda: super(ServiceAdmin, self).changelist_view(request, *args, **options)
-        )
-
-    def delete_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        return self._told(request, lambda: super(ServiceAdmin, self).delete_view(request, *args, **options))
 
     def delete_queryset(self, request: HttpRequest, queryset: Iterable[Any]) -> None:
         for row in queryset:
@@ -58,16 +38,6 @@ class ServiceAdmin(BoundedAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         library.delete_row(row=obj, by=by(request), now=timezone.now())
-
-    def _told(self, request: HttpRequest, answer: Callable[[], HttpResponse]) -> HttpResponse:
-        # What a form cannot see, because somebody else was faster.
-        try:
-            return answer()
-        except GamerError as error:
-            if request.method != "POST":
-                raise
-            messages.error(request, error.message)
-            return HttpResponseRedirect(request.get_full_path())
 
 
 class PreferenceInline(TabularInline):  # type: ignore[misc]

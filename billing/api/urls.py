@@ -3,6 +3,7 @@
 from django.urls import URLPattern
 
 from billing.api.budget_views import BudgetsView, BudgetView
+from billing.api.credit_views import CreditsView, TransactionsView
 from billing.api.report_views import (
     AlertsView,
     CombinedUsageView,
@@ -14,6 +15,8 @@ from billing.api.report_views import (
 from gamer.web.routing import route
 
 urlpatterns: list[URLPattern] = [
+    route("billing/credits", CreditsView.as_view(), "credits"),
+    route("billing/transactions", TransactionsView.as_view(), "transactions"),
     route("billing/usage/combined", CombinedUsageView.as_view(), "combined-usage"),
     route("billing/usage/custom", CustomUsageView.as_view(), "custom-usage"),
     route("billing/costs/current-month", CurrentMonthView.as_view(), "current-month-costs"),

@@ -9,13 +9,15 @@ from decimal import Decimal
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
-from accounts.models import MANAGING, Department, Project, User
+from accounts.models import Department, Project, User
 from accounts.principal import Principal
 from billing import ledger, rating
 from billing.models import CreditAccount, Entry, Leg
+from billing.models.ledger import AccountKind
 from billing.services.accounts import Owner, account_of
 from billing.services.grants import about, give
 from billing.services.holds import plain
+from billing.sight import sight_of
 from events.services import record
 from gamer.errors import InsufficientCredits, bad_field
 
@@ -32,8 +34,8 @@ def change(
     now: datetime,
     expires_at: datetime | None = None,
     key: str | None = None,
-) -> Entry:
-    """Gives credit, or takes it where `usd` is negative. Under the same `key` it happens once.
+) -> CreditAccount:
+    """Gives credit, or takes it where `usd` is negative. Under the same `key` it happens once. Returns the account.
 
     Raises ValidationError naming the field, InsufficientCredits when more is taken than is free on a prepaid account.
     """
@@ -66,7 +68,8 @@ def change(
     if posted.is_new:
         what = "credit_given" if usd > 0 else "credit_taken"
         record(about(account, what, {"usd": plain(abs(usd)), "reason": reason}, now, by.label))
-    return Entry.objects.get(pk=posted.entry_id)
+    account.refresh_from_db()
+    return account
 
 
 def _is_booked(key: str) -> bool:
@@ -84,25 +87,24 @@ def set_postpaid(*, by: Principal, account: CreditAccount, is_postpaid: bool, no
 
 
 def accounts_of(principal: Principal, now: datetime) -> QuerySet[CreditAccount]:
-    """The accounts a principal may look at: staff all; people their own, their projects' and, as its managers, the department's."""
-    theirs = CreditAccount.objects.exclude(kind="house")
-    if principal.is_staff:
+    """The accounts a principal may look at: staff all; people their own and their projects', managers the department's."""
+    theirs = CreditAccount.objects.exclude(kind=AccountKind.HOUSE)
+    sight = sight_of(principal)
+    if sight.is_everything:
         return theirs
-    key, user = principal.key, principal.user
-    if key is not None:
-        people = User.objects.visible_to(principal)
-        mine = Q(user__in=people)
-        if key.department_id is not None and key.maker.is_staff:
-            mine |= Q(department=key.department) | Q(project__department=key.department)
-        return theirs.filter(mine)
-    if user is None:
-        return theirs.none()
-    account_of(user, now)
-    mine = Q(user=user) | Q(project__owner=user)
-    if user.department_id is not None and user.department_role in MANAGING:
-        department = Q(department=user.department_id) | Q(project__department=user.department_id)
-        mine |= department | Q(user__department=user.department_id)
-    return theirs.filter(mine)
+    user = principal.user if principal.key is None else None
+    if user is not None:
+        account_of(user, now)
+    if sight.department_id is not None:
+        mine = (
+            Q(department=sight.department_id)
+            | Q(project__department=sight.department_id)
+            | Q(user__department=sight.department_id)
+        )
+        return theirs.filter(mine if user is None else mine | Q(user=user) | Q(project__owner=user))
+    if sight.user_id is not None:
+        return theirs.filter(Q(user=sight.user_id) | Q(project__owner=sight.user_id))
+    return theirs.filter(user__is_staff=False, user__is_superuser=False)
 
 
 def transactions_of(principal: Principal, now: datetime) -> QuerySet[Leg]:
@@ -113,9 +115,16 @@ def transactions_of(principal: Principal, now: datetime) -> QuerySet[Leg]:
 
 
 def owner_named(
-    *, user_id: str | None = None, project_id: int | None = None, department_id: int | None = None
+    by: Principal,
+    *,
+    user_id: str | None = None,
+    project_id: int | None = None,
+    department_id: int | None = None,
 ) -> Owner:
-    """Whose account a request means: exactly one of three. Raises ValidationError naming the field."""
+    """Whose account a request means: exactly one of three, and within the department of a key that has one.
+
+    Raises ValidationError naming the field.
+    """
     given = {
         name: value
         for name, value in {
@@ -127,17 +136,23 @@ def owner_named(
     }
     if len(given) != 1:
         raise bad_field(next(iter(given), "user_id"), "exactly one of user_id, project_id and department_id")
+    people, projects, departments = User.objects.all(), Project.objects.all(), Department.objects.all()
+    sight = sight_of(by)
+    if not sight.is_everything:
+        within = sight.department_id
+        people, projects = people.filter(department=within), projects.filter(department=within)
+        departments = departments.filter(pk__in=[within])
     found: Owner | None
     if user_id is not None:
-        people = list(User.objects.filter(handle=user_id)[:2])
-        if len(people) > 1:
+        matches = list(people.filter(handle=user_id)[:2])
+        if len(matches) > 1:
             raise bad_field("user_id", "several departments have a user of this name")
-        found = people[0] if people else None
+        found = matches[0] if matches else None
     elif project_id is not None:
-        found = Project.objects.filter(pk=project_id).first()
+        found = projects.filter(pk=project_id).first()
     else:
         assert department_id is not None
-        found = Department.objects.filter(pk=department_id).first()
+        found = departments.filter(pk=department_id).first()
     if found is None:
         raise bad_field(next(iter(given)), "there is none")
     return found

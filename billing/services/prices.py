@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
+from django.db import transaction
+
+from accounts.principal import Principal
 from billing import rating
 from billing.models import Margin, Rate, RateFactor
 from billing.models.usage import PriceSource
+from events.services import Happening, record
+from gamer.errors import InvalidState, bad_field
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +74,38 @@ def card(at: datetime) -> Card:
         {(one.provider, one.preset): one for one in rates},
         {(one.provider, one.console): one for one in factors},
         Margin.objects.filter(starts_at__lte=at).order_by("-starts_at").first(),
+    )
+
+
+GRACE = timedelta(minutes=5)  # a form is typed meanwhile
+
+
+@transaction.atomic
+def add(*, row: Rate | RateFactor | Margin, by: Principal, now: datetime) -> None:
+    """Puts a row in force from its start on. Raises ValidationError for one that would change what was already sold."""
+    if row.starts_at < now - GRACE:
+        raise bad_field("starts_at", "what was sold before was sold at the rates of then")
+    row.save(force_insert=True)
+    record(_about(row, "create", by, now))
+
+
+@transaction.atomic
+def remove(*, row: Rate | RateFactor | Margin, by: Principal, now: datetime) -> None:
+    """Takes back a row that has not begun yet. Raises InvalidState for one that has."""
+    if row.starts_at <= now:
+        raise InvalidState(f"{row} has begun; add a newer row instead.")
+    record(_about(row, "delete", by, now))
+    row.delete()
+
+
+def _about(row: Rate | RateFactor | Margin, action: str, by: Principal, now: datetime) -> Happening:
+    columns = {field.name: str(getattr(row, field.name)) for field in row._meta.fields if field.name != "id"}
+    kind = row._meta.model_name
+    return Happening(
+        at=now,
+        actor=by.label,
+        action=action,
+        resource="billing",
+        resource_id=f"{kind}-{row.pk}",
+        details=columns,
     )

@@ -39,6 +39,18 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]], ...
         ),
     ),
     (
+        "Money",
+        (
+            ("Credit accounts", "account_balance_wallet", "billing_creditaccount_changelist", ("billing.view_creditaccount",)),
+            ("Ledger", "receipt_long", "billing_entry_changelist", ("billing.view_entry",)),
+            ("Usage", "timer", "billing_usagerecord_changelist", ("billing.view_usagerecord",)),
+            ("Rates", "price_change", "billing_rate_changelist", ("billing.view_rate",)),
+            ("Factors", "percent", "billing_ratefactor_changelist", ("billing.view_ratefactor",)),
+            ("Margin", "trending_up", "billing_margin_changelist", ("billing.view_margin",)),
+            ("Proofs", "verified", "billing_verification_changelist", ("billing.view_verification",)),
+        ),
+    ),
+    (
         "People",
         (
             ("People", "person", "accounts_user_changelist", ("accounts.view_user",)),

@@ -25,7 +25,7 @@ def at(minutes: float) -> datetime:
     return NOON + timedelta(minutes=minutes)
 
 
-def change(world: World, owner: Any, usd: str, **options: Any) -> Entry:
+def change(world: World, owner: Any, usd: str, **options: Any) -> CreditAccount:
     by = Principal(user=world.sam)
     return credits.change(
         by=by, owner=owner, usd=D(usd), **{"reason": "Compensation", "now": NOON, **options}
