@@ -183,15 +183,18 @@ def report(
     now: datetime,
     filters: Filters = EVERYTHING,
     group_by: Iterable[str] = (),
+    counts_vms: bool = True,
 ) -> Report:
     """Sums of a period, for what somebody may see of it. `group_by` names up to two of GROUPS.
+
+    `counts_vms` False leaves `vms` 0: counting looks at every machine, and sums at days only.
 
     At most five statements, whatever is asked: which centres, sums, machines, and names.
     """
     names = tuple(group_by)
     question = _Question(period, chosen_centres(sight, filters), now, names)
     sums = question.ask(SUMS, "facts", "centre_id")
-    machines, vms = _machines(question)
+    machines, vms = _machines(question) if counts_vms else ({}, 0)
     rows = [
         _row(tuple(found[: len(names)]), machines.get(tuple(found[: len(names)]), 0), found[len(names) :])
         for found in sums
@@ -207,11 +210,18 @@ def report(
 
 
 def series(
-    *, period: Period, sight: Sight, now: datetime, filters: Filters = EVERYTHING, by: str | None = None
+    *,
+    period: Period,
+    sight: Sight,
+    now: datetime,
+    filters: Filters = EVERYTHING,
+    by: str | None = None,
+    counts_vms: bool = True,
 ) -> Sequence[Row]:
     """One row for every day of the period, also for those without use; with `by`, one per day and group."""
+    names = ("day", by) if by else ("day",)
     found = report(
-        period=period, sight=sight, now=now, filters=filters, group_by=("day", by) if by else ("day",)
+        period=period, sight=sight, now=now, filters=filters, group_by=names, counts_vms=counts_vms
     ).rows
     if by is not None:
         return found
