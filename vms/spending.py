@@ -86,7 +86,8 @@ def _is_worth_keeping(vm: VM) -> bool:
     """Whether its machine can be stopped, and is known to cost little then."""
     if vm.phase != Phase.READY or vm.attempt is None:
         return False
-    if not issubclass(registry.KINDS[vm.attempt.account.kind], Suspendable):
+    adapter = registry.KINDS.get(vm.attempt.account.kind)
+    if adapter is None or not issubclass(adapter, Suspendable):
         return False
     stopped = vm.attempt.stopped_usd_per_hour
     return stopped is not None and stopped <= DEAREST_STOPPED * vm.attempt.usd_per_hour
