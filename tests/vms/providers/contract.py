@@ -22,6 +22,7 @@ from tests.vms.providers.harness import (
     listed_in_time,
 )
 from tests.vms.providers.specs import OTHERS, key_pair, pick, spec, tag
+from vms.providers.balance import Prepaid
 from vms.providers.base import (
     BadCredentials,
     Machine,
@@ -369,6 +370,8 @@ class TroubleContract(Contract):
         if isinstance(provider, Suspendable):
             calls["stop"] = lambda: provider.stop(machine_id)
             calls["start"] = lambda: provider.start(machine_id)
+        if isinstance(provider, Prepaid):
+            calls["balance"] = provider.balance
         return calls
 
     def test_bad_credentials_are_told_by_every_verb(
