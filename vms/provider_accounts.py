@@ -16,6 +16,7 @@ from django.db import transaction
 from accounts.principal import Principal
 from events.services import Happening, record
 from gamer.errors import bad_field
+from gamer.queue import schedules
 from gamer.queue.wake import ring
 from vms import installation
 from vms.channels import RECONCILER
@@ -56,6 +57,7 @@ def seed(now: datetime) -> None:
     Credentials and address follow the environment at every start; caps and pauses are staff's and stay.
     """
     installation.row()
+    schedules.keep("compare meters with machines", "vms.tasks.repair_meters", minutes=60)
     if settings.ENV.tensordock_api_token:
         _keep(
             "tensordock",
