@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from accounts.principal import policy
 from billing.budgets import force, watch
-from billing.models import Budget, BudgetCrossing, Subject
+from billing.models import Budget, BudgetCrossing
 from billing.models.budgets import Covers
 from events.services import record
 from gamer.errors import InvalidState
@@ -83,13 +83,14 @@ def _end(vm: VM, crossing: BudgetCrossing, now: datetime) -> bool:
 
 
 def _is_worth_keeping(vm: VM) -> bool:
+    """Whether its machine can be stopped, and is known to cost little then."""
     if vm.phase != Phase.READY or vm.attempt is None:
         return False
     adapter = registry.KINDS.get(vm.attempt.account.kind)
     if adapter is None or not issubclass(adapter, Suspendable):
         return False
-    subject = Subject.objects.filter(vm=vm.pk, ended_at=None).order_by("-started_at").first()
-    return subject is not None and subject.stopped_usd_per_hour <= DEAREST_STOPPED * subject.cost_usd_per_hour
+    stopped = vm.attempt.stopped_usd_per_hour
+    return stopped is not None and stopped <= DEAREST_STOPPED * vm.attempt.usd_per_hour
 
 
 def unproven_deletes(now: datetime) -> tuple[int, Decimal]:

@@ -7,8 +7,9 @@ import time
 from django.utils import timezone
 
 from gamer.queue.wake import ring
-from vms import metering
+from vms import bills, metering
 from vms.channels import RECONCILER
+from vms.reconcile import claims
 from vms.reconcile.acting import Actor
 
 # A task starts its last batch within this time, so that a slow create still ends before the queue's time-out.
@@ -29,3 +30,8 @@ def act() -> None:
             ring(RECONCILER)
     finally:
         actor.close()
+
+
+def look_at_balances() -> None:
+    """Asks the providers that tell it what is left on our accounts."""
+    bills.look_at_balances(claims.database_now())

@@ -107,7 +107,7 @@ class BudgetView(APIView):
 
     @extend_schema(
         operation_id="change_budget", tags=TAGS, request=BudgetChangesSerializer(partial=True),
-        responses=MadeBudgetSerializer, examples=[examples.BUDGET_CHANGE, examples.BUDGET],
+        responses=MadeBudgetSerializer, examples=[examples.BUDGET_CHANGE, examples.BUDGET_CHANGED],
     )  # fmt: skip
     def patch(self, request: Request, budget_id: str) -> Response:
         """Changes a budget. A raised limit lifts what it forbade; thresholds are replaced as a whole."""

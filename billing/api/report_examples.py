@@ -92,6 +92,7 @@ _BUDGET = {
     },
 }  # fmt: skip
 BUDGET = said("A department's", _BUDGET)
+BUDGET_CHANGED = said("The same with a higher limit", {**_BUDGET, "limit_usd": 800, "webhook_secret": None})
 BUDGET_MADE = said(
     "A new one; the webhook's secret is told once", {**_BUDGET, "webhook_secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}, "201"
 )  # fmt: skip

@@ -272,7 +272,7 @@ class FiguresSerializer(serializers.Serializer[Any]):
         return {name: value for name, value in super().to_representation(figures).items() if name in figures}
 
 
-@extend_schema_field({"type": "object", "additionalProperties": {"type": ["string", "integer", "null"]}})
+@extend_schema_field({"type": "object", "additionalProperties": True})
 class GroupField(serializers.DictField):
     """What the row is about, by the names of `group_by`: `{"provider": "tensordock", "day": "2026-06-15"}`."""
 

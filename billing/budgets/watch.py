@@ -88,7 +88,8 @@ CROSS = f"""
 """  # noqa: S608  # our own words only
 CLAIM = """
     INSERT INTO billing_budgetwatch (id, next_look_at) VALUES (1, %s)
-    ON CONFLICT (id) DO UPDATE SET next_look_at = excluded.next_look_at WHERE billing_budgetwatch.next_look_at <= %s
+    ON CONFLICT (id) DO UPDATE SET next_look_at = excluded.next_look_at
+    WHERE billing_budgetwatch.next_look_at <= %s OR billing_budgetwatch.next_look_at > %s
     RETURNING id
 """
 
@@ -99,10 +100,13 @@ def zone() -> ZoneInfo:
 
 
 def look(now: datetime) -> bool:
-    """Looks at all budgets if nobody did in the last quarter of a minute; whether this caller did."""
+    """Looks at all budgets if nobody did in the last quarter of a minute; whether this caller did.
+
+    A clock that went back does not put it off.
+    """
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(CLAIM, [now + LOOK_EVERY, now])
+            cursor.execute(CLAIM, [now + LOOK_EVERY, now, now + 2 * LOOK_EVERY])
             if cursor.fetchone() is None:
                 return False
         evaluate(now)

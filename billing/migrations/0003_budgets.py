@@ -15,18 +15,21 @@ ACCRUED = """
 CREATE FUNCTION billing_accrued(at timestamptz, zone text)
 RETURNS TABLE (centre_id bigint, day date, kind varchar, us bigint, is_charged boolean, cost_usd numeric, charge_usd numeric)
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-  SELECT meter.centre_id, span.day, meter.kind, (extract(epoch FROM span.upper - span.lower) * 1000000)::bigint,
-         meter.charge_usd_per_hour > 0,
-         billing_total(meter.cost_usd_per_hour, meter.origin, span.upper)
-           - billing_total(meter.cost_usd_per_hour, meter.origin, span.lower),
-         billing_total(meter.charge_usd_per_hour, meter.origin, span.upper)
-           - billing_total(meter.charge_usd_per_hour, meter.origin, span.lower)
-    FROM billing_meter meter
-   CROSS JOIN LATERAL (
-         SELECT local::date AS day, greatest(meter.since, local AT TIME ZONE zone) AS lower,
-                least(at, (local + interval '1 day') AT TIME ZONE zone) AS upper
-           FROM generate_series(date_trunc('day', meter.since AT TIME ZONE zone), at AT TIME ZONE zone, interval '1 day') AS local
-         ) AS span
+  SELECT span.centre_id, span.day, span.kind, (extract(epoch FROM span.upper - span.lower) * 1000000)::bigint, span.is_charged,
+         billing_total(span.cost_usd_per_hour, span.origin, span.upper)
+           - billing_total(span.cost_usd_per_hour, span.origin, span.lower),
+         billing_total(span.charge_usd_per_hour, span.origin, span.upper)
+           - billing_total(span.charge_usd_per_hour, span.origin, span.lower)
+    FROM (SELECT meter.*, (at AT TIME ZONE zone)::date AS day, meter.since AS lower, at AS upper
+            FROM billing_meter meter
+           WHERE meter.since < at AND meter.since >= date_trunc('day', at AT TIME ZONE zone) AT TIME ZONE zone
+           UNION ALL
+          SELECT meter.*, local::date, greatest(meter.since, local AT TIME ZONE zone),
+                 least(at, (local + interval '1 day') AT TIME ZONE zone)
+            FROM billing_meter meter
+           CROSS JOIN generate_series(date_trunc('day', meter.since AT TIME ZONE zone), at AT TIME ZONE zone, interval '1 day')
+                      AS local
+           WHERE meter.since < date_trunc('day', at AT TIME ZONE zone) AT TIME ZONE zone) AS span
    WHERE span.upper > span.lower
 $$
 """

@@ -48,9 +48,12 @@ SUMS = f"""
 """  # noqa: S608  # our own words only
 # A VM counts wherever one of its machines was, for a moment at least.
 VMS = """
-    SELECT {groups} count(DISTINCT subject.vm)
-    FROM billing_subject subject {join} {days}
-    WHERE tstzrange(subject.started_at, subject.ended_at) && {range} {narrow} {grouping}
+    WITH pairs AS MATERIALIZED (
+        SELECT DISTINCT {groups} subject.vm
+        FROM billing_subject subject {join} {days}
+        WHERE subject.vm IS NOT NULL AND tstzrange(subject.started_at, subject.ended_at) && {range} {narrow})
+    SELECT {keys} false, count(*) FROM pairs {grouping}
+    UNION ALL SELECT {nothing} true, count(DISTINCT vm) FROM pairs
 """
 DAYS = """
     JOIN (SELECT local::date AS day, tstzrange(local AT TIME ZONE %(zone)s, (local + interval '1 day') AT TIME ZONE %(zone)s) AS span
@@ -156,10 +159,13 @@ class _Question:
 
     def ask(self, template: str, table: str, narrowed: str, **parts: str) -> list[tuple[Any, ...]]:
         columns = [GROUPS[name] for name in self.group_by]
+        keys = [f"key{number}" for number in range(len(columns))]
         needs_centre = any(column.startswith("centre.") for column in columns)
         statement = template.format(
-            groups="".join(f"{column}, " for column in columns),
-            grouping=f"GROUP BY {', '.join(columns)}" if columns else "",
+            groups="".join(f"{column} AS {key}, " for column, key in zip(columns, keys, strict=True)),
+            keys="".join(f"{key}, " for key in keys),
+            nothing="NULL, " * len(keys),
+            grouping=f"GROUP BY {', '.join(keys)}" if keys else "",
             join=JOIN.format(table=table) if needs_centre else "",
             narrow=f"AND {narrowed} = ANY(%(centres)s)" if self.centres is not None else "",
             **parts,
@@ -177,22 +183,24 @@ def report(
     now: datetime,
     filters: Filters = EVERYTHING,
     group_by: Iterable[str] = (),
+    counts_vms: bool = True,
 ) -> Report:
     """Sums of a period, for what somebody may see of it. `group_by` names up to two of GROUPS.
 
-    At most seven statements, whatever is asked: which centres, sums, machines, the totals' machines, and names.
+    `counts_vms` False leaves `vms` 0: counting looks at every machine, and sums at days only.
+
+    At most five statements, whatever is asked: which centres, sums, machines, and names.
     """
     names = tuple(group_by)
     question = _Question(period, chosen_centres(sight, filters), now, names)
     sums = question.ask(SUMS, "facts", "centre_id")
-    machines = _machines(question)
+    machines, vms = _machines(question) if counts_vms else ({}, 0)
     rows = [
         _row(tuple(found[: len(names)]), machines.get(tuple(found[: len(names)]), 0), found[len(names) :])
         for found in sums
     ]
     if not names:
         return Report(period, names, rows, rows[0])
-    vms = _machines(_Question(period, question.centres, now)).get((), 0)
     totals = _total(rows, vms)
     if "day" in names:
         rows.sort(key=lambda row: (row.keys[names.index("day")], -row.cost_usd, str(row.keys)))
@@ -202,11 +210,18 @@ def report(
 
 
 def series(
-    *, period: Period, sight: Sight, now: datetime, filters: Filters = EVERYTHING, by: str | None = None
+    *,
+    period: Period,
+    sight: Sight,
+    now: datetime,
+    filters: Filters = EVERYTHING,
+    by: str | None = None,
+    counts_vms: bool = True,
 ) -> Sequence[Row]:
     """One row for every day of the period, also for those without use; with `by`, one per day and group."""
+    names = ("day", by) if by else ("day",)
     found = report(
-        period=period, sight=sight, now=now, filters=filters, group_by=("day", by) if by else ("day",)
+        period=period, sight=sight, now=now, filters=filters, group_by=names, counts_vms=counts_vms
     ).rows
     if by is not None:
         return found
@@ -238,14 +253,16 @@ def chosen_centres(sight: Sight, filters: Filters) -> Sequence[int] | None:
     return list(CostCentre.objects.filter(wanted).order_by("id").values_list("id", flat=True))
 
 
-def _machines(question: _Question) -> dict[tuple[Key, ...], int]:
+def _machines(question: _Question) -> tuple[dict[tuple[Key, ...], int], int]:
+    """How many VMs there were in each group, and in all of them together."""
     is_daily = "day" in question.group_by
     found = question.ask(
         VMS, "subject", "subject.centre_id",
         days=DAYS if is_daily else "",
         range="facts.span" if is_daily else "tstzrange(%(starts_at)s, greatest(%(starts_at)s, least(%(ends_at)s, %(now)s)))",
     )  # fmt: skip
-    return {tuple(row[:-1]): int(row[-1]) for row in found}
+    groups = {tuple(row[:-2]): int(row[-1]) for row in found if not row[-2]}
+    return groups, next(int(row[-1]) for row in found if row[-2])
 
 
 def _row(keys: tuple[Key, ...], vms: int, figures: Sequence[Any]) -> Row:

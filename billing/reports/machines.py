@@ -27,13 +27,13 @@ PAGE = """
         WHERE true {narrow}),
     used AS (
         SELECT machines.vm, CASE WHEN record.kind <> 'storage' THEN record.ended_at - record.started_at END AS billed,
-               CASE WHEN record.charge_usd_per_hour > 0 THEN record.ended_at - record.started_at END AS charged,
+               CASE WHEN record.is_charged THEN record.ended_at - record.started_at END AS charged,
                record.cost_usd, record.charge_usd
         FROM machines JOIN billing_usagerecord record ON record.subject_id = machines.id
-        WHERE record.day BETWEEN %(start)s AND %(end)s
+        WHERE record.day BETWEEN %(start)s AND %(end)s {of_records}
         UNION ALL
         SELECT machines.vm, CASE WHEN meter.kind <> 'storage' THEN span.upper - span.lower END,
-               CASE WHEN meter.charge_usd_per_hour > 0 THEN span.upper - span.lower END,
+               CASE WHEN meter.is_charged THEN span.upper - span.lower END,
                billing_total(meter.cost_usd_per_hour, meter.origin, span.upper)
                  - billing_total(meter.cost_usd_per_hour, meter.origin, span.lower),
                billing_total(meter.charge_usd_per_hour, meter.origin, span.upper)
@@ -41,7 +41,7 @@ PAGE = """
         FROM machines JOIN billing_meter meter ON meter.subject_id = machines.id
         CROSS JOIN LATERAL (SELECT greatest(meter.since, %(starts_at)s) AS lower,
                                    least(%(now)s, %(ends_at)s) AS upper) AS span
-        WHERE span.upper > span.lower)
+        WHERE span.upper > span.lower {of_meters})
     SELECT newest.vm, centre.console, centre.preset, centre.provider,
            coalesce(extract(epoch FROM sum(used.billed)) * 1000000, 0)::bigint,
            coalesce(extract(epoch FROM sum(used.charged)) * 1000000, 0)::bigint,
@@ -73,10 +73,14 @@ def usage_of_vms(
 ) -> Sequence[VmUsage]:
     """A page of the VMs that had a machine in the period, the newest first; one statement beside the centres'."""
     centres = chosen_centres(sight, filters)
-    narrow = "AND subject.centre_id = ANY(%(centres)s)" if centres is not None else ""
+    # A VM that was moved has left money behind, which stays where it was.
+    narrow, of_records, of_meters = (
+        f"AND {table}.centre_id = ANY(%(centres)s)" if centres is not None else ""
+        for table in ("subject", "record", "meter")
+    )
     with connection.cursor() as cursor:
         cursor.execute(
-            PAGE.format(narrow=narrow),
+            PAGE.format(narrow=narrow, of_records=of_records, of_meters=of_meters),
             {
                 "start": period.start, "end": period.end, "starts_at": period.starts_at, "ends_at": period.ends_at, "now": now,
                 "centres": list(centres or ()), "limit": limit, "skip": skip,

@@ -53,7 +53,7 @@ class FrontPage:
 
 
 def spending_now(*, sight: Sight, now: datetime, zone: ZoneInfo) -> Spending:
-    days = series(period=month_so_far(now, zone), sight=sight, now=now)
+    days = series(period=month_so_far(now, zone), sight=sight, now=now, counts_vms=False)
     usd = [row.cost_usd if sight.shows_cost else row.charge_usd for row in days]
     return Spending(usd[-1], sum(usd, Decimal(0)))
 
@@ -83,7 +83,9 @@ def forecast(*, sight: Sight, now: datetime, zone: ZoneInfo) -> Decimal:
     month = month_of(day_of(now, zone), zone)
     spent = spending_now(sight=sight, now=now, zone=zone).monthly_usd
     before = last_days(LEARNS_FROM_DAYS + 1, now, zone)
-    usual = series(period=Period(before.start, before.end - DAY, zone), sight=sight, now=now)
+    usual = series(
+        period=Period(before.start, before.end - DAY, zone), sight=sight, now=now, counts_vms=False
+    )
     usd = [row.cost_usd if sight.shows_cost else row.charge_usd for row in usual]
     first = next((at for at, one in enumerate(usd) if one), None)
     if first is None:
@@ -99,7 +101,7 @@ def front_page_figures(*, now: datetime, zone: ZoneInfo) -> FrontPage:
     today = day_of(now, zone)
     month = month_so_far(now, zone)
     days = report(period=month, sight=STAFF, now=now)
-    top = report(period=month, sight=STAFF, now=now, group_by=("user",))
+    top = report(period=month, sight=STAFF, now=now, group_by=("user",), counts_vms=False)
     burn = Meter.objects.aggregate(cost=Sum("cost_usd_per_hour"), charge=Sum("charge_usd_per_hour"))
     crossings = BudgetCrossing.objects.in_force(today).select_related("budget").order_by("-percent", "-id")
     return FrontPage(

@@ -148,6 +148,7 @@ class TestLooking:
         assert not watch.look(clock.now)
         assert not watch.look(clock.advance(seconds=14))
         assert watch.look(clock.advance(seconds=1))
+        assert watch.look(clock.advance(hours=-1)), "a clock that went back puts nothing off"
         assert BudgetWatch.objects.count() == 1
 
     def test_passes_over_budgets_that_are_switched_off(self, world: World) -> None:

@@ -107,6 +107,12 @@ class TestReport:
         assert figures().totals.vms == 1
         assert [row.vms for row in series(period=JUNE, sight=STAFF, now=NOON)][:4] == [0, 1, 1, 0]
 
+    def test_leaves_vms_uncounted_where_nobody_asks(self, world: World) -> None:
+        used(of(world.alice), at("2026-06-02 10:00"), at("2026-06-02 11:00"))
+        plain, counted = (figures(group_by=["provider"], counts_vms=one) for one in (False, True))
+        assert (plain.totals.vms, counted.totals.vms) == (0, 1)
+        assert plain.totals.cost_usd == counted.totals.cost_usd == 1
+
     def test_counts_what_providers_bill_of_stopped_machines_apart_from_play(self, world: World) -> None:
         machine = used(of(world.alice), at("2026-06-02 10:00"), at("2026-06-02 12:00"), cost="1")
         used(

@@ -1,4 +1,4 @@
-"""What was used, written straight into the rows, for tests of what reads them."""
+"""What was used, cut and summed up by the meters themselves, for tests of what reads it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
-
-from django.conf import settings
-from django.db.models import F
 
 from accounts.models import Department, Project, User
-from billing import rating
-from billing.models import CostCentre, CreditAccount, Meter, Subject, UsageDay, UsageRecord
+from billing.models import CostCentre, Meter, Subject
+from billing.services import accounts, metering
+from billing.services.metering import Dimensions
 
+OPENED = datetime(2026, 1, 1, tzinfo=UTC)
 _number = itertools.count(1)
 
 
@@ -33,10 +31,16 @@ class Where:
     preset: str = "premium"
 
     def centre(self) -> CostCentre:
-        payer, _ = CreditAccount.objects.get_or_create(kind="house", code="tests")
-        named = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        centre, _ = CostCentre.objects.get_or_create(payer=payer, provider_account=1, **named)
-        return centre
+        whose = {"user": self.user, "project": self.project, "department": self.department}
+        payer = accounts.payer_of(**whose, now=OPENED)
+        ids = {f"{name}_id": one.pk if one is not None else None for name, one in whose.items()}
+        what = {
+            "provider": self.provider,
+            "region": self.region,
+            "console": self.console,
+            "preset": self.preset,
+        }
+        return metering.centre_of(Dimensions(payer_id=payer.pk, provider_account=1, **ids, **what))
 
 
 def of(user: User | None, **where: Any) -> Where:
@@ -47,10 +51,6 @@ def of(user: User | None, **where: Any) -> Where:
 def at(text: str) -> datetime:
     """`2026-06-15 12:30`, in UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def zone() -> ZoneInfo:
-    return ZoneInfo(settings.BILLING_TIME_ZONE)
 
 
 def subject_of(
@@ -76,33 +76,19 @@ def used(
     subject = subject or subject_of(where, start, end, costs, charges)
     if subject.ended_at is not None and subject.ended_at < end:
         Subject.objects.filter(pk=subject.pk).update(ended_at=end)
-    for begin, stop in rating.cuts(start, end, zone()):
-        _book(subject, kind, start, begin, stop, costs, charges)
+    _meter(subject, kind, start, start, costs, charges)
+    metering.close([subject.pk], end)
+    Meter.objects.filter(pk=subject.pk).delete()
     return subject
 
 
-def _book(
-    subject: Subject,
-    kind: str,
-    origin: datetime,
-    begin: datetime,
-    stop: datetime,
-    cost: Decimal,
-    charge: Decimal,
+def _meter(
+    subject: Subject, kind: str, origin: datetime, since: datetime, cost: Decimal, charge: Decimal
 ) -> None:
-    day, us = rating.day_of(begin, zone()), int((stop - begin).total_seconds() * 1_000_000)
-    money = {
-        "cost_usd": rating.cost(cost, origin, begin, stop),
-        "charge_usd": rating.cost(charge, origin, begin, stop),
-    }
-    UsageRecord.objects.create(
-        subject=subject, centre=subject.centre, kind=kind, day=day, started_at=begin, ended_at=stop, origin=origin,
-        cost_usd_per_hour=cost, charge_usd_per_hour=charge, **money,
+    Meter.objects.create(
+        subject=subject, centre=subject.centre, kind=kind, origin=origin, since=since, cost_usd_per_hour=cost,
+        charge_usd_per_hour=charge, is_charged=charge > 0,
     )  # fmt: skip
-    UsageDay.objects.get_or_create(day=day, centre=subject.centre)
-    times = {f"{kind}_us": F(f"{kind}_us") + us, **({"charged_us": F("charged_us") + us} if charge else {})}
-    sums = {name: F(name) + usd for name, usd in money.items()}
-    UsageDay.objects.filter(day=day, centre=subject.centre).update(**times, **sums)
 
 
 def runs(
@@ -110,8 +96,5 @@ def runs(
 ) -> Subject:
     """A machine that still runs, its meter open since then."""
     subject = subject_of(where, origin or since, None, Decimal(cost), Decimal(charge))
-    Meter.objects.create(
-        subject=subject, centre=subject.centre, kind="running", origin=origin or since, since=since,
-        cost_usd_per_hour=Decimal(cost), charge_usd_per_hour=Decimal(charge),
-    )  # fmt: skip
+    _meter(subject, "running", origin or since, since, Decimal(cost), Decimal(charge))
     return subject

@@ -15,10 +15,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from billing.budgets.watch import LOOK_EVERY
 from gamer.crash import crash_point
 from gamer.queue.enqueue import enqueue
 from vms import offers, running_out
+from vms.bills import note_difference
 from vms.models import ProviderAccount
 from vms.provider_accounts import open_provider as open_account
 from vms.providers import base
@@ -193,6 +193,7 @@ class Reconciler:
     def _plan_sweep(self, job: Job, now: datetime) -> None:
         assert job.snapshot is not None
         sweep = orphans.plan(job.account, job.snapshot, now)
+        note_difference(job.account, job.snapshot, now)
         work = partial(orphans.carry_out, sweep, job.provider)
         failed = partial(orphans.failed, sweep)
         self._sweeping[job.account.pk] = self._submit(
@@ -234,9 +235,9 @@ class Reconciler:
                 stored(partial(running_out.look, now), "credit")
 
     def _watch_budgets(self, now: datetime) -> None:
-        """Asked for often, done every quarter of a minute, by one of all reconcilers."""
-        if self._budgets_at is None or now >= self._budgets_at:
-            self._budgets_at = now + LOOK_EVERY
+        """Asked every few seconds whichever way the clock goes, done every quarter of a minute, by one of all reconcilers."""
+        if self._budgets_at is None or abs(now - self._budgets_at) >= running_out.ASK_EVERY:
+            self._budgets_at = now
             stored(partial(watch_budgets, now), "budgets")
 
     def _renew(self, now: datetime) -> None:

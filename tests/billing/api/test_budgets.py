@@ -94,6 +94,7 @@ class TestCreate:
     def test_refuses_broken_bodies(self, world: World, as_sam: APIClient) -> None:
         right = {
             **WISH,
+            "limit_usd": 500.5,
             "covers": "user",
             "user_id": "alice@gamer.test",
             "period": "monthly",
