@@ -17,14 +17,13 @@ def hold_for_launch(vm: VM, profile: Profile, now: datetime) -> None:
 
     Where neither knows a price nothing is put aside; `hold_for_machine` follows once a machine is chosen.
     """
-    card = prices.card(now)
-    quoted = vm.quoted_usd_per_hour
-    if quoted is None and profile.preferences:
-        provider = vm.wanted_provider or profile.preferences[0].provider
-        price = card.price(provider, vm.wanted_preset or profile.preset, vm.console_id)
+    if vm.quoted_usd_per_hour is not None or not profile.preferences:
+        usd = prices.charge_of(vm.quoted_usd_per_hour or rating.ZERO, now)
     else:
-        price = card.price("", "", "", quoted or rating.ZERO)
-    holds.put(vm=vm.pk, account=payer_of(vm, now), usd_per_hour=price.charge_usd_per_hour, now=now)
+        provider = vm.wanted_provider or profile.preferences[0].provider
+        price = prices.card(now).price(provider, vm.wanted_preset or profile.preset, vm.console_id)
+        usd = price.charge_usd_per_hour
+    holds.put(vm=vm.pk, account=payer_of(vm, now), usd_per_hour=usd, now=now)
 
 
 def hold_for_start(vm: VM, now: datetime) -> None:
@@ -32,7 +31,7 @@ def hold_for_start(vm: VM, now: datetime) -> None:
     if vm.attempt is not None:
         usd = vm.attempt.charge_usd_per_hour
     else:
-        usd = prices.card(now).price("", "", "", vm.quoted_usd_per_hour or rating.ZERO).charge_usd_per_hour
+        usd = prices.charge_of(vm.quoted_usd_per_hour or rating.ZERO, now)
     holds.put(vm=vm.pk, account=payer_of(vm, now), usd_per_hour=usd, now=now)
 
 

@@ -57,6 +57,7 @@ def seed(now: datetime) -> None:
     Credentials and address follow the environment at every start; caps and pauses are staff's and stay.
     """
     installation.row()
+    schedules.keep("compare meters with machines", "vms.tasks.repair_meters", minutes=60)
     schedules.keep("look at providers' balances", "vms.tasks.look_at_balances", minutes=10)
     if settings.ENV.tensordock_api_token:
         _keep(

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import time
 
+from django.utils import timezone
+
 from gamer.queue.wake import ring
-from vms import bills
+from vms import bills, metering
 from vms.channels import RECONCILER
 from vms.reconcile import claims
 from vms.reconcile.acting import Actor
 
 # A task starts its last batch within this time, so that a slow create still ends before the queue's time-out.
 START_WITHIN_S = 20
+
+
+def repair_meters() -> None:
+    """Puts right the meters that differ from the machines' rows."""
+    metering.repair(timezone.now())
 
 
 def act() -> None:

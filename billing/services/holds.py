@@ -19,7 +19,6 @@ from billing.models.ledger import AccountKind
 from gamer.errors import InsufficientCredits
 
 
-@transaction.atomic
 def put(*, vm: UUID, account: CreditAccount, usd_per_hour: Decimal, now: datetime) -> None:
     """Puts an hour's price aside for a VM, once; its hold on the same account is changed to that amount.
 
@@ -86,12 +85,10 @@ def _set(vm: UUID, account: CreditAccount, usd: Decimal, now: datetime, *, is_pa
             raise _short(row, usd, row.available_usd + usd - more)
         more = max(row.available_usd, rating.ZERO)
         usd = more + (old.amount_usd if old is not None else rating.ZERO)
-    Hold.objects.update_or_create(
-        vm=vm,
-        account=row,
-        defaults={"amount_usd": usd, "renewed_at": now},
-        create_defaults={"amount_usd": usd, "renewed_at": now, "held_at": now},
-    )
+    if old is None:
+        Hold.objects.create(vm=vm, account=row, amount_usd=usd, held_at=now, renewed_at=now)
+    else:
+        Hold.objects.filter(vm=vm).update(amount_usd=usd, renewed_at=now)
     CreditAccount.objects.filter(pk=row.pk).update(held_usd=F("held_usd") + more)
 
 

@@ -66,6 +66,12 @@ class Card:
         )
 
 
+def charge_of(quote: Decimal, at: datetime) -> Decimal:
+    """What the customer pays an hour for a quote; one query, where a whole card is not needed."""
+    margin = Margin.objects.filter(starts_at__lte=at).order_by("-starts_at").first()
+    return Card({}, {}, margin).price("", "", "", quote).charge_usd_per_hour
+
+
 def card(at: datetime) -> Card:
     """The card of a moment: of each row the newest that has begun. Three small queries; read it once for many prices."""
     rates = Rate.objects.filter(starts_at__lte=at).order_by("starts_at")

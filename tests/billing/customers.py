@@ -42,7 +42,8 @@ def play(account_id: int, count: int, seed: int) -> int:
         machine = Machine(Dimensions(account_id, "tensordock", "switch", "premium"), price, now, vm)
         key = f"attempt:{seed}-{os.getpid()}-{number}"
         try:
-            holds.put(vm=vm, account=account, usd_per_hour=price.charge_usd_per_hour, now=now)
+            with transaction.atomic():
+                holds.put(vm=vm, account=account, usd_per_hour=price.charge_usd_per_hour, now=now)
         except InsufficientCredits:
             continue
         let_in += 1

@@ -10,6 +10,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from django.db import transaction
 
 from accounts.principal import command
 from billing.models import CreditAccount, Hold, Meter, Subject, UsageRecord
@@ -92,7 +93,8 @@ class TestEightProcesses:
 
         def launch() -> bool:
             try:
-                holds.put(vm=uuid4(), account=account, usd_per_hour=D("1.56"), now=BEGIN)
+                with transaction.atomic():
+                    holds.put(vm=uuid4(), account=account, usd_per_hour=D("1.56"), now=BEGIN)
             except InsufficientCredits:
                 return False
             return True
