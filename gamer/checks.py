@@ -6,9 +6,11 @@ import re
 import shlex
 import shutil
 from collections.abc import Sequence
+from decimal import Decimal
 from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from cryptography.fernet import Fernet
 from django.conf import settings
@@ -95,9 +97,9 @@ def numbers(**_: Any) -> list[CheckMessage]:
                 Error(f"{name} is {value!r}; it must be a whole number of at least {low}.", id="gamer.E003")
             )
     try:
-        if float(settings.ENV.signup_credit_usd) < 0:
+        if not 0 <= Decimal(settings.ENV.signup_credit_usd) < 1_000_000:
             raise ValueError
-    except ValueError:
+    except (ValueError, ArithmeticError):
         found.append(
             Error(
                 f"SIGNUP_CREDIT_USD is {settings.ENV.signup_credit_usd!r}; it must be an amount like 5.",
@@ -105,6 +107,19 @@ def numbers(**_: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+@register(ENVIRONMENT)
+def time_zone(**_: Any) -> list[CheckMessage]:
+    """Whose midnight a day of money ends at."""
+    name = settings.ENV.billing_time_zone
+    if name in available_timezones():
+        return []
+    return [
+        Critical(
+            f"BILLING_TIME_ZONE is {name!r}; it must be a zone like UTC or Europe/Berlin.", id="gamer.E012"
+        )
+    ]
 
 
 @register(ENVIRONMENT)

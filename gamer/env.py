@@ -72,6 +72,7 @@ class Environment:
     clouds: dict[str, dict[str, str]]
     stopped_keep_hours: str
     signup_credit_usd: str
+    billing_time_zone: str
     admin_password: str
     demo_api_key: str
     port: str
@@ -156,6 +157,7 @@ def read() -> Environment:
         clouds=cloud_credentials(env),
         stopped_keep_hours=str(env.str("STOPPED_KEEP_HOURS", "48")),
         signup_credit_usd=str(env.str("SIGNUP_CREDIT_USD", "5")),
+        billing_time_zone=str(env.str("BILLING_TIME_ZONE", "UTC")),
         admin_password=key("ADMIN_PASSWORD", ""),
         demo_api_key=key("DEMO_API_KEY", ""),
         port=str(env.str("PORT", "8000")),

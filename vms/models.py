@@ -50,6 +50,9 @@ class Installation(models.Model):
         help_text="Off after the database moved or was restored: unknown machines are kept until an operator has looked.",
     )
     is_launching = models.BooleanField("accepts new launches", default=True)
+    credit_look_at = models.DateTimeField(
+        default=timezone.now, editable=False, help_text="When credit is looked at next."
+    )
 
     class Meta:
         verbose_name = "installation"
@@ -379,6 +382,10 @@ class Attempt(models.Model):
     ram_gb = models.PositiveIntegerField()
     disk_gb = models.PositiveIntegerField()
     usd_per_hour = usd_field()
+    charge_usd_per_hour = usd_field(
+        default=Decimal(0), help_text="What the player pays: the price when it was chosen, and our margin."
+    )
+    stopped_usd_per_hour = usd_field(null=True, help_text="What it costs while stopped, once that is known.")
     created_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True)
     answered_at = models.DateTimeField(null=True)

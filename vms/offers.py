@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import F, FloatField
 from django.db.models.functions import Cast
 
+from billing.budgets import force
 from emulators.facts import KnownPlace, OfferFacts
 from emulators.profile import Floor, GpuTable
 from locations import regions
@@ -73,8 +74,9 @@ def _indexed(values: Iterable[Any]) -> tuple[list[Any], np.ndarray[Any, Any]]:
 
 
 def load(now: datetime, *, tried: frozenset[tuple[int, str]] = frozenset()) -> Shelf:
-    """All usable offers as columns, in two queries. `tried` names (account id, offer id) of this launch's failed orders."""
+    """All usable offers as columns, in three queries. `tried` names (account id, offer id) of this launch's failed orders."""
     accounts = list(ProviderAccount.objects.defer("credentials"))
+    spent = force.blocked_providers(now)
     rows = list(
         Offer.objects.filter(account__in=accounts, refreshed_at__gte=now - USABLE)
         .order_by("id")
@@ -85,7 +87,9 @@ def load(now: datetime, *, tried: frozenset[tuple[int, str]] = frozenset()) -> S
         keys=[row[0] for row in rows],
         offer_ids=[row[2] for row in rows],
         paused=frozenset(
-            account.pk for account in accounts if not account.may_buy(now) or is_resting(account, now)
+            account.pk
+            for account in accounts
+            if not account.may_buy(now) or is_resting(account, now) or account.kind in spent
         ),
         is_refreshed=all(account.offers_refreshed_at for account in accounts if account.may_buy(now)),
         is_fresh=all(

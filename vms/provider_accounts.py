@@ -18,6 +18,7 @@ from accounts.principal import Principal
 from events.services import Happening, record
 from gamer import tallies
 from gamer.errors import bad_field
+from gamer.queue import schedules
 from gamer.queue.wake import ring
 from vms import installation, machine_types
 from vms.channels import RECONCILER
@@ -101,6 +102,8 @@ def seed(now: datetime) -> None:
     clouds = settings.ENV.clouds if settings.ENV.cloudypad_bin else {}
     for kind, credentials in clouds.items():
         _keep(kind.removeprefix("cloudypad_"), kind, "", credentials, now)
+    schedules.keep("compare meters with machines", "vms.tasks.repair_meters", minutes=60)
+    schedules.keep("look at providers' balances", "vms.tasks.look_at_balances", minutes=10)
     if settings.ENV.tensordock_api_token:
         _keep(
             "tensordock",

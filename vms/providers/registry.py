@@ -44,7 +44,7 @@ class OnCall(Protocol):
     def __call__(self, kind: str, verb: str, seconds: float, error: str | None, /) -> None: ...
 
 
-VERBS = ("offers", "create", "get", "list", "delete", "stop", "start")
+VERBS = ("offers", "create", "get", "list", "delete", "stop", "start", "balance")
 
 
 def open_provider(

@@ -17,7 +17,7 @@ from events.services import Happening, record
 from gamer.context import about
 from gamer.crash import crash_point
 from redaction.masks import mask
-from vms import sessions
+from vms import metering, sessions
 from vms.lifecycle import TERMINAL, Desired, Phase, may_move
 from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount
 from vms.reconcile.outcome import AccountNote, Advance, Fail, Note, Outcome, SessionChange, Subject, Wait
@@ -57,6 +57,7 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
     changes = _changes(source, outcome, now)
     if "machine_id" in outcome.attempt:
         outcome = replace(outcome, attempt={**outcome.attempt, "answered_at": now})
+    attempts = list(subject.held)
     _absorb(subject, changes, outcome)
     rows = VM.objects.filter(pk=subject.vm.pk, lease_token=token)
     if "desired" in changes:
@@ -81,6 +82,7 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
         _write_events(subject.vm, source, outcome, moved, now)
         _write_account(subject.attempt, outcome, now)
         _write_reliability(subject.attempt, outcome, now)
+        metering.note(subject, attempts, source, outcome, now)
         crash_point("apply.inside")
     crash_point("apply.after")
     return True

@@ -22,6 +22,7 @@ from tests.vms.providers.harness import (
     listed_in_time,
 )
 from tests.vms.providers.specs import OTHERS, key_pair, pick, spec, tag, whole
+from vms.providers.balance import Prepaid
 from vms.providers.base import (
     BadCredentials,
     Machine,
@@ -366,15 +367,14 @@ class TroubleContract(Contract):
     def verbs(self, provider: Provider, offer: Offer, running: Machine) -> dict[str, Callable[[], object]]:
         machine_id = running.machine_id
         calls: dict[str, Callable[[], object]] = {
-            "offers": lambda: provider.offers(Need()),
-            "create": lambda: provider.create(spec(offer), tag(attempt=2)),
-            "get": lambda: provider.get(machine_id),
-            "list": provider.list,
-            "delete": lambda: provider.delete(machine_id),
-        }
+            "offers": lambda: provider.offers(Need()), "list": provider.list, "get": lambda: provider.get(machine_id),
+            "create": lambda: provider.create(spec(offer), tag(attempt=2)), "delete": lambda: provider.delete(machine_id),
+        }  # fmt: skip
         if isinstance(provider, Suspendable):
             calls["stop"] = lambda: provider.stop(machine_id)
             calls["start"] = lambda: provider.start(machine_id)
+        if isinstance(provider, Prepaid):
+            calls["balance"] = provider.balance
         return calls
 
     def test_bad_credentials_are_told_by_every_verb(

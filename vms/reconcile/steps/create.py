@@ -32,6 +32,7 @@ from vms.reconcile.outcome import (
     is_proven_absent,
     next_offer,
     note_of,
+    price_at_rest,
 )
 from vms.streaming import TCP_PORTS, UDP_PORTS
 
@@ -115,14 +116,16 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
         known = {"machine_id": machine.machine_id}
         seen = {"machine_raw": dict(machine.raw)}
         return Wait(seconds=SLOW_LOOK_S, attempt=known, vm=seen, account=AccountNote())
-    return _arrived(machine, account=AccountNote())
+    return _arrived(machine, provider, subject.attempt, account=AccountNote())
 
 
-def _arrived(machine: Machine, account: AccountNote | None = None) -> Advance:
+def _arrived(
+    machine: Machine, provider: Provider, attempt: Attempt, account: AccountNote | None = None
+) -> Advance:
     return Advance(
         phase=Phase.BOOTING,
         vm={"machine_raw": dict(machine.raw), "missing_since": None, "missing_looks": 0},
-        attempt={"machine_id": machine.machine_id},
+        attempt={"machine_id": machine.machine_id, **price_at_rest(provider, machine, attempt)},
         account=account,
     )
 
@@ -134,7 +137,8 @@ def _found(subject: Subject, machine: Machine, provider: Provider, now: datetime
         return Wait(
             seconds=SLOW_LOOK_S, attempt=_new_id(subject, machine), vm={"machine_raw": dict(machine.raw)}
         )
-    return _arrived(machine)
+    assert subject.attempt is not None
+    return _arrived(machine, provider, subject.attempt)
 
 
 def _new_id(subject: Subject, machine: Machine) -> dict[str, str]:
