@@ -25,7 +25,7 @@ from vms.providers.cloudypad.cli import RealClock
 from vms.providers.cloudypad.names import name_of, tag_of
 
 COMMAND = os.environ.get("CLOUDYPAD_BIN", "")
-RUN_S = 100
+RUN_S = 200
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -145,6 +145,10 @@ class TestTheStandIn:
 def said(harness: RealHarness, *argv: str) -> tuple[int, str, str]:
     environment = harness.open()._cli.environment()
     done = subprocess.run(
-        [*COMMAND.split(), *argv], env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60
+        [*COMMAND.split(), *argv],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=RUN_S,
     )
     return done.returncode, done.stdout.decode(), done.stderr.decode()
