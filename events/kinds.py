@@ -88,6 +88,8 @@ ACTIONS: Mapping[str, str] = {
     "credit_low": "credit is about to run out",
     "ledger_broken": "a law of the ledger does not hold; which and where",
     "budget_crossed": "spending crossed a budget's mark",
+    "balance_low": "what is left on an account at a provider is low",
+    "invoice_imported": "a provider's invoice was imported",
     # the audit itself
     "export": "events were exported",
     "ips_erased": "addresses older than 90 days were erased",
