@@ -45,6 +45,8 @@ class Environment:
     gcp_project_id: str
     gcp_billing_account: str
     gcs_bucket_name: str
+    games_url: str
+    games_google_credentials: str
     cloudypad_bin: str
     cloudypad_home: str
     stopped_keep_hours: str
@@ -110,6 +112,7 @@ def read() -> Environment:
         address("DATABASE_URL", lambda: named_database(env)) if has_own_database else embedded_database()
     )
     public_url = str(env.str("PUBLIC_URL", "")).rstrip("/")
+    bucket = str(env.str("GCS_BUCKET_NAME", ""))
     host = public_url.split("://")[-1].split("/")[0].split(":")[0]
     return Environment(
         is_production=is_production,
@@ -126,7 +129,9 @@ def read() -> Environment:
         tensordock_api_url=str(env.str("TENSORDOCK_API_URL", "https://dashboard.tensordock.com/api/v2")),
         gcp_project_id=str(env.str("GCP_PROJECT_ID", "")),
         gcp_billing_account=str(env.str("GCP_BILLING_ACCOUNT", "")),
-        gcs_bucket_name=str(env.str("GCS_BUCKET_NAME", "")),
+        gcs_bucket_name=bucket,
+        games_url=str(env.str("GAMES_URL", "")) or (f"gs://{bucket}/games" if bucket else ""),
+        games_google_credentials=str(env.str("GAMES_GOOGLE_CREDENTIALS", "")),
         cloudypad_bin=str(env.str("CLOUDYPAD_BIN", "")),
         cloudypad_home=str(env.str("CLOUDYPAD_HOME", "")),
         stopped_keep_hours=str(env.str("STOPPED_KEEP_HOURS", "48")),

@@ -275,7 +275,9 @@ def retry(*, vm: VM, by: Principal, now: datetime) -> None:
         "phase": Phase.REQUESTED, "desired": Desired.RUNNING, "phase_since": now, "next_look_at": now, "updated_at": now,
         "error": "", "error_text": "", "attempt": None, "ready_at": None, "ended_at": None, "session_ends_at": None,
         "gaming_environment_ready": False, "is_acting": False, "action_sent_at": None, "alarmed_at": None, "ip_address": "",
-        "agent_token_digest": "", "agent_seen_at": None,
+        "agent_token_digest": "", "agent_seen_at": None, "agent_boot_id": "", "agent_sequence": 0, "agent_sent_at": None,
+        "idle_since": None, "idle_seen_at": None, "idle_warned_at": None, "end_warned_at": None, "watched_at": None,
+        "games_mounted": False,
     }  # fmt: skip
     try:
         with transaction.atomic():
@@ -291,10 +293,11 @@ def retry(*, vm: VM, by: Principal, now: datetime) -> None:
 
 
 def extend(*, vm: VM, by: Principal, now: datetime) -> datetime:
-    """Moves the end of a running VM's time by an hour; returns the new end. Raises InvalidState."""
+    """Moves the end of a running VM's time by an hour, and starts its idle clock again; returns the new end. Raises InvalidState."""
     with transaction.atomic():
         running = VM.objects.filter(pk=vm.pk, phase=Phase.READY, desired=Desired.RUNNING)
-        if not running.update(session_ends_at=F("session_ends_at") + EXTEND_BY, updated_at=now):
+        later = F("session_ends_at") + EXTEND_BY
+        if not running.update(session_ends_at=later, last_activity=now, updated_at=now):
             raise InvalidState(f"The VM is {vm.status}; only a running one can be extended.")
         vm.refresh_from_db(fields=["session_ends_at"])
         assert vm.session_ends_at is not None

@@ -10,7 +10,7 @@ from vms.lifecycle import Desired, Phase
 from vms.models import VM, Attempt, GameSession
 from vms.providers.base import Provider
 from vms.reconcile.outcome import Advance, Outcome, Subject
-from vms.reconcile.steps import boot, create, delete, play, ready, rest, setup, stop
+from vms.reconcile.steps import boot, create, delete, play, ready, rest, setup, stop, watch
 
 Run = Callable[[Subject, Provider, datetime], Outcome]
 Settle = Callable[[Subject, datetime], Outcome]
@@ -43,6 +43,7 @@ BOOT = Step("boot", look=boot.run)
 SETUP = Step("setup", act=setup.run)
 READY = Step("ready", look=ready.run)
 PLAY = Step("play", act=play.run)
+WATCH = Step("watch", act=watch.run)
 STOP = Step("stop", act=stop.run, calls=1)
 STOP_WAIT = Step("stop_wait", look=stop.wait)
 START = Step("start", act=rest.start, calls=1)
@@ -76,7 +77,9 @@ def decide(
                 return HALT
             # A machine that did not take a game is looked at before it is asked again: it may be gone.
             may_ask = vm.action_sent_at is None
-            return PLAY if may_ask and any(play.is_wanted(session) for session in sessions) else READY
+            if may_ask and any(play.is_wanted(session) for session in sessions):
+                return PLAY
+            return WATCH if may_ask and watch.is_due(vm, now) else READY
         case Phase.STOPPING:
             return STOP_WAIT if sent else STOP
         case Phase.STOPPED:

@@ -1,0 +1,18 @@
+"""How a bare machine becomes a console: one driver per way, all behind `base.Driver`. Here: which one a machine gets."""
+
+from __future__ import annotations
+
+from vms.setup.drivers.base import Driver
+from vms.setup.drivers.cloudypad import CloudypadDriver
+from vms.setup.drivers.wolf import WolfDriver
+from vms.setup.orders import Target
+from vms.setup.site import Site
+
+__all__ = ["Driver", "choose"]
+
+
+def choose(site: Site, target: Target) -> Driver:
+    """CloudyPad where we have it and it can work: it brings the NVIDIA driver such a machine lacks. Wolf by ourselves elsewhere."""
+    if target.cloudypad is not None and CloudypadDriver.suits(site, target):
+        return CloudypadDriver(target.cloudypad)
+    return WolfDriver()
