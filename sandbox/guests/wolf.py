@@ -117,6 +117,11 @@ class Wolf:
         with self._lock:
             self._listeners.remove(heard)
 
+    def hang_up(self) -> None:
+        """Every stream ends, as when its process does."""
+        for heard in list(self._listeners):
+            heard.put("")
+
     def tell(self, name: str, data: Object) -> None:
         text = f"event: {EVENTS}{name}\ndata: {json.dumps(data)}\n\n"
         for heard in list(self._listeners):
@@ -370,9 +375,12 @@ class ApiHandler(_Handler):
             self.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
             while True:
                 try:
-                    self.wfile.write(heard.get(timeout=KEEPALIVE_S).encode())
+                    text = heard.get(timeout=KEEPALIVE_S)
                 except queue.Empty:
-                    self.wfile.write(b":keepalive\n\n")
+                    text = ":keepalive\n\n"
+                if not text:
+                    return
+                self.wfile.write(text.encode())
         finally:
             self.server.wolf.leave(heard)
 
@@ -406,6 +414,7 @@ def serve(sockets: Path, http: Path, state: Path, api: str) -> Callable[[], None
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
 
     def end() -> None:
+        wolf.hang_up()
         for server in servers:
             server.shutdown()
             server.server_close()

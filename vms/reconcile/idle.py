@@ -17,6 +17,8 @@ from vms.providers.base import Machine, Provider, Suspendable
 from vms.reconcile.outcome import Note, Outcome, Wait
 
 WARN = timedelta(minutes=5)
+# Messages take their time: two proofs of one idleness begin a little apart, and are one idleness.
+JITTER = timedelta(seconds=10)
 # A proof this old is none: the agent beats every 15 s, and is asked over SSH every minute when it is not heard.
 FRESH = timedelta(seconds=150)
 # Where stopping saves less than three quarters, the machine is given back instead.
@@ -41,7 +43,7 @@ def checked(
         since = _idle_from(vm, vm.idle_since)
         patience = min(WARN, timedelta(seconds=vm.auto_stop_timeout))
         warned_at = vm.idle_warned_at
-        if warned_at is None or warned_at < max(since, ends_at - WARN):
+        if warned_at is None or warned_at < max(since, ends_at - WARN) - JITTER:
             if now >= ends_at - patience:
                 told = {"ends_at": max(ends_at, now + patience).isoformat(), "idle_since": since.isoformat()}
                 return _with(outcome, Note("idle_warning", told), idle_warned_at=now)
