@@ -8,7 +8,7 @@ Start reading at `machine.py`: `set_up`, `launch_game`, `look_at`, `end_session`
 from vms.setup.agent_link import AgentError, AgentRefused, AgentSilent, NoSuchSession
 from vms.setup.library import Library
 from vms.setup.library import parse as parse_library
-from vms.setup.machine import end_session, launch_game, look_at, pair, pairing, session_state, set_up
+from vms.setup.machine import end_session, forget, launch_game, look_at, pair, pairing, session_state, set_up
 from vms.setup.orders import (
     AgentState,
     Cloudypad,
@@ -59,6 +59,7 @@ __all__ = [
     "Unreachable",
     "connect",
     "end_session",
+    "forget",
     "launch_game",
     "learn_host_key",
     "look_at",

@@ -9,9 +9,10 @@ from typing import Any
 
 from vms.setup import agent_link
 from vms.setup.agent_link import NoSuchSession
-from vms.setup.drivers import Driver, choose
+from vms.setup.drivers import Driver, choose, cloudypad
 from vms.setup.orders import (
     AgentState,
+    Cloudypad,
     Failed,
     NotYet,
     Progress,
@@ -159,6 +160,11 @@ def end_session(target: Target, session_id: str) -> SessionState:
             return agent_link.session(agent_link.ask(site, "DELETE", f"/sessions/{session_id}"))
         except NoSuchSession:
             return SessionState(session_id, "", "ended", reason="not known to the machine")
+
+
+def forget(vm_id: str, kept_by: Cloudypad) -> None:
+    """Remove what CloudyPad keeps of a machine that is being deleted, its key among it; nothing there is no error."""
+    cloudypad.forget(vm_id, kept_by)
 
 
 @contextlib.contextmanager

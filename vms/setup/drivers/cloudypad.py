@@ -26,6 +26,7 @@ from vms.setup.drivers.base import Driver
 from vms.setup.orders import Cloudypad, Progress, Report, StepReport, Target
 from vms.setup.plan import Step
 from vms.setup.site import Site
+from vms.setup.ssh import SshError
 
 SYSTEMS = ("ubuntu 22.04", "ubuntu 24.04")
 SSH_PORT = 22
@@ -33,6 +34,7 @@ CREATE_S = 1500
 GET_S = 60.0
 LOG_TAIL = 2048
 TITLE = "CloudyPad"
+_SILENT: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
 # Opts out of its analytics: the environment's switch does not work, and every command waits 20 s for a network it may not have.
 CONFIG = """version: "1"
 analytics:
@@ -41,15 +43,23 @@ analytics:
     distinctId: none
     collectionMethod: none
 """
-# Runs one command under a lock and writes down how it ended; whoever looks next needs nothing else.
+# Runs one command under a lock, in a process of its own, and writes down how it ended; whoever looks next needs nothing else.
+# It returns once the lock is taken.
 _RUN = """import json, os, subprocess, sys
 home, timeout_s, argv = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
+taken, tell = os.pipe()
+if os.fork():
+    os.close(tell)
+    os.read(taken, 1)
+    sys.exit(0)
+os.setsid()
 os.umask(0o077)
 lock = os.open(os.path.join(home, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
 try:
     os.lockf(lock, os.F_TLOCK, 0)
 except OSError:
     sys.exit(0)
+os.close(tell)
 with open(os.path.join(home, "log"), "ab") as log:
     try:
         status = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=timeout_s).returncode
@@ -137,14 +147,11 @@ class CloudypadDriver(Driver):
             key.unlink()
         with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(target.private_key)
-        subprocess.Popen(
-            [sys.executable, "-c", _RUN, str(home), str(CREATE_S), *self._command(target, key)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            env=_environ(target),
-        )
+        argv = [sys.executable, "-c", _RUN, str(home), str(CREATE_S), *self._command(target, key)]
+        try:
+            subprocess.run(argv, **_SILENT, timeout=GET_S, env=_environ(target), check=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise SshError(f"CloudyPad's program could not be started: {type(error).__name__}") from error
 
     def _command(self, target: Target, key: Path) -> list[str]:
         """A create that was killed left its state: it is gone on with, never overwritten."""
@@ -166,9 +173,9 @@ def instance_name(vm_id: str) -> str:
     )
 
 
-def forget(target: Target) -> None:
+def forget(vm_id: str, cloudypad: Cloudypad) -> None:
     """Remove what is kept of the machine on our side: it holds its key."""
-    shutil.rmtree(_home(target), ignore_errors=True)
+    shutil.rmtree(Path(cloudypad.home) / instance_name(vm_id), ignore_errors=True)
 
 
 def _around(site: Site, target: Target) -> list[Step]:
