@@ -37,6 +37,11 @@ def profile_for(*, console: str, game_id: str | None = None) -> Profile:
     )
 
 
+def has_file(*, console: str, game_id: str) -> bool:
+    """Whether the library has a file for the game, as far as we know; one query."""
+    return Game.objects.filter(console=console, game_id=game_id).exclude(file="").exists()
+
+
 def not_configured() -> NotFound:
     """The error of every question about a console that has no configuration."""
     return NotFound("console not configured", details={"console_type": ["console not configured"]})

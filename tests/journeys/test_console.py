@@ -94,12 +94,12 @@ class TestPlaying:
         city.settle(seconds=5)
         moonlight(vm, "stream", client_id="77")
         moonlight(vm, "resume", client_id="77")
-        city.settle(seconds=70, step=10)
+        city.settle(seconds=150, step=10)
         vm.refresh_from_db()
         assert vm.last_moonlight_connection is not None
         assert vm.idle_since is None
         moonlight(vm, "leave", client_id="77")
-        city.settle(seconds=70, step=10)
+        city.settle(seconds=150, step=10)
         vm.refresh_from_db()
         assert vm.idle_since is not None
 

@@ -79,7 +79,7 @@ def decide(
             may_ask = vm.action_sent_at is None
             if may_ask and any(play.is_wanted(session) for session in sessions):
                 return PLAY
-            return WATCH if may_ask and watch.is_due(vm, now) else READY
+            return WATCH if may_ask and watch.is_due(vm, attempt, now) else READY
         case Phase.STOPPING:
             return STOP_WAIT if sent else STOP
         case Phase.STOPPED:

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from gamer.crash import crash_point
 from vms import setup
 from vms.activity import columns
-from vms.models import VM
+from vms.models import VM, Attempt
+from vms.providers import registry
 from vms.providers.base import Provider
 from vms.reconcile.outcome import Outcome, Subject, Wait
 from vms.reconcile.steps.setup import target_of
@@ -17,8 +18,11 @@ SILENCE = timedelta(seconds=60)
 NEXT_S = 1
 
 
-def is_due(vm: VM, now: datetime) -> bool:
-    """Whether nothing has been heard of the machine for a while."""
+def is_due(vm: VM, attempt: Attempt | None, now: datetime) -> bool:
+    """Whether nothing has been heard for a while of a machine that can be asked."""
+    kind = registry.KINDS.get(attempt.account.kind) if attempt is not None else None
+    if kind is None or not kind.has_shell:
+        return False
     heard = [moment for moment in (vm.agent_seen_at, vm.watched_at, vm.phase_since) if moment is not None]
     return now - max(heard) > SILENCE
 
