@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.core.checks import run_checks
-from pytest_django.fixtures import SettingsWrapper
 
 from accounts.principal import policy
 from emulators.models import Game
@@ -17,7 +18,7 @@ MARIO = {"console": "switch", "game_id": "mario-odyssey"}
 
 
 @pytest.fixture
-def library(settings: SettingsWrapper) -> None:
+def library(settings: Any) -> None:
     settings.GAMES_URL = "gs://games"
 
 
@@ -59,7 +60,7 @@ class TestLaunch:
 
 
 class TestAddress:
-    def test_that_cannot_be_used_is_said_without_its_secret(self, settings: SettingsWrapper) -> None:
+    def test_that_cannot_be_used_is_said_without_its_secret(self, settings: Any) -> None:
         settings.GAMES_URL = "s4://key:canary@host/bucket"
         (found,) = [one for one in run_checks(tags=["environment"]) if one.id == "gamer.E012"]
         assert "canary" not in found.msg

@@ -136,6 +136,19 @@ class Machine:
     def path(self, name: str) -> Path:
         return self.root / name
 
+    def lose_power(self) -> None:
+        """Everything ends at once; what is on the disk stays."""
+        self.stop()
+        self._end_units()
+
+    def _end_units(self) -> None:
+        for record in self.path("run/systemd").glob("*.service"):
+            unit = json.loads(record.read_text())
+            below = [pid for top in (unit["supervisor"], unit["main"]) for pid in children(top)]
+            for pid in (unit["supervisor"], unit["main"], *below):
+                end_process(pid)
+            record.unlink(missing_ok=True)
+
     def pid_of(self, unit: str) -> int:
         """A unit's process as systemd knows it; 0 when it does not run."""
         try:
@@ -169,10 +182,7 @@ class Machine:
     def end(self) -> None:
         """Stop it with all it started."""
         self.stop()
-        for record in self.path("run/systemd").glob("*.service"):
-            unit = json.loads(record.read_text())
-            for pid in (unit["supervisor"], unit["main"]):
-                end_process(pid)
+        self._end_units()
         for pid in self.game_pids():
             end_group(pid)
 

@@ -135,6 +135,21 @@ class TestSetUp:
         )
         assert len(machine.calls("systemctl")) >= len(before)
 
+    def test_is_gone_on_with_after_the_machine_lost_its_power(
+        self, machine: Machine, reports: Reports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hanging = machine.path("docker.hangs")
+        hanging.touch()
+        monkeypatch.setattr("vms.setup.machine.LOOK_S", 1)
+        eventually(lambda: set_up(machine.target(), reports) and setup_state(machine).get("stack"))
+        machine.lose_power()
+        assert isinstance(set_up(machine.target(), reports), NotYet)
+        hanging.unlink()
+        machine.start()
+        monkeypatch.setattr("vms.setup.machine.LOOK_S", 15)
+        assert isinstance(set_up(machine.target(), reports), Ready)
+        assert len(machine.calls("modprobe")) == 1
+
     def test_is_gone_on_with_after_the_connection_died(self, machine: Machine, reports: Reports) -> None:
         for step in STEPS:
             reports.act_at[step] = machine.drop_connections

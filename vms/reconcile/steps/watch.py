@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from gamer.crash import crash_point
 from vms import setup
 from vms.activity import columns
 from vms.models import VM, Attempt
@@ -30,7 +29,6 @@ def is_due(vm: VM, attempt: Attempt | None, now: datetime) -> bool:
 def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     if not provider.has_shell:
         return Wait(seconds=NEXT_S, vm={"watched_at": now})
-    crash_point("watch.before")
     try:
         agent = setup.look_at(target_of(subject))
     except setup.SshError:
