@@ -9,6 +9,7 @@ import pytest
 
 from accounts.principal import policy
 from events.models import Event
+from gamer.crash import Died, dying_at
 from tests.journeys.conftest import SandboxPlane
 from tests.vms.control_plane import story
 from tests.waiting import eventually
@@ -141,3 +142,34 @@ class TestPlaying:
             )
         )
         assert [one.status for one in vm.sessions.order_by("queued_at")] == ["ended", "launched"]
+
+
+class TestPlannedEnd:
+    """The game is ended first, so that it saves; two minutes are waited for that, no longer."""
+
+    @pytest.fixture
+    def playing(self, city: SandboxPlane, vm: VM) -> VM:
+        city.settle(seconds=5)
+        assert vm.sessions.get().status == "launched", story(vm)
+        return vm
+
+    def test_ends_the_game_before_the_machine(self, city: SandboxPlane, playing: VM) -> None:
+        services.destroy(vm=playing, by=policy("test"), now=city.clock())
+        city.until(playing, "terminated", seconds=300, step=2)
+        told = events(playing)
+        assert told.index("session_ended") < told.index("ending")
+        assert playing.sessions.get().error_text == "the machine is ending"
+
+    def test_survives_a_death_in_between(self, city: SandboxPlane, playing: VM) -> None:
+        services.destroy(vm=playing, by=policy("test"), now=city.clock())
+        with dying_at("part.after_call"), pytest.raises(Died):
+            city.settle(seconds=60)
+        city.__post_init__()
+        city.until(playing, "terminated", seconds=300, step=5)
+        assert not city.alive_tags()
+
+    def test_does_not_wait_for_ever(self, city: SandboxPlane, playing: VM) -> None:
+        VM.objects.filter(pk=playing.pk).update(ssh_port=1)
+        services.destroy(vm=playing, by=policy("test"), now=city.clock())
+        city.until(playing, "terminated", seconds=300, step=5)
+        assert "save_at_risk" in events(playing), story(playing)

@@ -10,7 +10,7 @@ from vms.lifecycle import Desired, Phase
 from vms.models import VM, Attempt, GameSession
 from vms.providers.base import Provider
 from vms.reconcile.outcome import Advance, Outcome, Subject
-from vms.reconcile.steps import boot, create, delete, play, ready, rest, setup, stop, watch
+from vms.reconcile.steps import boot, create, delete, part, play, ready, rest, setup, stop, watch
 
 Run = Callable[[Subject, Provider, datetime], Outcome]
 Settle = Callable[[Subject, datetime], Outcome]
@@ -44,6 +44,7 @@ SETUP = Step("setup", act=setup.run)
 READY = Step("ready", look=ready.run)
 PLAY = Step("play", act=play.run)
 WATCH = Step("watch", act=watch.run)
+PART = Step("part", act=part.run)
 STOP = Step("stop", act=stop.run, calls=1)
 STOP_WAIT = Step("stop_wait", look=stop.wait)
 START = Step("start", act=rest.start, calls=1)
@@ -60,6 +61,8 @@ def decide(
     phase = Phase(vm.phase)
     if phase is Phase.DELETING:
         return _ending(vm, held, now)
+    if phase is Phase.READY and vm.desired != Desired.RUNNING and part.is_due(vm, attempt, sessions, now):
+        return PART
     if vm.desired == Desired.GONE:
         return LEAVE
     sent = vm.action_sent_at is not None and now - vm.action_sent_at < RESEND

@@ -315,24 +315,22 @@ class TestDeadMan:
         man.heard()
         assert not man.is_due
 
-    def test_powers_the_machine_off(self, make_agent, wolf, tmp_path, monkeypatch):
-        calls = tmp_path / "calls"
-        (tmp_path / "bin").mkdir()
-        program = tmp_path / "bin/shutdown"
+    @pytest.fixture
+    def calls(self, tmp_path, monkeypatch):
+        """Where the machine's `shutdown` notes its calls."""
+        calls, program = tmp_path / "calls", tmp_path / "bin/shutdown"
+        program.parent.mkdir()
         program.write_text(f'#!/bin/sh\necho "$*" >>{calls}\n')
         program.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+        monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+        return calls
+
+    def test_powers_the_machine_off(self, make_agent, wolf, calls):
         agent = make_agent(wolf_sockets=[str(wolf.socket)], dead_man_s=0.4)
         agent.start(is_awaited=False)
         eventually(lambda: calls.exists() and calls.read_text().startswith("-h now"))
 
-    def test_is_calmed_by_every_word_of_ours(self, make_agent, wolf, tmp_path, public_url, monkeypatch):
-        calls = tmp_path / "calls"
-        (tmp_path / "bin").mkdir()
-        program = tmp_path / "bin/shutdown"
-        program.write_text(f'#!/bin/sh\necho "$*" >>{calls}\n')
-        program.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    def test_is_calmed_by_every_word_of_ours(self, make_agent, wolf, calls, public_url):
         agent = make_agent(public_url.url, wolf_sockets=[str(wolf.socket)], dead_man_s=1)
         agent.start()
         # One every 50 ms: many times its patience.
