@@ -61,7 +61,7 @@ def decide(
     phase = Phase(vm.phase)
     if phase is Phase.DELETING:
         return _ending(vm, held, now)
-    if phase is Phase.READY and vm.desired != Desired.RUNNING and part.is_due(vm, attempt, sessions, now):
+    if phase is Phase.READY and vm.desired != Desired.RUNNING and part.is_due(attempt, sessions):
         return PART
     if vm.desired == Desired.GONE:
         return LEAVE

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from gamer.crash import crash_point
 from vms import setup
-from vms.models import VM, Attempt, GameSession
+from vms.models import Attempt, GameSession
 from vms.providers import registry
 from vms.providers.base import Provider
 from vms.reconcile.outcome import Note, Outcome, SessionChange, Subject, Wait
@@ -15,33 +15,29 @@ from vms.reconcile.steps.setup import target_of
 
 PATIENCE = timedelta(minutes=2)
 RETRY_S = 5
+Status = GameSession.Status
 
 
-def is_due(vm: VM, attempt: Attempt | None, sessions: Sequence[GameSession], now: datetime) -> bool:
-    """Whether a game still runs, and may yet be ended in time. `action_sent_at` is when that was first tried in vain."""
+def is_due(attempt: Attempt | None, sessions: Sequence[GameSession]) -> bool:
+    """Whether a game still runs on a machine that can be asked to end it."""
     kind = registry.KINDS.get(attempt.account.kind) if attempt is not None else None
-    if (
-        kind is None
-        or not kind.has_shell
-        or not any(one.status == GameSession.Status.LAUNCHED for one in sessions)
-    ):
-        return False
-    return vm.action_sent_at is None or now - vm.action_sent_at < PATIENCE
+    return kind is not None and kind.has_shell and any(one.status == Status.LAUNCHED for one in sessions)
 
 
 def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
+    """`action_sent_at` is when it was first tried in vain. Whatever comes, no session is left as running after two minutes."""
     first = subject.vm.action_sent_at or now
-    ended: list[SessionChange] = []
-    for session in subject.sessions:
-        if session.status != GameSession.Status.LAUNCHED:
-            continue
-        try:
+    running = [one for one in subject.sessions if one.status == Status.LAUNCHED]
+    try:
+        for session in running:
             if provider.has_shell:
                 setup.end_session(target_of(subject), str(session.pk))
-        except setup.SshError as error:
-            is_last = now + timedelta(seconds=RETRY_S) - first >= PATIENCE
-            notes = (Note("save_at_risk", {"why": str(error)[:300]}),) if is_last else ()
-            return Wait(seconds=RETRY_S, sessions=ended, notes=notes, vm={"action_sent_at": first})
-        ended.append(SessionChange(session.pk, GameSession.Status.ENDED, "the machine is ending"))
+    except setup.SshError as error:
+        if now - first < PATIENCE:
+            return Wait(seconds=RETRY_S, vm={"action_sent_at": first})
+        lost = [SessionChange(one.pk, Status.ENDED, "the machine did not answer") for one in running]
+        return Wait(seconds=0, sessions=lost, notes=(Note("save_at_risk", {"why": str(error)[:300]}),))
     crash_point("part.after_call")
-    return Wait(seconds=0, sessions=ended, vm={"action_sent_at": None})
+    return Wait(
+        seconds=0, sessions=[SessionChange(one.pk, Status.ENDED, "the machine is ending") for one in running]
+    )

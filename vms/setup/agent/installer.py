@@ -28,7 +28,7 @@ from .files import is_locked, make_private, read_json, read_tail, take_lock, wri
 
 LOG_TAIL = 2048
 MAX_LOG = 1024 * 1024
-TICK_S = 0.05
+TICK_S, SETTLE_S = 0.05, 0.3
 DONE, RUNNING, FAILED, WAITING = "done", "running", "failed", "waiting"
 PASSED_ON = ("PATH", "HOME", "LANG", "USER", "GAMER_AGENT_ROOT", "LD_LIBRARY_PATH")
 # For apt: it must ask nobody, and not be asked about services to restart.
@@ -62,8 +62,14 @@ def progress(folder: Path, *, seen: str = "", wait_s: float = 0) -> dict[str, An
     deadline = time.monotonic() + wait_s
     while True:
         found = _progress(folder)
-        if found["version"] != seen or not found["is_running"] or time.monotonic() >= deadline:
+        if not found["is_running"] or time.monotonic() >= deadline:
             return found
+        if found["version"] != seen:
+            if not seen:
+                return found
+            # Quick steps follow each other: one answer tells of several.
+            time.sleep(SETTLE_S)
+            return _progress(folder)
         time.sleep(TICK_S)
 
 
