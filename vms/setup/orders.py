@@ -18,7 +18,8 @@ class Target:
 
     `private_key`: OpenSSH PEM text. `host_public_key`: the pinned line `ssh-ed25519 AAAA…`. `agent_token`: the secret made for this VM;
     the agent registers with it at `public_url`, and asks it of whoever uses its local API. No `public_url`: the agent calls nobody.
-    `images`, `cores` and `programs` are what the console's emulators need there (`emulators.recipes`).
+    `is_configured`: the machine arrives with Wolf on it. `images`, `cores` and `programs` are what the console's emulators need
+    there (`emulators.recipes`).
     """
 
     vm_id: str
@@ -28,6 +29,7 @@ class Target:
     agent_token: str = field(repr=False)
     public_url: str = ""
     has_gpu: bool = False
+    is_configured: bool = False
     images: tuple[str, ...] = ()
     cores: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ def vm(plane, as_alice) -> VM:
 
 
 class TestPairing:
-    def test_is_not_there_before_the_vm_runs(self, as_alice):
+    def test_is_not_there_before_the_vm_runs(self, plane, as_alice):
         vm = made(as_alice)
         for answer in (
             as_alice.get(f"/vms/{vm.pk}/pairing"),

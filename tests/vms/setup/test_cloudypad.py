@@ -165,6 +165,7 @@ class TestChoice:
         assert choose(fit, replace(suited, has_gpu=False)).name == "wolf"
         assert choose(fit, replace(suited, address=replace(at_22, port=2222))).name == "wolf"
         assert choose(fit, replace(suited, cloudypad=None)).name == "wolf"
+        assert choose(fit, replace(suited, is_configured=True)).name == "configured"
 
     def test_stays_when_cloudypad_has_brought_the_driver(self, site, target):
         home(target).mkdir(parents=True)

@@ -246,6 +246,13 @@ class TestSetUp:
         assert [report.name for report in outcome.left_out] == ["saves"]
         assert "read-only file system" in outcome.left_out[0].log_tail
 
+    def test_adds_only_what_is_ours_to_a_machine_that_arrives_configured(
+        self, machine: Machine, reports: Reports
+    ) -> None:
+        assert isinstance(set_up(replace(machine.target(), is_configured=True), reports), Ready)
+        assert set(setup_state(machine)) == {"saves", "monitor", "agent"}
+        assert machine.calls("docker") == machine.calls("apt-get") == []
+
     def test_asks_for_the_gpus_runtime_where_there_is_a_gpu(self, machine: Machine, reports: Reports) -> None:
         assert isinstance(set_up(replace(machine.target(), has_gpu=True), reports), Ready)
         assert "nvidia-ctk runtime configure --runtime=docker" in machine.calls()

@@ -51,7 +51,8 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     if not provider.has_shell:
         return _ready(vm, now)
     crash_point("setup.before")
-    verdict = setup.set_up(target_of(subject), subject.report)
+    target = replace(target_of(subject), is_configured=not provider.needs_setup)
+    verdict = setup.set_up(target, subject.report)
     crash_point("setup.after")
     match verdict:
         case setup.Ready():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vms.setup.drivers.base import Driver
 from vms.setup.drivers.cloudypad import CloudypadDriver
-from vms.setup.drivers.wolf import WolfDriver
+from vms.setup.drivers.wolf import ConfiguredDriver, WolfDriver
 from vms.setup.orders import Target
 from vms.setup.site import Site
 
@@ -12,7 +12,9 @@ __all__ = ["Driver", "choose"]
 
 
 def choose(site: Site, target: Target) -> Driver:
-    """CloudyPad where we have it and it can work: it brings the NVIDIA driver such a machine lacks. Wolf by ourselves elsewhere."""
+    """Only what is ours where Wolf is there already; CloudyPad where it can work: it brings the NVIDIA driver; else Wolf by ourselves."""
+    if target.is_configured:
+        return ConfiguredDriver()
     if target.cloudypad is not None and CloudypadDriver.suits(site, target):
         return CloudypadDriver(target.cloudypad)
     return WolfDriver()

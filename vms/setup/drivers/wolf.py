@@ -27,7 +27,7 @@ NVIDIA = "https://nvidia.github.io/libnvidia-container"
 
 # The lock is held for minutes after the first boot by unattended-upgrades.
 APT = ("apt-get", "-o", "DPkg::Lock::Timeout=600", "--assume-yes", "--no-install-recommends")
-PACKAGES = ("ca-certificates", "curl", "rclone", "fuse3")
+PACKAGES, MOUNTING = ("ca-certificates", "curl"), ("rclone", "fuse3")
 DRIVER = (
     "nvidia-headless-570-server",
     "nvidia-utils-570-server",
@@ -48,6 +48,18 @@ class WolfDriver(Driver):
 
     def begin(self, site: Site, target: Target) -> None:
         installing.begin(site, steps(site, target))
+
+
+class ConfiguredDriver(Driver):
+    """For machines that arrive with Wolf, because the provider's own tool has put it there: only what is ours is added."""
+
+    name: ClassVar[str] = "configured"
+
+    def look(self, site: Site, target: Target, *, seen: str = "", wait_s: float = 0) -> Progress:
+        return installing.look(site, around(site, target), target.secrets, seen=seen, wait_s=wait_s)
+
+    def begin(self, site: Site, target: Target) -> None:
+        installing.begin(site, around(site, target))
 
 
 def steps(site: Site, target: Target) -> list[Step]:
@@ -210,6 +222,8 @@ WantedBy=multi-user.target
         "library",
         "Game library",
         [
+            [*APT, "update"],
+            [*APT, "install", *MOUNTING],
             [site.python, "-c", _FOLDERS, place],
             # Says in words what is wrong with the address or the login; a mount would only time out.
             [*rclone, "lsf", "--max-depth=1", "--contimeout=10s", "--retries=1", remote],
