@@ -164,7 +164,7 @@ class GameAdmin(LibraryAdmin):
     search_help_text = "The beginning of a title or id"
     ordering = ("title", "game_id")
     fieldsets = (
-        (None, {"fields": ("title", ("console", "game_id"))}),
+        (None, {"fields": ("title", ("console", "game_id"), "file")}),
         (
             "What it asks for itself",
             {

@@ -226,7 +226,7 @@ class GameForm(_JudgedForm):
         model = Game
         fields = (
             *("title", "console", "game_id", "preset", "min_cpu", "min_ram_gb", "requires_gpu"),
-            *("gpu_class", "emulator"),
+            *("gpu_class", "emulator", "file"),
         )
 
     def faults(self) -> Faults:

@@ -24,6 +24,11 @@ GAME_ID = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}\Z"
 extension = RegexValidator(
     r"^\.[a-z0-9]{1,10}\Z", "Write an extension as a dot and small letters, such as .nes."
 )
+# A path inside the library and never out of it.
+library_file = RegexValidator(
+    r"^(?!/)(?!(?:.*/)?\.{1,2}(?:/|\Z))[^\x00-\x1f\x7f\\]+(?<!/)\Z",
+    "Write a path inside the library, without .. and control characters.",
+)
 term = RegexValidator(r"^[a-z0-9]{2,40}\Z", "Write a term in small letters and digits only, such as rtx4090.")
 
 
@@ -386,6 +391,12 @@ class Game(models.Model):
     )
     emulator = models.CharField(
         max_length=60, blank=True, help_text="Another emulator; empty for the console's."
+    )
+    file = models.CharField(
+        max_length=300,
+        blank=True,
+        validators=[library_file],
+        help_text="Where it lies in the library of games, such as nes/Castle of Blocks (World).nes.",
     )
 
     objects = GameQuerySet.as_manager()

@@ -92,6 +92,9 @@ class Profile:
     usd_per_hour_limit: Decimal | None
     max_session_hours: int
     emulator: str = ""
+    # The game's own, "" for one we do not know.
+    title: str = ""
+    file: str = ""
 
     def demand(self, preference: Preference, preset: str | None = None) -> tuple[str, Floor, int]:
         """(preset, floor, least GPU rank) at a provider; `preset` is the caller's own choice and binds."""

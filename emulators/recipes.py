@@ -1,25 +1,261 @@
-"""From a game to what the agent on the machine is told to run. Pure.
+"""From a game to what Wolf on the machine is told to run. Pure.
 
-This first recipe runs a process that only waits: the agent starts, supervises and ends it as it will a game, and the
-environment says which. The Console issue replaces it by an app of Wolf with the emulator and the game inside.
+A recipe is an app of Wolf: an image, mounts, variables, and a start script laid over the image's own. The image's launcher
+writes the command unquoted into a compositor's configuration (games-on-whales, `launch-comp.sh`), so a word of it may hold
+nothing a shell or that file would read: whatever people named a game or its file appears in no word, mount or variable.
+On the machine the file is known by a name made here (`stored`), and in the container by that name too.
 """
 
 from __future__ import annotations
 
+import hashlib
+import posixpath
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+# Places on the machine (`Machine`) and inside the app's container. The agent knows the former by `vms/setup/site.py`.
+GAMES, APPS, SAVES, TOOLS = "/srv/gamer/roms", "/srv/gamer/apps", "/srv/gamer/saves", "/srv/gamer/tools"
+IN_GAMES, IN_APP, IN_SAVES, IN_TOOLS = "/games", "/gamer", "/saves", "/tools"
+STARTUP = "/opt/gow/startup-app.sh"
+
+WORD = re.compile(r"[A-Za-z0-9_./=-]+\Z")
+_NOT_IN_A_TITLE = re.compile(r"[^A-Za-z0-9 _-]+")
+EXTENSION = re.compile(r"\.[a-z0-9]{1,10}\Z")
+TITLE_LENGTH = 60
+
+# Wolf's documented needs of an app: input devices and a desktop of its own (facts of games-on-whales' images).
+DEVICES = "/dev/input/* /dev/dri/* /dev/nvidia*"
+HOST_CONFIG = {
+    "IpcMode": "host",
+    "Privileged": False,
+    "CapAdd": ["NET_RAW", "MKNOD", "NET_ADMIN", "SYS_ADMIN", "SYS_NICE"],
+}
+
+
+class NoRecipe(ValueError):
+    """Nobody knows how to run this. The text is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """What the player looks at."""
+
+    width: int = 1920
+    height: int = 1080
+    refresh_rate: int = 60
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether two screens fit better side by side than one above the other."""
+        return self.width * 3 > self.height * 4
+
+
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """How one emulator is run: a core of RetroArch, or a program of its own (an AppImage in the library's `emulators/`).
+
+    `wide` and `tall` are its settings for two screens side by side and above each other, as lines of its options file.
+    """
+
+    name: str
+    consoles: tuple[str, ...]
+    core: str = ""
+    program: str = ""
+    arguments: tuple[str, ...] = ()
+    wide: str = ""
+    tall: str = ""
+
+    @property
+    def image(self) -> str:
+        return f"ghcr.io/games-on-whales/{'retroarch' if self.core else 'base-app'}:edge"
+
+
+EMULATORS: tuple[Emulator, ...] = (
+    Emulator("Mesen", ("nes",), core="mesen"),
+    Emulator("Nestopia", ("nes",), core="nestopia"),
+    Emulator("Snes9x", ("snes",), core="snes9x"),
+    Emulator("SameBoy", ("gb", "gbc"), core="sameboy"),
+    Emulator("Gambatte", ("gb", "gbc"), core="gambatte"),
+    Emulator("mGBA", ("gba", "gb", "gbc"), core="mgba"),
+    Emulator(
+        "melonDS",
+        ("nds",),
+        core="melonds",
+        wide='melonds_screen_layout = "Left/Right"\nmelonds_touch_mode = "Touch"\n',
+        tall='melonds_screen_layout = "Top/Bottom"\nmelonds_touch_mode = "Touch"\n',
+    ),
+    Emulator("DeSmuME", ("nds",), core="desmume"),
+    Emulator(
+        "Azahar",
+        ("3ds",),
+        program="azahar",
+        arguments=("--fullscreen",),
+        wide="[Layout]\nlayout_option=3\n",
+        tall="[Layout]\nlayout_option=0\n",
+    ),
+    Emulator("Dolphin", ("gamecube", "wii"), core="dolphin"),
+    Emulator("Ryubing", ("switch",), program="ryubing", arguments=("--fullscreen",)),
+    Emulator("Ryujinx", ("switch",), program="ryujinx", arguments=("--fullscreen",)),
+)
+_BY_NAME = {one.name.casefold(): one for one in EMULATORS}
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What to start: a program with its arguments (no shell reads them), variables added to its environment, and a name to show."""
+    """An app of Wolf. `launch` is the command's words, each of them `WORD`; `files` are laid beside it, by name.
 
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
+    `source` is the game's file as the library names it (any text), `stored` the name it gets on the machine; both "" for a
+    game without a file, which starts the emulator alone. `tools` are what the emulator needs on the machine: cores by
+    name, or a program of the library.
+    """
+
     title: str
+    name: str
+    image: str
+    launch: tuple[str, ...]
+    mounts: tuple[str, ...]
+    env: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
+    stored: str = ""
+    core: str = ""
+    program: str = ""
+
+    @property
+    def startup(self) -> str:
+        """The script that the image runs instead of its own."""
+        return f"#!/bin/bash\nset -e\nsource /opt/gow/launch-comp.sh\nlauncher {' '.join(self.launch)}\n"
 
 
-def recipe_for(*, console: str, game_id: str, emulator: str, title: str = "") -> Recipe:
-    """The recipe of a game in an emulator (`Profile.emulator`); without a title its id is shown."""
-    env = {"GAMER_CONSOLE": console, "GAMER_GAME": game_id, "GAMER_EMULATOR": emulator}
-    return Recipe(argv=("sleep", "infinity"), env=env, title=title or game_id)
+def recipe_for(
+    *,
+    console: str,
+    game_id: str,
+    emulator: str,
+    title: str = "",
+    file: str = "",
+    save_key: str = "",
+    display: Display | None = None,
+) -> Recipe:
+    """The recipe of a game in an emulator (`Profile.emulator`). `file` is the game's path in the library, "" for none.
+
+    `save_key` names the folder of the player's saves; without one the game keeps its own. Raises NoRecipe for an emulator
+    nobody knows, or one that does not play the console.
+    """
+    known = emulator_of(console, emulator)
+    key = _key(console, game_id, file)
+    stored = _stored(key, file)
+    saves = _key("saves", save_key or game_id, console)
+    return Recipe(
+        title=safe_title(title) or safe_title(game_id) or f"Game {key}",
+        name=f"gamer-{key}",
+        image=known.image,
+        launch=_launch(known, stored),
+        mounts=_mounts(key, stored, saves),
+        env={
+            "RUN_SWAY": "1",
+            "GOW_REQUIRED_DEVICES": DEVICES,
+            "GAMER_CONSOLE": console,
+            "GAMER_RECIPE": key,
+        },
+        files=_files(known, display or Display()),
+        source=file,
+        stored=stored,
+        core=known.core,
+        program=known.program,
+    )
+
+
+def emulator_of(console: str, name: str) -> Emulator:
+    """The emulator staff named, whatever its case. Raises NoRecipe."""
+    known = _BY_NAME.get(name.strip().casefold())
+    if known is None:
+        raise NoRecipe(f"Nobody knows how to run the emulator {name[:60]!r}.")
+    if console not in known.consoles:
+        raise NoRecipe(f"{known.name} does not play {console}.")
+    return known
+
+
+def safe_title(text: str) -> str:
+    """A title as Moonlight shows it; Wolf makes a folder of it, so it holds letters, digits, blanks, - and _ only."""
+    return " ".join(_NOT_IN_A_TITLE.sub(" ", text).split())[:TITLE_LENGTH].strip()
+
+
+def _key(*parts: str) -> str:
+    """A short name for exactly these texts; the lengths keep ("a", "bc") from ("ab", "c")."""
+    summed = hashlib.sha256()
+    for part in parts:
+        content = part.encode(errors="surrogatepass")
+        summed.update(f"{len(content)}:".encode() + content)
+    return summed.hexdigest()[:16]
+
+
+def _stored(key: str, file: str) -> str:
+    if not file:
+        return ""
+    extension = posixpath.splitext(file.lower())[1]
+    return key + (extension if EXTENSION.fullmatch(extension) else "")
+
+
+def _launch(emulator: Emulator, stored: str) -> tuple[str, ...]:
+    game = (f"{IN_GAMES}/{stored}",) if stored else ()
+    if not emulator.core:
+        program = f"{IN_TOOLS}/{emulator.program}.AppImage"
+        return (program, "--appimage-extract-and-run", *emulator.arguments, *game)
+    settings = f"--appendconfig={IN_APP}/retroarch.cfg"
+    core = ("-L", f"{IN_TOOLS}/{emulator.core}_libretro.so") if game else ()
+    return ("retroarch", "--fullscreen", settings, *core, *game)
+
+
+def _mounts(key: str, stored: str, saves: str) -> tuple[str, ...]:
+    """Of the library a container sees its own game, of the saves its own slot."""
+    game = (f"{GAMES}/{stored}:{IN_GAMES}/{stored}:ro",) if stored else ()
+    return (
+        f"{APPS}/{key}:{IN_APP}:ro",
+        f"{APPS}/{key}/startup.sh:{STARTUP}:ro",
+        f"{TOOLS}:{IN_TOOLS}:ro",
+        f"{SAVES}/{saves}:{IN_SAVES}:rw",
+        *game,
+    )
+
+
+def _files(emulator: Emulator, display: Display) -> dict[str, str]:
+    screens = emulator.wide if display.is_wide else emulator.tall
+    if not emulator.core:
+        return {"settings.ini": screens} if screens else {}
+    settings = {
+        "savefile_directory": IN_SAVES,
+        "savestate_directory": f"{IN_SAVES}/states",
+        "core_options_path": f"{IN_APP}/core-options.cfg",
+        "libretro_directory": IN_TOOLS,
+        # Progress reaches the disk while the game runs: a machine may go without warning.
+        "autosave_interval": "10",
+        "savestate_auto_save": "true",
+        "video_fullscreen": "true",
+        "config_save_on_exit": "false",
+        "network_cmd_enable": "false",
+        "stdin_cmd_enable": "false",
+    }
+    config = "".join(f'{name} = "{value}"\n' for name, value in settings.items())
+    return {"retroarch.cfg": config, "core-options.cfg": screens}
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a machine must have before any game of a console can be launched there: images, cores by name, programs by name."""
+
+    images: tuple[str, ...]
+    cores: tuple[str, ...]
+    programs: tuple[str, ...]
+
+
+def needs_of(console: str) -> Needs:
+    """For every emulator that plays the console: a game may name another one than its console does."""
+    able = [one for one in EMULATORS if console in one.consoles]
+    images = tuple(sorted({one.image for one in able}))
+    return Needs(
+        images,
+        tuple(one.core for one in able if one.core),
+        tuple(one.program for one in able if one.program),
+    )

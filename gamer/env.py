@@ -67,6 +67,8 @@ class Environment:
     gcp_project_id: str
     gcp_billing_account: str
     gcs_bucket_name: str
+    games_url: str
+    games_google_credentials: str
     cloudypad_bin: str
     cloudypad_home: str
     clouds: dict[str, dict[str, str]]
@@ -135,6 +137,7 @@ def read() -> Environment:
     )
     public_url = str(env.str("PUBLIC_URL", "")).rstrip("/")
     host = host_of(public_url)
+    bucket = str(env.str("GCS_BUCKET_NAME", ""))
     return Environment(
         is_production=is_production,
         database=database,
@@ -151,7 +154,9 @@ def read() -> Environment:
         tensordock_api_url=str(env.str("TENSORDOCK_API_URL", "https://dashboard.tensordock.com/api/v2")),
         gcp_project_id=str(env.str("GCP_PROJECT_ID", "")),
         gcp_billing_account=str(env.str("GCP_BILLING_ACCOUNT", "")),
-        gcs_bucket_name=str(env.str("GCS_BUCKET_NAME", "")),
+        gcs_bucket_name=bucket,
+        games_url=str(env.str("GAMES_URL", "")) or (f"gs://{bucket}/games" if bucket else ""),
+        games_google_credentials=str(env.str("GAMES_GOOGLE_CREDENTIALS", "")),
         cloudypad_bin=str(env.str("CLOUDYPAD_BIN", "")),
         cloudypad_home=str(env.str("CLOUDYPAD_HOME", "")),
         clouds=cloud_credentials(env),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import uuid
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from sandbox.catalogue import DISPLAY_NAMES
 from sandbox.clock import Callback, Clock
 from sandbox.faults import MACHINE, Fault, Faults
 from sandbox.guests.guest import Guests, GuestSpec
+from sandbox.guests.relay import PORT
 from sandbox.instances import RELEASED, STOPPED, Instance, order_facts
 from sandbox.settings import Settings
 from sandbox.stock import Hostnode, NoNodes, NoPublicIp, Resources, Stock
@@ -201,10 +203,19 @@ class Cloud:
         sock = instance.ssh_socket or bound(instance.ip_address, instance.ssh_port or 0)
         instance.ssh_socket = None
         guest = instance.guest
-        await guest.boot(sock)
+        await guest.boot(sock, self._web(instance))
         if instance.status == "running":
             due = self.clock.now() + self.settings.cloud_init_s
             self._later(instance, due, lambda _at: guest.finish_cloud_init())
+
+    def _web(self, instance: Instance) -> socket.socket | None:
+        """Port 47989 of an address of its own; None where several machines share one, or the port is taken."""
+        if not instance.order.dedicated_ip:
+            return None
+        try:
+            return bound(instance.ip_address, PORT)
+        except OSError:
+            return None
 
     def stopped_by_itself(self, instance: Instance, at: float | None = None) -> None:
         """Power-off from inside, or a host that reclaims it: no stopping in between."""

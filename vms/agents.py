@@ -10,15 +10,18 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F, Q
 
 from events.services import record
-from gamer.errors import NotAuthenticated, NotFound, bad_field
+from gamer.errors import Conflict, NotAuthenticated, NotFound, bad_field
 from gamer.web.throttles import Rate, demand, give_back
-from vms import sessions
+from vms import activity, sessions
 from vms.models import VM, GameSession, VMQuerySet
 from vms.reconcile.apply import happening
 
@@ -60,10 +63,53 @@ def vm_of(token: str) -> VM:
     return vm
 
 
-def heartbeat(*, vm: VM, sent_at: datetime, now: datetime) -> None:
-    """Notes that the agent lives. Raises ValidationError when it speaks from the future."""
+def heartbeat(
+    *,
+    vm: VM,
+    boot_id: str,
+    sequence: int,
+    sent_at: datetime,
+    is_playing: bool | None,
+    idle_s: float | None,
+    now: datetime,
+) -> None:
+    """Notes that the agent lives, and whether somebody plays. One statement: 2,000 machines send one every 15 s.
+
+    Raises ValidationError when it speaks from the future, Conflict for a message that was taken before: within one boot numbers
+    rise, and a boot begins later than the one before.
+    """
     _check_clock("sent_at", sent_at, now)
-    VM.objects.filter(pk=vm.pk).update(agent_seen_at=now)
+    fresh = Q(agent_boot_id=boot_id, agent_sequence__lt=sequence) | (
+        ~Q(agent_boot_id=boot_id) & (Q(agent_sent_at=None) | Q(agent_sent_at__lt=sent_at))
+    )
+    known = {
+        "agent_boot_id": boot_id,
+        "agent_sequence": sequence,
+        "agent_sent_at": sent_at,
+        "agent_seen_at": now,
+    }
+    known |= activity.columns(is_playing, idle_s, now)
+    if not VM.objects.filter(fresh, pk=vm.pk).update(**known):
+        raise Conflict("This heartbeat was taken before.")
+
+
+def count_refusal(vm: VM) -> None:
+    """One more message of the VM's agent that was not taken; staff see how many."""
+    VM.objects.filter(pk=vm.pk).update(agent_refusals=F("agent_refusals") + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a machine may know of itself: its own VM, and the games that are wanted on it."""
+
+    vm: VM
+    sessions: Sequence[GameSession]
+
+
+def manifest(*, vm: VM) -> Manifest:
+    columns = ("console_id", "desired", "phase", "auto_stop_timeout", "session_ends_at", "games_mounted")
+    row = VM.objects.only(*columns).get(pk=vm.pk)
+    return Manifest(row, list(row.sessions.filter(status__in=GameSession.OPEN).order_by("queued_at")))
 
 
 def report(

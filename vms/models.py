@@ -268,6 +268,18 @@ class VM(models.Model):
     agent_bootstrap = SealedTextField(blank=True, default="")
     agent_token_digest = models.CharField(max_length=64, blank=True)
     agent_seen_at = models.DateTimeField(null=True)
+    agent_boot_id = models.CharField(max_length=64, blank=True)
+    agent_sequence = models.BigIntegerField(default=0, help_text="Of the last heartbeat taken in this boot.")
+    agent_sent_at = models.DateTimeField(null=True)
+    agent_refusals = models.PositiveIntegerField(
+        default=0, help_text="Messages of its agent that were refused: malformed, replayed, from the future."
+    )
+    # The idle clock: since when nobody plays, null while somebody does or may; and when that was last proven.
+    idle_since = models.DateTimeField(null=True)
+    idle_seen_at = models.DateTimeField(null=True)
+    idle_warned_at = models.DateTimeField(null=True)
+    end_warned_at = models.DateTimeField(null=True)
+    watched_at = models.DateTimeField(null=True, help_text="When its agent was last asked over SSH.")
     # The reconciler's lease and its next look.
     is_acting = models.BooleanField(default=False)
     next_look_at = models.DateTimeField(null=True, default=timezone.now)

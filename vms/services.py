@@ -11,13 +11,14 @@ from decimal import ROUND_UP, Decimal
 from types import EllipsisType
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from accounts.models import User
 from accounts.principal import Principal
 from emulators.profile import Profile
-from emulators.services import profile_for
+from emulators.services import has_file, profile_for
 from events.services import record
 from gamer.errors import Conflict, InvalidState, NoCapacity, Unavailable, bad_field
 from gamer.queue.wake import ring
@@ -177,6 +178,7 @@ def _taken(error: IntegrityError, owner: User | None, console: str) -> Exception
 
 def _check(order: Order, profile: Profile, now: datetime) -> Quote:
     """Refuses what cannot be hosted, before anything is written. Offers too old to trust refuse nothing, and quote nothing."""
+    _check_game(order.console, order.game_id)
     _demand_launching()
     if order.preset:
         floor = profile.presets.get(order.preset)
@@ -255,10 +257,17 @@ def _create(by: Principal, tenant: Tenant, order: Order, profile: Profile, quote
     return vm
 
 
+def _check_game(console: str, game_id: str) -> None:
+    """A game without a file cannot be played, whatever is bought for it. Raises ValidationError. Without a library nobody can tell."""
+    if game_id and settings.GAMES_URL and not has_file(console=console, game_id=game_id):
+        raise bad_field("game_id", "the library has no file for this game")
+
+
 def play(*, vm: VM, by: Principal, game_id: str, save_id: str = "", now: datetime) -> GameSession:
     """Queues a game on a VM that runs or will. The same game that already runs or waits is no second session."""
     if not game_id:
         raise bad_field("game_id", "this field is required")
+    _check_game(vm.console_id, game_id)
     with transaction.atomic():
         # What the caller loaded may be over by now: nobody would ever end a session queued on such a VM.
         row = VM.objects.select_for_update(no_key=True).only("desired", "phase").get(pk=vm.pk)
@@ -363,7 +372,9 @@ def retry(*, vm: VM, by: Principal, now: datetime) -> None:
         "phase": Phase.REQUESTED, "desired": Desired.RUNNING, "phase_since": now, "next_look_at": now, "updated_at": now,
         "error": "", "error_text": "", "attempt": None, "ready_at": None, "ended_at": None, "session_ends_at": None,
         "gaming_environment_ready": False, "is_acting": False, "action_sent_at": None, "alarmed_at": None, "ip_address": "",
-        "agent_token_digest": "", "agent_seen_at": None,
+        "agent_token_digest": "", "agent_seen_at": None, "agent_boot_id": "", "agent_sequence": 0, "agent_sent_at": None,
+        "idle_since": None, "idle_seen_at": None, "idle_warned_at": None, "end_warned_at": None, "watched_at": None,
+        "games_mounted": False,
     }  # fmt: skip
     try:
         with transaction.atomic():
@@ -384,10 +395,11 @@ def retry(*, vm: VM, by: Principal, now: datetime) -> None:
 
 
 def extend(*, vm: VM, by: Principal, now: datetime) -> datetime:
-    """Moves the end of a running VM's time by an hour; returns the new end. Raises InvalidState."""
+    """Moves the end of a running VM's time by an hour, and starts its idle clock again; returns the new end. Raises InvalidState."""
     with transaction.atomic():
         running = VM.objects.filter(pk=vm.pk, phase=Phase.READY, desired=Desired.RUNNING)
-        if not running.update(session_ends_at=F("session_ends_at") + EXTEND_BY, updated_at=now):
+        later = F("session_ends_at") + EXTEND_BY
+        if not running.update(session_ends_at=later, last_activity=now, updated_at=now):
             raise InvalidState(f"The VM is {vm.status}; only a running one can be extended.")
         vm.refresh_from_db(fields=["session_ends_at"])
         assert vm.session_ends_at is not None

@@ -3,7 +3,7 @@
 Every change is one transaction and leaves an Event of resource `emulators`.
 """
 
-from emulators.services.profiles import profile_for
+from emulators.services.profiles import has_file, profile_for
 from emulators.services.seeding import seed
 
-__all__ = ["profile_for", "seed"]
+__all__ = ["has_file", "profile_for", "seed"]

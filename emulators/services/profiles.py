@@ -30,9 +30,16 @@ def profile_for(*, console: str, game_id: str | None = None) -> Profile:
         usd_per_hour_limit=config.cost_per_hour_limit,
         max_session_hours=config.max_session_hours,
         emulator=(game and game.emulator) or config.default_emulator,
+        title=game.title if game else "",
+        file=game.file if game else "",
         # Last, so that every preset named above is among them.
         presets={preset.slug: size_of(preset) for preset in Preset.objects.all()},
     )
+
+
+def has_file(*, console: str, game_id: str) -> bool:
+    """Whether the library has a file for the game, as far as we know; one query."""
+    return Game.objects.filter(console=console, game_id=game_id).exclude(file="").exists()
 
 
 def not_configured() -> NotFound:

@@ -316,6 +316,9 @@ def run_python(confinement: Confinement, argv: list[str]) -> int:
         runpy.run_module(rest[1], run_name="__main__", alter_sys=True)
     else:
         script = str(confinement.real(rest[0]))
+        if not os.path.exists(script):
+            sys.stderr.write(f"python3: can't open file {rest[0]!r}: [Errno 2] No such file or directory\n")
+            return 2
         sys.argv = [script, *rest[1:]]
         sys.path.insert(0, os.path.dirname(script))
         runpy.run_path(script, run_name="__main__")

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.guests import namespaces, programs, standins
+from sandbox.guests import namespaces, programs, standins, wolf
 from sandbox.guests.folder import Folder
 from sandbox.guests.init import confined_command
 
@@ -133,6 +133,11 @@ def collect_tools(path: Path) -> Tools:
     for name in standins.PROGRAMS:
         (path / "bin" / name).unlink(missing_ok=True)
         (path / "bin" / name).symlink_to("../standin")
+    wolf_program = path / "bin" / standins.WOLF_PROGRAM
+    wolf_program.write_text(
+        "#!/bin/python3 -IS\n" + Path(wolf.__file__).read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    wolf_program.chmod(0o755)
     for inner in path.rglob("*"):
         if not inner.is_symlink():
             inner.chmod(0o755 if inner.is_dir() else inner.stat().st_mode | 0o444)

@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncssh
 
-from sandbox.guests import disk, server, standins
+from sandbox.guests import disk, relay, server, standins
 from sandbox.guests.disk import Tools
 from sandbox.guests.folder import Folder
 from sandbox.guests.runtime import GuestFailed, Runtime, can_have_namespaces, guest_owner
@@ -62,6 +62,7 @@ class Guest:
         self._powered_off = powered_off
         self._runtime: Runtime | None = None
         self._acceptor: asyncssh.SSHAcceptor | None = None
+        self._relay: asyncio.Server | None = None
         self._connections: set[asyncssh.SSHServerConnection] = set()
         self._watch: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()
@@ -76,20 +77,22 @@ class Guest:
     def _folder(self) -> Folder:
         return Folder(self._path, owner=guest_owner(is_namespaced=self._is_namespaced))
 
-    async def boot(self, sock: socket.socket) -> None:
-        """Starts its processes and answers SSH on the bound socket, which is then this guest's to close."""
+    async def boot(self, sock: socket.socket, web: socket.socket | None = None) -> None:
+        """Starts its processes, answers SSH on the bound socket, and on `web` with what Wolf says inside. Both are then its to close."""
         self._is_wanted = True
         async with self._lock:
             async with self._ending:
                 pass
             if self._runtime is None and self._is_wanted:
-                await self._boot(sock)
+                await self._boot(sock, web)
             if not self._is_wanted:
                 await self._end()
         if self._acceptor is None:
             sock.close()
+        if self._relay is None and web is not None:
+            web.close()
 
-    async def _boot(self, sock: socket.socket) -> None:
+    async def _boot(self, sock: socket.socket, web: socket.socket | None) -> None:
         if not self._path.exists():
             self._first_boot()
         spec, folder = self._spec, self._folder()
@@ -107,6 +110,8 @@ class Guest:
             return
         self._runtime = runtime
         self._watch = asyncio.create_task(self._watch_power(runtime))
+        if web is not None:
+            self._relay = await relay.relay(web, folder, standins.WOLF_HTTP)
         if (key := self._host_key()) is None:
             return
         self._acceptor = await server.serve(
@@ -189,6 +194,9 @@ class Guest:
             runtime, self._runtime = self._runtime, None
             if acceptor is not None:
                 acceptor.close()
+            if self._relay is not None:
+                self._relay.close()
+                self._relay = None
             for connection in list(self._connections):
                 connection.abort()
             if self._watch is not None:

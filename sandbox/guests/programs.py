@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
-from sandbox.guests import applets, shell, standins
+from sandbox.guests import applets, shell, standins, wolf
 from sandbox.guests.confine import BIN_FOLDERS, Confinement, run_python
 
 PYTHONS = ("python3", "python")
 SHELLS = ("sh", "bash", "dash")
-NAMES = (*PYTHONS, *SHELLS, *applets.APPLETS, *standins.PROGRAMS)
+NAMES = (*PYTHONS, *SHELLS, *applets.APPLETS, *standins.PROGRAMS, standins.WOLF_PROGRAM)
 
 
 def run(confinement: Confinement, argv: list[str]) -> int:
@@ -27,6 +27,8 @@ def run(confinement: Confinement, argv: list[str]) -> int:
             return run_python(confinement, argv)
         if name in SHELLS:
             return shell.run(argv, execute)
+        if name == standins.WOLF_PROGRAM:
+            return wolf.main(argv[1:])
         if name in applets.APPLETS:
             return applets.APPLETS[name](argv)
         if name in standins.PROGRAMS or (name in standins.WITH_GPU and os.path.exists(standins.GPU)):

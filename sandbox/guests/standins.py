@@ -19,6 +19,11 @@ CALLS = "/var/log/calls.jsonl"
 BOOT_FINISHED = "/var/lib/cloud/instance/boot-finished"
 GPU = "/etc/sandbox-gpu"
 JOURNAL = "/var/log/journal"
+WOLF_IMAGE = "ghcr.io/games-on-whales/wolf:"
+WOLF_PROGRAM = "wolf-stand-in"
+WOLF_API = "/etc/sandbox-wolf"  # "A" or "B": which version is played
+# What listens on port 47989 of a guest; the sandbox leads the port of its address here.
+WOLF_HTTP = "/run/wolf/http.sock"
 
 # With these systemctl has answered a question; with others it complains.
 OUTPUT_STATUSES = (0, 1, 3, 4)
@@ -180,6 +185,45 @@ def _nvidia_smi(argv: list[str], _execute: Execute) -> int:
     return 0
 
 
+def _apt_get(argv: list[str], _execute: Execute) -> int:
+    """Nothing is installed; Docker's unit is there afterwards, for systemctl to restart."""
+    if "install" in argv and "docker.io" in argv:
+        os.makedirs("/run/systemd/transient", exist_ok=True)
+        unit = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=true\n"
+        Path("/run/systemd/transient/docker.service").write_text(unit, encoding="utf-8")
+    return 0
+
+
+def _docker(argv: list[str], execute: Execute) -> int:
+    """Wolf's image is played by its stand-in, in the foreground as it was started; everything else is only noted."""
+    if argv[1:2] != ["run"] or not any(word.startswith(WOLF_IMAGE) for word in argv):
+        return 0
+    environ = dict(
+        word.removeprefix("--env=").partition("=")[::2] for word in argv if word.startswith("--env=")
+    )
+    api = Path(WOLF_API).read_text(encoding="utf-8").strip() if os.path.exists(WOLF_API) else "B"
+    served = [
+        "--socket",
+        environ["WOLF_SOCKET_PATH"],
+        "--http",
+        WOLF_HTTP,
+        "--state",
+        "/etc/wolf",
+        "--api",
+        api,
+    ]
+    return execute([WOLF_PROGRAM, *served])
+
+
+def _curl(argv: list[str], _execute: Execute) -> int:
+    """Nothing is fetched; what should be written is there, empty (an archive as an empty archive)."""
+    if "-o" in argv[:-1]:
+        path = Path(argv[argv.index("-o") + 1])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"PK\x05\x06" + bytes(18) if path.suffix == ".zip" else b"")
+    return 0
+
+
 def _noted(_argv: list[str], _execute: Execute) -> int:
     return 0
 
@@ -192,13 +236,25 @@ PROGRAMS: dict[str, Callable[[list[str], Execute], int]] = {
     "cloud-init": _cloud_init,
     "id": _id,
     "whoami": _id,
+    "apt-get": _apt_get,
+    "docker": _docker,
+    "curl": _curl,
     **dict.fromkeys(("shutdown", "poweroff", "halt", "reboot"), _shutdown),
     **dict.fromkeys(
         (
-            *("apt-get", "apt", "apt-key", "add-apt-repository", "dpkg", "snap", "docker", "loginctl"),
+            *(
+                "apt",
+                "apt-key",
+                "add-apt-repository",
+                "dpkg",
+                "snap",
+                "rclone",
+                "mountpoint",
+                "loginctl",
+            ),
             *("ufw", "iptables", "nft", "modprobe", "sysctl", "ip", "mount", "umount", "swapon", "mkfs"),
             *("useradd", "usermod", "groupadd", "passwd", "chpasswd", "chown", "chgrp", "udevadm"),
-            *("hostnamectl", "timedatectl", "localectl", "ldconfig", "nvidia-ctk", "curl", "wget"),
+            *("hostnamectl", "timedatectl", "localectl", "ldconfig", "nvidia-ctk", "wget"),
         ),
         _noted,
     ),

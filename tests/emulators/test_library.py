@@ -37,6 +37,12 @@ class TestGame:
         event = Event.objects.get(resource_id="game:switch/mario-odyssey")
         assert (event.action, event.details) == ("update", {"title": ["Mario Odyssey", "Another"]})
 
+    @pytest.mark.parametrize(
+        "file", ["a.nes", "nes/It's $(x); 100% (World).nes", "nes/..hidden", "ポケモン.gb", ""]
+    )
+    def test_may_have_a_file_of_any_honest_name(self, file, now):
+        assert self.save(now, file=file).file == file
+
     def test_of_a_known_id_is_a_conflict(self, now):
         with pytest.raises(Conflict, match="Nintendo Switch has a game mario-odyssey"):
             self.save(now, game_id="mario-odyssey")
@@ -51,6 +57,11 @@ class TestGame:
             ({"game_id": "two words"}, "game_id", "letters, digits"),
             ({"game_id": "-first"}, "game_id", "starting with a letter"),
             ({"title": ""}, "title", "blank"),
+            ({"file": "../secrets"}, "file", "inside the library"),
+            ({"file": "nes/../../secrets"}, "file", "inside the library"),
+            ({"file": "/etc/passwd"}, "file", "inside the library"),
+            ({"file": "nes/"}, "file", "inside the library"),
+            ({"file": "nes/a\nb.nes"}, "file", "inside the library"),
             ({"min_cpu": 0}, "min_cpu", "greater than"),
             ({"preset_id": "advanced"}, "preset", "is below the game's floor of 8 vCPUs"),
         ],

@@ -1,26 +1,162 @@
-"""What the agent is told to run."""
+"""What Wolf on the machine is told to run, and that no name of anybody's reaches a shell."""
 
 from __future__ import annotations
 
-import shutil
+import json
+import shlex
 
-from emulators.recipes import recipe_for
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulators.recipes import (
+    EMULATORS,
+    WORD,
+    Display,
+    NoRecipe,
+    Recipe,
+    emulator_of,
+    needs_of,
+    recipe_for,
+    safe_title,
+)
+from emulators.shipped import CONSOLES
+
+CONSOLE_NAMES = sorted(CONSOLES)
+HOSTILE = [
+    "a; rm -rf $HOME",
+    "$(reboot).nes",
+    "`reboot`.nes",
+    'quote" && exec sh "',
+    "line\nexec sh",
+    "../../etc/passwd",
+    "colon:rw:/etc.nes",
+    "% f {x} 'y'",
+    "ポケモン.nes",
+    "\ud800broken.nes",
+]
+names = st.one_of(st.text(max_size=80), st.sampled_from(HOSTILE))
+
+
+def recipe(console: str = "nes", **changes: str) -> Recipe:
+    wanted = {"game_id": "castle", "emulator": CONSOLES[console].default_emulator, **changes}
+    return recipe_for(console=console, **wanted)
 
 
 class TestRecipe:
-    def test_names_console_game_and_emulator_in_the_environment_only(self):
-        recipe = recipe_for(console="switch", game_id="a; rm -rf $HOME", emulator="Ryubing")
-        assert recipe.env == {
-            "GAMER_CONSOLE": "switch",
-            "GAMER_GAME": "a; rm -rf $HOME",
-            "GAMER_EMULATOR": "Ryubing",
+    @pytest.mark.parametrize("console", CONSOLE_NAMES)
+    def test_is_known_for_every_console_we_ship(self, console):
+        made = recipe(console, file="some/game.bin")
+        assert made.image.startswith("ghcr.io/games-on-whales/")
+        assert made.launch[-1] == f"/games/{made.stored}"
+        assert f"/srv/gamer/roms/{made.stored}:/games/{made.stored}:ro" in made.mounts
+
+    def test_of_a_core_runs_retroarch_with_its_settings(self):
+        made = recipe("snes", file="Crystal Quest (USA).sfc", emulator="snes9X")
+        assert made.launch == (
+            "retroarch",
+            "--fullscreen",
+            "--appendconfig=/gamer/retroarch.cfg",
+            "-L",
+            "/tools/snes9x_libretro.so",
+            f"/games/{made.stored}",
+        )
+        assert made.stored.endswith(".sfc")
+        assert 'savefile_directory = "/saves"' in made.files["retroarch.cfg"]
+
+    def test_of_a_program_runs_it_from_the_tools(self):
+        made = recipe("switch", file="odyssey.nsp")
+        assert made.launch[0] == "/tools/ryubing.AppImage"
+        assert (made.program, made.core) == ("ryubing", "")
+
+    def test_without_a_file_starts_the_emulator_alone(self):
+        made = recipe("gba")
+        assert made.stored == made.source == ""
+        assert not any(word.startswith("/games") for word in made.launch)
+        assert not any(":/games" in mount for mount in made.mounts)
+
+    @pytest.mark.parametrize("console", ["nds", "3ds"])
+    def test_lays_two_screens_as_the_display_is_shaped(self, console):
+        wide, tall = (
+            recipe_for(
+                console=console,
+                game_id="x",
+                emulator=CONSOLES[console].default_emulator,
+                display=Display(width, height),
+            ).files
+            for width, height in ((1920, 1080), (1080, 1920))
+        )
+        assert wide != tall
+        assert "Left/Right" in str(wide) or "layout_option=3" in str(wide)
+
+    def test_leaves_one_screen_alone(self):
+        wide = recipe_for(console="snes", game_id="x", emulator="Snes9x", display=Display(2560, 1080))
+        tall = recipe_for(console="snes", game_id="x", emulator="Snes9x", display=Display(1080, 2560))
+        assert wide == tall
+
+    def test_gives_each_save_a_folder_of_its_own(self):
+        folders = {
+            mount
+            for key in ("alice/slot-1", "alice/slot-2", "bob/slot-1")
+            for mount in recipe(save_key=key).mounts
+            if mount.endswith(":/saves:rw")
         }
-        assert not any("rm" in word for word in recipe.argv)
+        assert len(folders) == 3
 
-    def test_starts_a_program_every_machine_has(self):
-        recipe = recipe_for(console="nes", game_id="raccoon-racer", emulator="Mesen")
-        assert shutil.which(recipe.argv[0])
+    def test_runs_its_script_in_the_place_of_the_images_own(self):
+        made = recipe(file="x.nes")
+        assert any(mount.endswith("/startup.sh:/opt/gow/startup-app.sh:ro") for mount in made.mounts)
+        assert made.startup.splitlines()[-1] == "launcher " + " ".join(made.launch)
 
-    def test_shows_the_title_or_else_the_id(self):
-        assert recipe_for(console="nes", game_id="x", emulator="Mesen").title == "x"
-        assert recipe_for(console="nes", game_id="x", emulator="Mesen", title="The X").title == "The X"
+    @pytest.mark.parametrize("console", CONSOLE_NAMES)
+    def test_needs_nothing_that_the_machine_was_not_given(self, console):
+        needs, made = needs_of(console), recipe(console)
+        assert made.image in needs.images
+        assert made.core in (*needs.cores, "")
+        assert made.program in (*needs.programs, "")
+
+    @pytest.mark.parametrize(
+        ("console", "emulator", "words"),
+        [
+            ("nes", "Stella", "Nobody knows"),
+            ("nes", "", "Nobody knows"),
+            ("wii", "Mesen", "does not play wii"),
+        ],
+    )
+    def test_of_an_emulator_that_cannot_is_refused_in_words(self, console, emulator, words):
+        with pytest.raises(NoRecipe, match=words):
+            recipe(console, emulator=emulator)
+
+    def test_names_an_emulator_once(self):
+        assert len({one.name.casefold() for one in EMULATORS}) == len(EMULATORS)
+        assert emulator_of("nes", " mesen ").core == "mesen"
+
+
+class TestNames:
+    @given(console=st.sampled_from(CONSOLE_NAMES), game_id=names, title=names, file=names, save_key=names)
+    def test_reach_no_word_mount_or_variable(self, console, game_id, title, file, save_key):
+        made = recipe(console, game_id=game_id, title=title, file=file, save_key=save_key)
+        assert all(WORD.match(word) for word in made.launch)
+        assert shlex.split(" ".join(made.launch)) == list(made.launch)
+        assert all(mount.count(":") == 2 and WORD.match(mount.replace(":", "")) for mount in made.mounts)
+        assert set(made.env) == {"RUN_SWAY", "GOW_REQUIRED_DEVICES", "GAMER_CONSOLE", "GAMER_RECIPE"}
+        assert made.startup.count("\n") == 4
+        assert json.dumps(made.env)
+
+    @given(title=names, game_id=names)
+    def test_become_a_title_that_is_a_folders_name(self, title, game_id):
+        shown = recipe(title=title, game_id=game_id).title
+        assert shown
+        assert len(shown) <= 60
+        assert shown == safe_title(shown)
+        assert not {"/", ".", "\n", ":"} & set(shown)
+
+    @given(one=st.tuples(names, names), other=st.tuples(names, names))
+    def test_of_two_games_are_never_stored_as_one(self, one, other):
+        stored = [recipe(game_id=game_id, file=file).name for game_id, file in (one, other)]
+        assert (stored[0] == stored[1]) == (one == other)
+
+    def test_keep_the_extension_that_tells_the_emulator_the_kind(self):
+        assert recipe("wii", file="A/B/My Game.WBFS").stored.endswith(".wbfs")
+        assert "." not in recipe(file="odd.tar gz").stored
+        assert "." not in recipe(file="odd.$(x)").stored

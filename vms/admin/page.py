@@ -13,6 +13,7 @@ from vms import queries
 from vms.admin import wording
 from vms.admin.acts import is_under_way
 from vms.models import VM, Attempt, GameSession, SetupStep
+from vms.reconcile.idle import idle_ends_at
 from vms.reconcile.liveness import deadline_of, deletes_at
 from vms.streaming import CONTROL_PORT, TCP_PORTS, UDP_PORTS
 
@@ -126,13 +127,16 @@ def _clocks(vm: VM, now: datetime) -> list[tuple[str, str]]:
     if vm.is_terminal:
         return [("Ended", wording.ago(vm.ended_at, now) if vm.ended_at else "")]
     overdue = deadline_of(vm, vm.attempt.account.kind if vm.attempt else "")
-    deletion = deletes_at(vm)
+    deletion, idle_end = deletes_at(vm), idle_ends_at(vm, now)
     return [
         ("Phase overdue", wording.ago(overdue, now) if overdue else ""),
         ("Session ends", wording.ago(vm.session_ends_at, now) if vm.session_ends_at and vm.ready_at else ""),
         ("Deleted if still stopped", wording.ago(deletion, now) if deletion else ""),
         ("Idle limit", wording.duration(vm.auto_stop_timeout)),
         ("Last player", wording.ago(vm.last_activity, now) if vm.last_activity else ""),
+        ("Nobody plays since", wording.ago(vm.idle_since, now) if vm.idle_since else ""),
+        ("Ended if still idle", wording.ago(idle_end, now) if idle_end else ""),
+        ("Agent's messages refused", str(vm.agent_refusals) if vm.agent_refusals else ""),
         ("Agent last heard", wording.ago(vm.agent_seen_at, now) if vm.agent_seen_at else ""),
         ("Next look", wording.ago(vm.next_look_at, now) if vm.next_look_at else ""),
     ]

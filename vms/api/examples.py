@@ -145,6 +145,12 @@ CONNECTION = _said(
         "ports": {"tcp": [47984, 47989, 48010], "udp": [47999, 48100, 48200]},
     },
 )
+PAIRING = _said(
+    "One device waits",
+    {"pending": [{"request_id": "9f2c6c1f0a3b4d5e", "client_ip": "198.51.100.7"}], "paired_clients": 1},
+)
+PIN = _asked("The PIN as Moonlight shows it", {"pin": "4711", "request_id": "9f2c6c1f0a3b4d5e"})
+PAIRED = _said("The device is paired", {"is_paired": True})
 EVENT = _said(
     "An offer was chosen",
     {
@@ -219,6 +225,27 @@ HEARTBEAT = _asked(
         "sent_at": "2026-06-15T12:01:00.000Z",
         "sessions": [{"session_id": SESSION_ID, "state": "launched"}],
         "metrics": {"cpu_percent": 41.5, "ram_used_mb": 3120.2, "disk_used_percent": 38.0, "load": 2.13},
+        "activity": {"is_playing": True, "idle_s": None, "connected": 1, "is_wolf_up": True},
+    },
+)
+MANIFEST = _said(
+    "A machine with a game on it",
+    {
+        "vm_id": VM_ID,
+        "console_type": "switch",
+        "status": "running",
+        "auto_stop_timeout": 900,
+        "session_ends_at": "2026-06-15T20:00:00Z",
+        "games_mounted": True,
+        "sessions": [
+            {
+                "session_id": SESSION_ID,
+                "game_id": "mario-odyssey",
+                "save_id": "",
+                "status": "launched",
+                "is_end_wanted": False,
+            }
+        ],
     },
 )
 SESSION_EVENT = _asked(

@@ -3,7 +3,7 @@
 from django.urls import URLPattern
 
 from gamer.web.routing import route
-from vms.api.views.agents import AgentSessionEventsView, HeartbeatView, RegisterView
+from vms.api.views.agents import AgentSessionEventsView, HeartbeatView, ManifestView, RegisterView
 from vms.api.views.discovery import (
     ClosestHostnodesView,
     HostnodesView,
@@ -19,6 +19,7 @@ from vms.api.views.story import (
     VmAttemptsView,
     VmConnectionView,
     VmEventsView,
+    VmPairingView,
     VmSessionsView,
     VmStatusView,
     VmStepsView,
@@ -32,6 +33,7 @@ urlpatterns: list[URLPattern] = [
     route(VM, VmView.as_view(), "vm"),
     route(f"{VM}/status", VmStatusView.as_view(), "vm-status"),
     route(f"{VM}/connection", VmConnectionView.as_view(), "vm-connection"),
+    route(f"{VM}/pairing", VmPairingView.as_view(), "vm-pairing"),
     route(f"{VM}/events", VmEventsView.as_view(), "vm-events"),
     route(f"{VM}/attempts", VmAttemptsView.as_view(), "vm-attempts"),
     route(f"{VM}/steps", VmStepsView.as_view(), "vm-steps"),
@@ -52,6 +54,7 @@ urlpatterns: list[URLPattern] = [
     route("billing/usage/<provider>", ProviderUsageView.as_view(), "provider-usage"),
     route("config/providers", ProvidersView.as_view(), "providers"),
     route("agent/register", RegisterView.as_view(), "agent-register"),
+    route("agent/manifest", ManifestView.as_view(), "agent-manifest"),
     route("agent/heartbeat", HeartbeatView.as_view(), "agent-heartbeat"),
     route(
         "agent/sessions/<uuid:session_id>/events", AgentSessionEventsView.as_view(), "agent-session-events"

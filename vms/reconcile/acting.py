@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from emulators.profile import Profile
 from emulators.services import profile_for
 from gamer.context import about
 from gamer.crash import crash_point
@@ -141,7 +142,7 @@ class Actor:
         claims.rest(rests)
         _write_intents(acts, lease.token, now)
         _listen_to_setup(acts, reports)
-        _name_emulators(acts)
+        _load_profiles(acts)
         yield from acts
 
 
@@ -181,17 +182,15 @@ def _listen_to_setup(acts: Sequence[Act], reports: Reports) -> None:
         subject.report = partial(_put, reports, pk)
 
 
-def _name_emulators(acts: Sequence[Act]) -> None:
-    """What the recipe needs to know of the console, asked once per game."""
-    known: dict[tuple[str, str], str] = {}
+def _load_profiles(acts: Sequence[Act]) -> None:
+    """What the recipe needs to know of console and game, asked once per game."""
+    known: dict[tuple[str, str], Profile] = {}
     for subject in (act.subject for act in acts if act.step is PLAY):
-        game = subject.sessions[-1].game_id
-        if (subject.vm.console_id, game) not in known:
-            with suppress(NotFound):  # its console is no longer configured; the machine goes on as it is
-                known[subject.vm.console_id, game] = profile_for(
-                    console=subject.vm.console_id, game_id=game
-                ).emulator
-        subject.emulator = known.get((subject.vm.console_id, game), "")
+        wanted = (subject.vm.console_id, subject.sessions[-1].game_id)
+        if wanted not in known:
+            with suppress(NotFound):  # its console is no longer configured
+                known[wanted] = profile_for(console=wanted[0], game_id=wanted[1])
+        subject.profile = known.get(wanted)
 
 
 def _put(reports: Reports, attempt_id: int, report: StepReport) -> None:

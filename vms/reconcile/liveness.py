@@ -64,6 +64,8 @@ def check(subject: Subject, now: datetime) -> Outcome | None:
     if vm.phase == Phase.REQUESTED:
         return Fail(error="no_capacity", text=vm.error_text or "No provider could host this console in time.")
     text = OVERDUE_TEXTS[Phase(vm.phase)]
+    if vm.phase == Phase.SETTING_UP and vm.error_text:
+        text = f"{text} {vm.error_text}"
     if vm.phase == Phase.BOOTING and vm.ready_at is None and subject.attempt is not None:
         return next_offer(subject, now, "Overdue", text, cools=text)
     return Fail(error=f"{vm.phase}_overdue", text=text)

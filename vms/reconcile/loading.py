@@ -13,9 +13,10 @@ from vms.reconcile.outcome import Subject
 # Sealed columns cost a decryption each, and what only people read costs its parsing: a look does without them.
 SECRETS = ("ssh_private_key", "host_private_key", "agent_bootstrap")
 FOR_PEOPLE = (
-    "machine_raw", "name", "made_by", "created_at", "updated_at", "last_activity", "last_moonlight_connection", "agent_seen_at",
+    "machine_raw", "name", "made_by", "created_at", "updated_at", "last_moonlight_connection",
     "agent_token_digest", "hinted_at", "lease_token", "lease_until", "games_mounted", "cloudypad_configured",
-    "gaming_environment_ready", "auto_stop_timeout", "is_poked", "host_public_key",
+    "gaming_environment_ready", "is_poked", "host_public_key", "agent_boot_id", "agent_sequence", "agent_sent_at",
+    "agent_refusals",
 )  # fmt: skip
 ORDERED = (
     "offer",

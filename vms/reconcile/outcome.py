@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from emulators.profile import Profile
 from vms.lifecycle import Phase
 from vms.models import VM, Attempt, GameSession
 from vms.providers.base import (
@@ -50,7 +51,7 @@ class Subject:
     snapshot: Snapshot | None = None
     may_send: bool = False
     contacted: bool = False  # setup got in before, on this attempt
-    emulator: str = ""  # of the game to launch
+    profile: Profile | None = None  # of the game to launch
     report: Callable[[StepReport], None] = lambda _: None
 
     @property
@@ -178,6 +179,13 @@ NO_MACHINE: Mapping[str, Any] = {
     "missing_looks": 0,
     "agent_token_digest": "",
     "agent_seen_at": None,
+    "agent_boot_id": "",
+    "agent_sequence": 0,
+    "agent_sent_at": None,
+    "games_mounted": False,
+    "watched_at": None,
+    "idle_since": None,
+    "idle_seen_at": None,
 }
 
 

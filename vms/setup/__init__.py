@@ -1,13 +1,25 @@
 """From a machine that answers SSH to one that runs a game, and the talk with the agent there.
 
 Not here: the database, phases, retries over time (vms.reconcile), and what a console needs (emulators). Nothing of Django is imported.
-Start reading at `machine.py`: `set_up`, `launch_game`, `session_state`, `end_session`. `ssh.py` is the wire, `plan.py` runs the steps of
-`steps.py`, `agent/` is what is uploaded.
+Start reading at `machine.py`: `set_up`, `launch_game`, `look_at`, `end_session`. `ssh.py` is the wire, `drivers/` says what is to be done,
+`plan.py` as what, `agent/` is what is uploaded and does it.
 """
 
 from vms.setup.agent_link import AgentError, AgentRefused, AgentSilent, NoSuchSession
-from vms.setup.machine import end_session, launch_game, session_state, set_up
-from vms.setup.orders import AgentState, Failed, NotYet, Ready, SessionOrder, SessionState, StepReport, Target
+from vms.setup.library import Library
+from vms.setup.library import parse as parse_library
+from vms.setup.machine import end_session, forget, launch_game, look_at, pair, pairing, session_state, set_up
+from vms.setup.orders import (
+    AgentState,
+    Cloudypad,
+    Failed,
+    NotYet,
+    Ready,
+    SessionOrder,
+    SessionState,
+    StepReport,
+    Target,
+)
 from vms.setup.ssh import (
     Address,
     AuthFailed,
@@ -29,10 +41,12 @@ __all__ = [
     "AgentSilent",
     "AgentState",
     "AuthFailed",
+    "Cloudypad",
     "CommandFailed",
     "Failed",
     "HostKeyMismatch",
     "KeyPair",
+    "Library",
     "NoSuchSession",
     "NotYet",
     "Ready",
@@ -45,9 +59,14 @@ __all__ = [
     "Unreachable",
     "connect",
     "end_session",
+    "forget",
     "launch_game",
     "learn_host_key",
+    "look_at",
     "make_keypair",
+    "pair",
+    "pairing",
+    "parse_library",
     "session_state",
     "set_up",
 ]

@@ -70,7 +70,7 @@ def ask(
 def state(site: Site, *, wait_s: float = 0) -> AgentState:
     """What the agent says of itself and its sessions. Raises as `ask` does."""
     value = ask(site, "GET", "/state", wait_s=wait_s)
-    heartbeat = value.get("last_heartbeat")
+    heartbeat, activity = value.get("last_heartbeat"), value.get("activity") or {}
     try:
         return AgentState(
             version=str(value["version"]),
@@ -80,6 +80,8 @@ def state(site: Site, *, wait_s: float = 0) -> AgentState:
             is_registered=bool(value["is_registered"]),
             last_heartbeat_ok=bool(heartbeat["ok"]) if heartbeat else None,
             sessions=tuple(session(each) for each in value["sessions"]),
+            is_playing=activity.get("is_playing"),
+            idle_s=activity.get("idle_s"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise AgentSilent("the agent answers what cannot be read") from error

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import shlex
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from vms.setup.orders import Target
+from vms.setup.plan import digest
 
 SOURCE = Path(__file__).with_name("agent")
-UNIT = "gamer-agent.service"
+UNIT, SETUP_UNIT = "gamer-agent.service", "gamer-setup.service"
+# Where Wolf's socket is: as our own driver starts it, then as CloudyPad does.
+WOLF_SOCKETS = ("/run/wolf/wolf.sock", "/tmp/sockets/wolf.sock")  # noqa: S108 - CloudyPad's choice
+DEAD_MAN_S = 1800
 MAIN = "import sys\n\nfrom gamer_agent.main import main\n\nsys.exit(main(sys.argv[1:]))\n"
 # A fixed moment: the same sources give the same file on every machine of ours.
 EPOCH = (2020, 1, 1, 0, 0, 0)
@@ -49,6 +52,9 @@ def config(target: Target, root: str) -> bytes:
             "state_dir": f"{root}/var/lib/gamer/agent",
             "socket_path": f"{root}/run/gamer/agent.sock",
             "session_command": PLACEHOLDER_GAME,
+            "root": root,
+            "wolf_sockets": [root + path for path in WOLF_SOCKETS],
+            "dead_man_s": DEAD_MAN_S,
         },
         sort_keys=True,
     ).encode()
@@ -56,8 +62,9 @@ def config(target: Target, root: str) -> bytes:
 
 def unit(python: str, program: str, config_path: str) -> bytes:
     """The systemd unit. KillMode=process: a restart of the agent leaves the game alone (systemd.kill(5))."""
-    command = shlex.join([python, program, "run", "--config", config_path]).replace("%", "%%")
-    return f"""[Unit]
+    command = exec_line([python, program, "run", "--config", config_path])
+    return f"""# {sources_digest()}
+[Unit]
 Description=Looks after the games of this machine
 Wants=network-online.target
 After=network-online.target
@@ -74,9 +81,26 @@ WantedBy=multi-user.target
 """.encode()
 
 
-def digest(*parts: bytes) -> str:
-    """A name for exactly these contents."""
-    summed = hashlib.sha256()
-    for part in parts:
-        summed.update(hashlib.sha256(part).digest())
-    return summed.hexdigest()
+def setup_unit(python: str, program: str, folder: str) -> bytes:
+    """The installer's unit: killed, it is started again; with it end the commands it had begun."""
+    command = exec_line([python, program, "install", "--folder", folder])
+    return f"""[Unit]
+Description=Makes this machine a console
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart={command}
+Restart=on-failure
+RestartSec=1
+""".encode()
+
+
+def exec_line(argv: Sequence[str]) -> str:
+    """A command as a unit's ExecStart reads it (systemd.service(5)). Its words may hold neither $ nor a line's end."""
+    return shlex.join(argv).replace("%", "%%")
+
+
+@cache
+def sources_digest() -> str:
+    """Names exactly this agent."""
+    return digest(*(name.encode() + content for name, content in sources().items()))

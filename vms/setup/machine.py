@@ -4,20 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from vms.setup import agent_link
 from vms.setup.agent_link import NoSuchSession
-from vms.setup.orders import Failed, NotYet, Ready, SessionOrder, SessionState, Target
-from vms.setup.plan import OutOfTime, Reporter, StepFailed, run_plan
+from vms.setup.drivers import Driver, choose, cloudypad
+from vms.setup.orders import (
+    AgentState,
+    Cloudypad,
+    Failed,
+    NotYet,
+    Progress,
+    Ready,
+    SessionOrder,
+    SessionState,
+    StepReport,
+    Target,
+)
 from vms.setup.site import Site, Unfit, survey
-from vms.setup.ssh import AuthFailed, HostKeyMismatch, SshError, TimedOut, Unreachable, connect
-from vms.setup.steps import first_plan
+from vms.setup.ssh import AuthFailed, HostKeyMismatch, SshError, TimedOut, connect
 
 LOOK_S = 10.0
 CONNECT_S = 5.0
 SOON_S = 1.0
 LATER_S = 5.0
+# How long one look waits for news: people see what setup said after this at the latest.
+NEWS_S = 2.0
+IDLE_S = 0.1
+# How long the machine itself waits for an agent that is only starting.
+AGENT_START_S = 5.0
+VERIFY = ("verify", "The agent answers")
+
+Reporter = Callable[[StepReport], None]
 
 
 def set_up(target: Target, report: Reporter) -> Ready | NotYet | Failed:
@@ -26,25 +45,81 @@ def set_up(target: Target, report: Reporter) -> Ready | NotYet | Failed:
     `report` hears of every step, also of those found finished. Raises nothing for what a machine may do; ValueError for unreadable keys.
     """
     deadline = time.monotonic() + LOOK_S
-    secrets = [target.agent_token, target.private_key]
     try:
         with _site(target) as site:
-            run_plan(site, first_plan(target), report, secrets=secrets, deadline=deadline)
-            return Ready(agent_link.state(site))
-    except HostKeyMismatch as error:
+            return _advance(choose(site, target), site, target, report, deadline)
+    except (HostKeyMismatch, Unfit) as error:
         return Failed("connect", str(error))
-    except Unfit as error:
-        return Failed("connect", str(error))
-    except StepFailed as error:
-        return Failed(error.step, error.reason)
-    except OutOfTime as step:
-        return NotYet(f"{step} is next", 0)
-    except Unreachable as error:
-        return NotYet(str(error), SOON_S)
     except (AuthFailed, TimedOut) as error:
         return NotYet(str(error), LATER_S)
     except SshError as error:
         return NotYet(str(error), SOON_S)
+
+
+def _advance(
+    driver: Driver, site: Site, target: Target, report: Reporter, deadline: float
+) -> Ready | NotYet | Failed:
+    """Begin when nobody works on it, then follow what is done until it is over or the time of this look is up."""
+    told: dict[str, StepReport] = {}
+    progress = driver.look(site, target)
+    if progress.state == "idle":
+        driver.begin(site, target)
+    while True:
+        _tell(progress, told, report)
+        if progress.state == "failed":
+            return Failed(progress.step, progress.reason)
+        if progress.state == "done":
+            return _verify(site, target, progress, report)
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return NotYet(f"{progress.step or 'setup'} is under way", 0, progress.step)
+        if progress.state == "idle":
+            # Just begun, or killed and about to be started again by the machine; it is begun anew by the next look only.
+            time.sleep(min(IDLE_S, left))
+        progress = driver.look(site, target, seen=progress.version, wait_s=min(NEWS_S, left))
+
+
+def _tell(progress: Progress, told: dict[str, StepReport], report: Reporter) -> None:
+    for step in progress.steps:
+        if told.get(step.name) != step:
+            told[step.name] = step
+            report(step)
+
+
+def _verify(site: Site, target: Target, progress: Progress, report: Reporter) -> Ready | Failed:
+    name, title = VERIFY
+    began = time.monotonic()
+    report(StepReport(name, title, "running"))
+    try:
+        state = agent_link.state(site, wait_s=AGENT_START_S)
+    except SshError as error:
+        report(StepReport(name, title, "failed", round(time.monotonic() - began, 3), str(error)))
+        raise
+    if state.vm_id != target.vm_id:
+        report(StepReport(name, title, "failed", log_tail="the agent belongs to another VM"))
+        return Failed(name, "the agent belongs to another VM")
+    log = f"agent {state.version}, up {state.uptime_s:.0f} s"
+    report(StepReport(name, title, "done", round(time.monotonic() - began, 3), log))
+    has_library = target.library is not None and all(one.name != "library" for one in progress.left_out)
+    return Ready(state, progress.left_out, has_library)
+
+
+def look_at(target: Target) -> AgentState:
+    """What the agent says now: the same as it tells `PUBLIC_URL`, for when that does not arrive. Raises as `launch_game` does."""
+    with _site(target) as site:
+        return agent_link.state(site)
+
+
+def pairing(target: Target) -> dict[str, Any]:
+    """`pending` [{request_id, client_ip}], the newest first, and `clients`, ids of the paired ones. Raises as `launch_game` does."""
+    with _site(target) as site:
+        return agent_link.ask(site, "GET", "/pairing")
+
+
+def pair(target: Target, pin: str, request_id: str = "") -> dict[str, Any]:
+    """Gives Wolf the PIN; `is_paired` says whether Moonlight is among its clients then. Raises as `launch_game` does."""
+    with _site(target) as site:
+        return agent_link.ask(site, "POST", "/pairing", {"pin": pin, "request_id": request_id})
 
 
 def launch_game(target: Target, order: SessionOrder) -> SessionState:
@@ -60,7 +135,14 @@ def launch_game(target: Target, order: SessionOrder) -> SessionState:
         "GAMER_CONSOLE": order.console,
         "GAMER_SAVE_ID": order.save_id,
     }
-    body = {"session_id": order.session_id, "game_id": order.game_id, "argv": list(order.argv), "env": env}
+    body: dict[str, Any] = {
+        "session_id": order.session_id,
+        "game_id": order.game_id,
+        "argv": list(order.argv),
+        "env": env,
+    }
+    if order.app is not None:
+        body["app"] = dict(order.app)
     with _site(target) as site:
         return agent_link.session(agent_link.ask(site, "POST", "/sessions", body))
 
@@ -78,6 +160,11 @@ def end_session(target: Target, session_id: str) -> SessionState:
             return agent_link.session(agent_link.ask(site, "DELETE", f"/sessions/{session_id}"))
         except NoSuchSession:
             return SessionState(session_id, "", "ended", reason="not known to the machine")
+
+
+def forget(vm_id: str, kept_by: Cloudypad) -> None:
+    """Remove what CloudyPad keeps of a machine that is being deleted, its key among it; nothing there is no error."""
+    cloudypad.forget(vm_id, kept_by)
 
 
 @contextlib.contextmanager

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from vms.setup.library import Library
 from vms.setup.ssh import Address
 
 Report = Literal["running", "done", "failed"]
@@ -17,6 +18,8 @@ class Target:
 
     `private_key`: OpenSSH PEM text. `host_public_key`: the pinned line `ssh-ed25519 AAAA…`. `agent_token`: the secret made for this VM;
     the agent registers with it at `public_url`, and asks it of whoever uses its local API. No `public_url`: the agent calls nobody.
+    `is_configured`: the machine arrives with Wolf on it. `images`, `cores` and `programs` are what the console's emulators need
+    there (`emulators.recipes`).
     """
 
     vm_id: str
@@ -25,6 +28,26 @@ class Target:
     host_public_key: str
     agent_token: str = field(repr=False)
     public_url: str = ""
+    has_gpu: bool = False
+    is_configured: bool = False
+    images: tuple[str, ...] = ()
+    cores: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    library: Library | None = None
+    cloudypad: Cloudypad | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must be in no log."""
+        return (self.agent_token, self.private_key, *(self.library.secrets if self.library else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Cloudypad:
+    """CloudyPad's program and a private folder for what it keeps about machines, here on our side."""
+
+    program: str
+    home: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +62,22 @@ class StepReport:
     state: Report
     seconds: float | None = None
     log_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a driver is. `idle`: nothing works on it (not begun, or killed). `done`: nothing is left to do.
+
+    `failed`: `step` is required and has failed as often as it is tried; `reason` is for operators. `left_out` are optional steps that
+    failed. `version` is for the next look.
+    """
+
+    state: Literal["idle", "running", "done", "failed"]
+    steps: tuple[StepReport, ...] = ()
+    step: str = ""
+    reason: str = ""
+    left_out: tuple[StepReport, ...] = ()
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +99,9 @@ class SessionState:
 
 @dataclass(frozen=True, slots=True)
 class SessionOrder:
-    """A game to launch. `argv` empty means the machine's placeholder game. `save_id` "" means a fresh start.
+    """A game to launch: `app` is what Wolf shall offer, a JSON-able object as `agent/offering.py` reads it; without one `argv` is run.
+
+    `argv` empty means the machine's placeholder game. `save_id` "" means a fresh start.
 
     The game finds session, game, console and save in its environment as GAMER_SESSION_ID, GAMER_GAME_ID, GAMER_CONSOLE, GAMER_SAVE_ID.
     """
@@ -71,11 +112,15 @@ class SessionOrder:
     save_id: str = ""
     argv: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
+    app: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class AgentState:
-    """What the agent says of itself. `last_heartbeat_ok` is None when it has sent none (yet, or by order)."""
+    """What the agent says of itself. `last_heartbeat_ok` is None when it has sent none (yet, or by order).
+
+    `is_playing` None means that it cannot be told; `idle_s` is how long nobody has played, None unless that is proven.
+    """
 
     version: str
     vm_id: str
@@ -84,21 +129,29 @@ class AgentState:
     is_registered: bool
     last_heartbeat_ok: bool | None
     sessions: tuple[SessionState, ...] = ()
+    is_playing: bool | None = None
+    idle_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The machine is a console: games can be launched."""
+    """The machine is a console: games can be launched. `left_out` are the optional steps that failed."""
 
     agent: AgentState
+    left_out: tuple[StepReport, ...] = ()
+    has_library: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """Nothing is wrong for good. Call again in `retry_s` seconds; the caller's deadline decides how often."""
+    """Nothing is wrong for good. Call again in `retry_s` seconds; the caller's deadline decides how often.
+
+    `step` is where it is, "" before any.
+    """
 
     reason: str
     retry_s: float
+    step: str = ""
 
 
 @dataclass(frozen=True, slots=True)

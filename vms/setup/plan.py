@@ -1,97 +1,75 @@
-"""Setup as a list of named steps, each harmless to repeat, each remembered on the machine itself.
+"""Setup as a list of named steps, each harmless to repeat: what it writes and what it runs, as plain values.
 
-A finished step leaves a file with the digest of what it did. Whoever looks next, after whatever death, skips it; a step whose content
-has changed since is done again.
+The plan is made here and carried out on the machine by `agent/installer.py`, which remembers what is done under each step's digest.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from redaction.masks import mask
-from vms.setup.orders import Report, StepReport
-from vms.setup.site import STEPS, Site, Unfit
-from vms.setup.ssh import CommandFailed, SshError
-
-LOG_TAIL = 2048
-
-Clock = Callable[[], float]
-Reporter = Callable[[StepReport], None]
+# After which pauses a failed step is tried again; apt's lock, a mirror and a registry come to themselves within these.
+PAUSES_S = (2.0, 10.0, 30.0, 60.0)
+QUICK_S, SLOW_S = 60.0, 900.0
 
 
-class StepFailed(Exception):
-    """A step can't be done on this machine, however often it is tried. The text is for operators."""
+@dataclass(frozen=True, slots=True)
+class File:
+    """What shall be at `path`, whole. Readable by root only unless said otherwise."""
 
-    def __init__(self, step: str, reason: str) -> None:
-        super().__init__(f"{step}: {reason}")
-        self.step = step
-        self.reason = reason
-
-
-class OutOfTime(Exception):
-    """The time given to one look is used up; what is finished stays finished."""
+    path: str
+    content: bytes
+    mode: int = 0o600
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`apply` does it and returns a log for operators; it raises Unfit, or what `Shell.run` raises.
-
-    `digest` names what it would do. Without one the step is cheap, and done at every look.
-    """
+    """`commands` are run in order by their words, no shell reads them. Without a required step the machine is no console."""
 
     name: str
     title: str
-    apply: Callable[[Site], str]
-    digest: str = ""
+    commands: Sequence[Sequence[str]] = ()
+    files: Sequence[File] = ()
+    is_required: bool = True
+    timeout_s: float = QUICK_S
+
+    @property
+    def value(self) -> dict[str, object]:
+        files = [
+            {"path": one.path, "content": base64.b64encode(one.content).decode(), "mode": f"{one.mode:o}"}
+            for one in self.files
+        ]
+        return {
+            "name": self.name,
+            "title": self.title,
+            "is_required": self.is_required,
+            "files": files,
+            "commands": [list(argv) for argv in self.commands],
+            "timeout_s": self.timeout_s,
+        }
+
+    @property
+    def digest(self) -> str:
+        return digest(json.dumps(self.value, sort_keys=True).encode())
 
 
-def run_plan(
-    site: Site,
-    plan: Sequence[Step],
-    report: Reporter,
-    *,
-    secrets: Sequence[str] = (),
-    clock: Clock = time.monotonic,
-    deadline: float = float("inf"),
-) -> None:
-    """Do what is not done yet, in order. `report` hears of each step; no `secrets` reach it.
-
-    No step is begun after `deadline` (on `clock`). Raises StepFailed, OutOfTime, and SshError where another look may help.
-    """
-    for step in plan:
-        if step.digest and site.finished.get(step.name) == step.digest:
-            report(StepReport(step.name, step.title, "done"))
-            continue
-        if clock() >= deadline:
-            raise OutOfTime(step.name)
-        _run_step(site, step, report, secrets, clock)
+def written(steps: Sequence[Step]) -> tuple[str, bytes]:
+    """The plan's digest, and the file that the machine is given. It may hold secrets."""
+    name = digest(*(step.digest.encode() for step in steps))
+    plan = {
+        "digest": name,
+        "pauses_s": list(PAUSES_S),
+        "steps": [{**step.value, "digest": step.digest} for step in steps],
+    }
+    return name, json.dumps(plan, sort_keys=True).encode()
 
 
-def _run_step(site: Site, step: Step, report: Reporter, secrets: Sequence[str], clock: Clock) -> None:
-    began = clock()
-    report(StepReport(step.name, step.title, "running"))
-
-    def tell(state: Report, log: str) -> None:
-        seconds = round(clock() - began, 3)
-        report(StepReport(step.name, step.title, state, seconds, _redact(log, secrets)))
-
-    try:
-        log = step.apply(site)
-        if step.digest:
-            site.shell.put(site.path(f"{STEPS}/{step.name}"), step.digest.encode(), as_root=True)
-    except CommandFailed as error:
-        tell("failed", f"{error}\n{error.stderr_tail}")
-        raise StepFailed(step.name, _redact(f"{error}: {error.stderr_tail.strip()}", secrets)) from error
-    except Unfit as error:
-        tell("failed", str(error))
-        raise StepFailed(step.name, str(error)) from error
-    except SshError as error:
-        tell("failed", str(error))
-        raise
-    tell("done", log)
-
-
-def _redact(text: str, secrets: Sequence[str]) -> str:
-    return mask(text, secrets)[-LOG_TAIL:]
+def digest(*parts: bytes) -> str:
+    """A name for exactly these contents."""
+    summed = hashlib.sha256()
+    for part in parts:
+        summed.update(hashlib.sha256(part).digest())
+    return summed.hexdigest()

@@ -1,21 +1,26 @@
-"""A machine as setup finds it: where its paths start, its Python, which steps are finished there."""
+"""A machine as setup finds it: where its paths start, its Python and its system."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vms.setup.ssh import CommandFailed, Shell, SshError
 
-STEPS = "/var/lib/gamer/steps"
+PROGRAM = "/opt/gamer/agent.pyz"
 
 # A machine whose paths do not start at / (the tests' machines are folders) says by GAMER_AGENT_ROOT where they do.
-_SURVEY = """import json, os, sys
+_SURVEY = """import json, os, shutil, sys
 root = os.environ.get("GAMER_AGENT_ROOT", "").rstrip("/")
-steps = root + sys.argv[1]
-finished = {name: open(os.path.join(steps, name)).read(100) for name in (os.listdir(steps) if os.path.isdir(steps) else [])}
-print(json.dumps({"root": root, "python": sys.executable, "version": sys.version_info[:2], "finished": finished}))
+release = {}
+if os.path.exists(root + "/etc/os-release"):
+    for line in open(root + "/etc/os-release", errors="replace"):
+        name, _, value = line.strip().partition("=")
+        release[name] = value.strip('"')
+print(json.dumps({
+    "root": root, "python": sys.executable, "version": sys.version_info[:2],
+    "system": "%s %s" % (release.get("ID", ""), release.get("VERSION_ID", "")), "has_driver": shutil.which("nvidia-smi") is not None,
+}))
 """
 NOT_FOUND = 127
 
@@ -26,13 +31,17 @@ class Unfit(SshError):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`python` is the path of its python3, `version` that one's. `finished` maps a step's name to the digest of what it did."""
+    """`python` is the path of its python3, `version` that one's. `system` is like `ubuntu 24.04`, as os-release(5) says.
+
+    `has_driver`: NVIDIA's driver is installed.
+    """
 
     shell: Shell
     root: str
     python: str
     version: tuple[int, ...]
-    finished: Mapping[str, str]
+    system: str = ""
+    has_driver: bool = False
 
     def path(self, path: str) -> str:
         """An absolute path of the machine, as its commands must be told it."""
@@ -40,7 +49,7 @@ class Site:
 
     @property
     def agent_program(self) -> str:
-        return self.path("/opt/gamer/agent.pyz")
+        return self.path(PROGRAM)
 
     @property
     def agent_config(self) -> str:
@@ -49,13 +58,20 @@ class Site:
 
 def survey(shell: Shell) -> Site:
     """Look once, in one round trip. Raises Unfit without python3, and what `Shell.run` raises."""
-    result = shell.run(["python3", "-c", _SURVEY, STEPS])
+    result = shell.run(["python3", "-c", _SURVEY])
     if result.exit_status == NOT_FOUND:
         raise Unfit("python3 is not installed")
     try:
         seen = json.loads(result.stdout)
         version = tuple(int(part) for part in seen["version"])
-        return Site(shell, str(seen["root"]), str(seen["python"]), version, dict(seen["finished"]))
+        return Site(
+            shell,
+            str(seen["root"]),
+            str(seen["python"]),
+            version,
+            str(seen["system"]),
+            bool(seen["has_driver"]),
+        )
     except (ValueError, KeyError, TypeError) as error:
         tail = result.stderr[-200:].decode(errors="replace").strip()
         raise CommandFailed("python3", result.exit_status, tail) from error

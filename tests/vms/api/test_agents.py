@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import uuid
 from datetime import timedelta
 
@@ -20,6 +21,7 @@ from vms.models import VM, GameSession
 
 REGISTER, HEARTBEAT = "/agent/register", "/agent/heartbeat"
 Status = GameSession.Status
+SEQUENCES = itertools.count(128_004)
 
 
 def at(**delta: float) -> str:
@@ -29,7 +31,7 @@ def at(**delta: float) -> str:
 def beat(**changes):
     return {
         "boot_id": "c0f1a3de-1f6b-4f5e-8d4b-0a1b2c3d4e5f",
-        "sequence": 128004,
+        "sequence": next(SEQUENCES),
         "sent_at": at(),
         "sessions": [{"session_id": str(uuid.uuid4()), "state": "launched"}],
         "metrics": {"cpu_percent": 41.5, "load": 2.0},
@@ -175,6 +177,83 @@ class TestHeartbeat:
         Allowance.objects.all().delete()
         codes = {post(agent, HEARTBEAT, beat()).status_code for _ in range(70)}
         assert codes == {204, 429}
+
+
+class TestReplayedHeartbeats:
+    """Within one boot numbers rise; a boot begins later than the one before."""
+
+    def test_are_refused_and_counted(self, vm, agent):
+        first = beat(sequence=5)
+        assert post(agent, HEARTBEAT, first).status_code == 204
+        for again in (first, beat(sequence=4), beat(sequence=5)):
+            assert details(post(agent, HEARTBEAT, again), 409) == {}
+        assert post(agent, HEARTBEAT, beat(sequence=6)).status_code == 204
+        vm.refresh_from_db()
+        assert (vm.agent_sequence, vm.agent_refusals) == (6, 3)
+
+    def test_of_an_earlier_boot_are_refused(self, vm, agent):
+        old = beat(sequence=90, sent_at=at(seconds=-60))
+        post(agent, HEARTBEAT, old)
+        assert post(agent, HEARTBEAT, beat(boot_id="another", sequence=1)).status_code == 204
+        assert post(agent, HEARTBEAT, {**old, "sequence": 91}).status_code == 409
+
+    def test_count_with_all_that_is_refused(self, vm, agent, path):
+        assert post(agent, HEARTBEAT, beat(sent_at=at(minutes=20))).status_code == 400
+        assert (
+            post(agent, HEARTBEAT, beat(sessions=[{"session_id": "x", "state": "launched"}] * 51)).status_code
+            == 400
+        )
+        assert post(agent, f"/agent/sessions/{uuid.uuid4()}/events", event("ended", 0)).status_code == 404
+        vm.refresh_from_db()
+        assert vm.agent_refusals == 3
+
+
+class TestActivity:
+    """What a heartbeat says of the player."""
+
+    def told(self, vm, agent, sequence, **activity):
+        known = {"is_playing": None, "idle_s": None, "connected": 0, "is_wolf_up": True}
+        assert (
+            post(agent, HEARTBEAT, beat(sequence=sequence, activity={**known, **activity})).status_code == 204
+        )
+        vm.refresh_from_db()
+        return vm
+
+    def test_sets_the_idle_clock_and_ends_it(self, vm, agent):
+        self.told(vm, agent, 1, is_playing=False, idle_s=120.0)
+        assert vm.idle_seen_at - vm.idle_since == timedelta(seconds=120)
+        before = vm.last_activity
+        self.told(vm, agent, 2, is_playing=True, connected=1)
+        assert vm.idle_since is None
+        assert vm.last_activity == vm.last_moonlight_connection != before
+
+    def test_that_cannot_be_told_is_no_idleness(self, vm, agent):
+        self.told(vm, agent, 1, is_playing=False, idle_s=120.0)
+        activity = vm.last_activity
+        self.told(vm, agent, 2)
+        assert (vm.idle_since, vm.last_activity) == (None, activity)
+
+    @pytest.mark.parametrize(
+        "change", [{"is_playing": "no"}, {"idle_s": -1}, {"idle_s": 1e12}, {"connected": -1}, {"more": 1}]
+    )
+    def test_is_bounded(self, vm, agent, change):
+        known = {"is_playing": False, "idle_s": 1, "connected": 0, "is_wolf_up": True}
+        assert post(agent, HEARTBEAT, beat(activity={**known, **change})).status_code == 400
+
+
+class TestManifest:
+    def test_tells_a_machine_of_itself_and_its_games(self, vm, agent):
+        answer = agent.get("/agent/manifest")
+        assert answer.status_code == 200
+        told = answer.json()
+        session = vm.sessions.get()
+        assert (told["vm_id"], told["console_type"], told["status"]) == (str(vm.pk), "switch", "running")
+        assert [one["session_id"] for one in told["sessions"]] == [str(session.pk)]
+
+    def test_is_for_agents_only(self, vm, as_sam, as_alice):
+        assert {client.get("/agent/manifest").status_code for client in (as_sam, as_alice, APIClient())} == {
+            401
+        }
 
 
 class TestSessionEvents:

@@ -379,6 +379,6 @@ class TestActs:
         other = made(as_alice, console_type="switch")
         assert details(post(as_alice, f"/vms/{vm.pk}/start"), 409)["vm_id"] == [str(other.pk)]
 
-    @pytest.mark.parametrize("act", ["move", "pairing"])
+    @pytest.mark.parametrize("act", ["move"])
     def test_of_later_are_not_there_yet(self, as_alice, act):
         assert post(as_alice, f"/vms/{made(as_alice).pk}/{act}").status_code == 404

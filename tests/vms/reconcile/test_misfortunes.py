@@ -290,8 +290,8 @@ class TestDeath:
         assert stocked.cloud.max_made_per_tag == 1
 
 
-# Machines of the memory cloud answer no SSH; these two are died at in tests/journeys, on real guests.
-UNREACHED_WITHOUT_SHELL = ("setup.before", "setup.after")
+# Machines of the memory cloud answer no SSH; these are died at in tests/journeys, on real guests.
+UNREACHED_WITHOUT_SHELL = ("part.after_call", "setup.before", "setup.after")
 
 
 def turn_and_die(plane: ControlPlane, vm: VM, status: str, point: str) -> int:

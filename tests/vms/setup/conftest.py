@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from tests.vms.setup.agent.running import PublicUrl
 from tests.vms.setup.sshd import SSHD, Machine, started
 
 # Needs an OpenSSH server; the guests of the sandbox are their own.
-collect_ignore = [] if SSHD else ["test_ssh.py", "test_set_up.py", "test_first_use.py"]
+collect_ignore = [] if SSHD else ["test_ssh.py", "test_set_up.py", "test_first_use.py", "test_cloudypad.py"]
+if not (SSHD and shutil.which("rclone")):
+    collect_ignore.append("test_mounting.py")
 
 
 @pytest.fixture

@@ -14,11 +14,44 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from sandbox.guests import wolf
 from tests.waiting import eventually
 from vms.setup import Address, Target, make_keypair
 
 SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 STAND_INS = Path(__file__).with_name("stand_ins")
+WOLF = Path(wolf.__file__)
+# The only real programs a test's machine has: what else setup runs is a stand-in, or not there.
+HARMLESS = (
+    "bash",
+    "cat",
+    "chmod",
+    "cp",
+    "echo",
+    "env",
+    "kill",
+    "mkdir",
+    "mv",
+    "rclone",
+    "rm",
+    "sh",
+    "sleep",
+    "true",
+    "false",
+    "touch",
+)
+# Noted in `calls`, and nothing done.
+NOTED = (
+    "apt-get",
+    "chown",
+    "modprobe",
+    "mountpoint",
+    "nvidia-ctk",
+    "nvidia-smi",
+    "shutdown",
+    "udevadm",
+    "umount",
+)
 TOKEN = "agent-token-canary"
 
 
@@ -39,6 +72,12 @@ class Machine:
         self.bin.mkdir()
         for stand_in in STAND_INS.iterdir():
             shutil.copy(stand_in, self.bin)
+        for name in HARMLESS:
+            if (program := shutil.which(name, path="/usr/bin:/bin")) is not None:
+                (self.bin / name).symlink_to(program)
+        (self.bin / "wolf.path").write_text(str(WOLF))
+        for name in NOTED:
+            (self.bin / name).symlink_to("noted")
         (self.bin / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
         (self.bin / "python3").chmod(0o755)
         self.port = free_port()
@@ -66,7 +105,7 @@ class Machine:
             f"AuthorizedKeysFile {self.folder}/authorized_keys\n"
             "UsePAM no\nStrictModes no\nPidFile none\nUseDNS no\n"
             # SHLVL 2 keeps bash from reading the login's .bashrc, as it does for the first shell of a connection.
-            f"SetEnv PATH={self.bin}:/usr/bin:/bin GAMER_AGENT_ROOT={self.root} SHLVL=2\n"
+            f"SetEnv PATH={self.bin} GAMER_AGENT_ROOT={self.root} SHLVL=2\n"
         )
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
@@ -97,12 +136,43 @@ class Machine:
     def path(self, name: str) -> Path:
         return self.root / name
 
-    def agent_pid(self) -> int:
-        """The agent's process as systemd knows it; 0 when it was never started."""
+    def lose_power(self) -> None:
+        """Everything ends at once; what is on the disk stays."""
+        self.stop()
+        self._end_units()
+
+    def _end_units(self) -> None:
+        for record in self.path("run/systemd").glob("*.service"):
+            unit = json.loads(record.read_text())
+            below = [pid for top in (unit["supervisor"], unit["main"]) for pid in children(top)]
+            for pid in (unit["supervisor"], unit["main"], *below):
+                end_process(pid)
+            record.unlink(missing_ok=True)
+
+    def pid_of(self, unit: str) -> int:
+        """A unit's process as systemd knows it; 0 when it does not run."""
         try:
-            return int(json.loads(self.path("run/systemd/gamer-agent.service").read_text())["main"])
+            return int(json.loads(self.path(f"run/systemd/{unit}").read_text())["main"])
         except (FileNotFoundError, ValueError):
             return 0
+
+    def agent_pid(self) -> int:
+        return self.pid_of("gamer-agent.service")
+
+    def calls(self, program: str = "") -> list[str]:
+        """The stand-ins' calls in order, of one program or of all."""
+        try:
+            lines = self.path("calls").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        return [line for line in lines if not program or line.split(" ")[0] == program]
+
+    def fail(self, program: str, says: str) -> None:
+        """Every call of this stand-in fails from now on, until `heal`."""
+        self.path(f"{program}.fails").write_text(says)
+
+    def heal(self, program: str) -> None:
+        self.path(f"{program}.fails").unlink(missing_ok=True)
 
     def game_pids(self) -> list[int]:
         """The games' processes, ended ones included."""
@@ -112,10 +182,7 @@ class Machine:
     def end(self) -> None:
         """Stop it with all it started."""
         self.stop()
-        with contextlib.suppress(FileNotFoundError):
-            unit = json.loads(self.path("run/systemd/gamer-agent.service").read_text())
-            for pid in (unit["supervisor"], unit["main"]):
-                end_process(pid)
+        self._end_units()
         for pid in self.game_pids():
             end_group(pid)
 

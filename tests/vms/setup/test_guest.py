@@ -24,6 +24,7 @@ from vms.setup import (
     connect,
     end_session,
     launch_game,
+    look_at,
     make_keypair,
     session_state,
     set_up,
@@ -93,6 +94,16 @@ def ignore(report: StepReport) -> None:
     """Nobody reads the reports here."""
 
 
+def made_ready(target: Target) -> None:
+    """Looks until the machine is a console: programs of a confined guest start slowly."""
+    eventually(lambda: isinstance(set_up(target, ignore), Ready), timeout_s=60)
+
+
+def app(name: str) -> dict[str, object]:
+    """Something for Wolf to offer."""
+    return {"name": f"gamer-{name}", "title": name.title(), "image": "image:edge", "mounts": [], "env": {}}
+
+
 def main_pid(target: Target) -> str:
     with connect(target.address, target.private_key, target.host_public_key) as shell:
         shown = shell.run(
@@ -109,16 +120,24 @@ def kill_agent(target: Target) -> None:
 class TestRentedMachine:
     def test_becomes_ready_and_runs_one_game_through_the_death_of_its_agent(self, rented: Rented) -> None:
         target, order = rented.target, SessionOrder("s1", "zelda", "switch")
-        assert isinstance(set_up(target, ignore), Ready)
+        made_ready(target)
         launched = launch_game(target, order)
         assert launched.state == "launched"
         killed = main_pid(target)
         kill_agent(target)
         eventually(lambda: main_pid(target) not in ("0", killed))
-        eventually(lambda: isinstance(set_up(target, ignore), Ready))
+        made_ready(target)
         assert session_state(target, "s1") == launched
         second = launch_game(target, SessionOrder("s2", "mario", "switch", argv=("sh", "-c", "exit 3")))
         assert second.state in ("launched", "failed")
         assert session_state(target, "s1").state == "ended"
         eventually(lambda: session_state(target, "s2").exit_code == 3)
         assert end_session(target, "s2").state == "failed"
+
+    def test_has_a_wolf_that_offers_what_is_ordered(self, rented: Rented) -> None:
+        target = rented.target
+        made_ready(target)
+        eventually(lambda: look_at(target).is_playing is False)
+        order = SessionOrder("s1", "zelda", "switch", app=app("zelda"))
+        eventually(lambda: launch_game(target, order).state == "launched")
+        assert end_session(target, "s1").state == "ended"

@@ -19,13 +19,14 @@ from vms.setup import (
     Unreachable,
     end_session,
     launch_game,
+    look_at,
     make_keypair,
     session_state,
     set_up,
 )
 from vms.setup.ssh import AuthFailed, HostKeyMismatch
 
-STEPS = ["base", "agent", "verify"]
+STEPS = ["base", "stack", "wolf", "saves", "monitor", "agent"]
 ZELDA = SessionOrder("s1", "zelda", "switch", save_id="save-1", env={"LANG": "C"})
 
 
@@ -51,8 +52,16 @@ def reports() -> Reports:
     return Reports()
 
 
-def systemctl_calls(machine: Machine) -> list[str]:
-    return machine.path("systemctl.calls").read_text().splitlines()
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed step is tried twice again, at once."""
+    monkeypatch.setattr("vms.setup.plan.PAUSES_S", (0.01, 0.01))
+
+
+def setup_state(machine: Machine) -> dict[str, dict[str, object]]:
+    """What the installer has written down, by step."""
+    found = machine.path("var/lib/gamer/setup").glob("*.json")
+    return {path.stem: json.loads(path.read_text()) for path in found if path.stem != "plan"}
 
 
 class TestSetUp:
@@ -60,13 +69,15 @@ class TestSetUp:
         outcome = set_up(machine.target(), reports)
         assert isinstance(outcome, Ready)
         assert outcome.agent.vm_id == "vm1"
-        assert reports.states() == [(step, state) for step in STEPS for state in ("running", "done")]
+        assert [name for name, state in reports.states() if state == "done"] == [*STEPS, "verify"]
         assert all(report.seconds is not None for report in reports.all if report.state == "done")
-        assert systemctl_calls(machine) == [
-            "daemon-reload",
-            "enable gamer-agent.service",
-            "restart gamer-agent.service",
+        assert [call for call in machine.calls("systemctl") if "restart" in call] == [
+            "systemctl restart gamer-setup.service",
+            "systemctl restart docker",
+            "systemctl restart gamer-wolf.service",
+            "systemctl restart gamer-agent.service",
         ]
+        eventually(lambda: look_at(machine.target()).is_playing is False)
 
     def test_keeps_the_secret_from_other_users_of_the_machine(
         self, machine: Machine, reports: Reports
@@ -77,39 +88,77 @@ class TestSetUp:
             for path in machine.root.rglob("*")
             if path.is_file() and not path.is_socket() and TOKEN.encode() in path.read_bytes()
         ]
+        # In the plan it is written in base64.
         assert [path.name for path in holders] == ["agent.json"]
-        assert stat.S_IMODE(holders[0].stat().st_mode) == 0o600
+        private = [holders[0], *machine.path("var/lib/gamer/setup").iterdir()]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
+        assert stat.S_IMODE(machine.path("var/lib/gamer/setup").stat().st_mode) == 0o700
 
     def test_is_harmless_to_repeat(self, machine: Machine, reports: Reports) -> None:
         set_up(machine.target(), reports)
-        agent = eventually(machine.agent_pid)
+        agent, calls = eventually(machine.agent_pid), machine.calls()
         reports.all.clear()
         assert isinstance(set_up(machine.target(), reports), Ready)
-        assert reports.states() == [
-            ("base", "done"),
-            ("agent", "done"),
-            ("verify", "running"),
-            ("verify", "done"),
-        ]
+        assert [name for name, state in reports.states() if state == "done"] == [*STEPS, "verify"]
         assert machine.agent_pid() == agent
-        assert len(systemctl_calls(machine)) == 3
+        assert machine.calls() == calls
 
-    @pytest.mark.parametrize("step", STEPS)
-    def test_goes_on_after_the_connection_died_in_a_step(
-        self, machine: Machine, reports: Reports, step: str
+    def test_follows_what_is_under_way_without_beginning_it_again(
+        self, machine: Machine, reports: Reports, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        reports.act_at[step] = machine.drop_connections
-        outcome = set_up(machine.target(), reports)
-        assert isinstance(outcome, NotYet)
-        assert reports.states()[-1] == (step, "failed")
-        reports.act_at.clear()
-        reports.all.clear()
+        machine.path("modprobe.hangs").touch()
+        monkeypatch.setattr("vms.setup.machine.LOOK_S", 0.5)
+        for _ in range(3):
+            outcome = set_up(machine.target(), reports)
+            assert isinstance(outcome, NotYet)
+        assert outcome.step == "base"
+        assert ("base", "running") in reports.states()
+        assert len(machine.calls("modprobe")) == 1
+
+    @pytest.mark.parametrize(
+        ("step", "program"), [("base", "modprobe"), ("saves", "chown"), ("stack", "docker")]
+    )
+    def test_is_gone_on_with_after_the_installer_was_killed(
+        self, machine: Machine, reports: Reports, monkeypatch: pytest.MonkeyPatch, step: str, program: str
+    ) -> None:
+        hanging = machine.path(f"{program}.hangs")
+        hanging.touch()
+        monkeypatch.setattr("vms.setup.machine.LOOK_S", 1)
+        eventually(lambda: set_up(machine.target(), reports) and setup_state(machine).get(step))
+        hanging.unlink()
+        end_process(machine.pid_of("gamer-setup.service"))
+        monkeypatch.setattr("vms.setup.machine.LOOK_S", 15)
         assert isinstance(set_up(machine.target(), reports), Ready)
-        finished = STEPS[: STEPS.index(step)]
-        assert [
-            report.name for report in reports.all if report.seconds is None and report.state == "done"
-        ] == finished
-        assert len(systemctl_calls(machine)) == 3
+        before = STEPS[: STEPS.index(step)]
+        assert {name: state["tries"] for name, state in setup_state(machine).items()} == dict.fromkeys(
+            STEPS, 0
+        )
+        assert len(machine.calls("systemctl")) >= len(before)
+
+    def test_is_gone_on_with_after_the_machine_lost_its_power(
+        self, machine: Machine, reports: Reports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hanging = machine.path("docker.hangs")
+        hanging.touch()
+        monkeypatch.setattr("vms.setup.machine.LOOK_S", 1)
+        eventually(lambda: set_up(machine.target(), reports) and setup_state(machine).get("stack"))
+        machine.lose_power()
+        assert isinstance(set_up(machine.target(), reports), NotYet)
+        hanging.unlink()
+        machine.start()
+        monkeypatch.setattr("vms.setup.machine.LOOK_S", 15)
+        assert isinstance(set_up(machine.target(), reports), Ready)
+        assert len(machine.calls("modprobe")) == 1
+
+    def test_is_gone_on_with_after_the_connection_died(self, machine: Machine, reports: Reports) -> None:
+        for step in STEPS:
+            reports.act_at[step] = machine.drop_connections
+        outcomes = [set_up(machine.target(), reports)]
+        while isinstance(outcomes[-1], NotYet):
+            outcomes.append(set_up(machine.target(), reports))
+        assert isinstance(outcomes[-1], Ready)
+        assert len(outcomes) > 1
+        assert machine.calls("systemctl").count("systemctl restart gamer-setup.service") == 1
 
     def test_does_a_changed_step_again_and_the_game_plays_on(
         self, machine: Machine, reports: Reports
@@ -146,8 +195,8 @@ class TestSetUp:
         [
             ("exit 127", Failed("connect", "python3 is not installed")),
             (
-                'echo \'{"root": "", "python": "/usr/bin/python3", "version": [3, 7], "finished": {}}\'',
-                Failed("base", "python3 is 3.7; the agent needs 3.8 or later"),
+                'echo \'{"root": "", "python": "/usr/bin/python3", "version": [3, 7], "system": "", "has_driver": false}\'',
+                Failed("connect", "python3 is 3.7; the agent needs 3.8 or later"),
             ),
         ],
         ids=["none", "too old"],
@@ -162,17 +211,66 @@ class TestSetUp:
         (machine.bin / "python3").write_text("#!/bin/sh\necho nonsense\n")
         assert isinstance(set_up(machine.target(), reports), NotYet)
 
-    def test_fails_with_what_a_command_said_but_not_the_secret(
+    def test_tries_a_failed_step_again_and_then_fails_with_its_name(
         self, machine: Machine, reports: Reports
     ) -> None:
-        machine.path("systemctl.fails").write_text(f"no bus for {TOKEN}\n")
+        machine.fail("docker", f"no bus for {TOKEN}\n")
         outcome = set_up(machine.target(), reports)
         assert isinstance(outcome, Failed)
-        assert outcome.step == "agent"
+        assert outcome.step == "stack"
         assert "no bus for ***" in outcome.reason
         assert TOKEN not in repr(reports.all)
-        machine.path("systemctl.fails").unlink()
-        assert isinstance(set_up(machine.target(), reports), Ready)
+        assert machine.calls("docker") == ["docker info"] * 3
+        assert setup_state(machine)["stack"]["tries"] == 3
+        assert "wolf" not in setup_state(machine)
+
+    def test_gets_over_a_step_that_failed_for_a_while(
+        self, machine: Machine, reports: Reports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("vms.setup.plan.PAUSES_S", (0.1,) * 200)
+        machine.fail("docker", "not yet")
+
+        def heal() -> None:
+            eventually(lambda: len(machine.calls("docker")) > 1)
+            machine.heal("docker")
+
+        reports.act_at["stack"] = heal
+        eventually(lambda: isinstance(set_up(machine.target(), reports), Ready), timeout_s=60)
+        assert ("stack", "failed") in reports.states()
+
+    def test_leaves_out_an_optional_step_that_fails(self, machine: Machine, reports: Reports) -> None:
+        machine.fail("chown", "read-only file system")
+        outcome = set_up(machine.target(), reports)
+        assert isinstance(outcome, Ready)
+        assert [report.name for report in outcome.left_out] == ["saves"]
+        assert "read-only file system" in outcome.left_out[0].log_tail
+
+    def test_adds_only_what_is_ours_to_a_machine_that_arrives_configured(
+        self, machine: Machine, reports: Reports
+    ) -> None:
+        assert isinstance(set_up(replace(machine.target(), is_configured=True), reports), Ready)
+        assert set(setup_state(machine)) == {"saves", "monitor", "agent"}
+        assert machine.calls("docker") == machine.calls("apt-get") == []
+
+    def test_asks_for_the_gpus_runtime_where_there_is_a_gpu(self, machine: Machine, reports: Reports) -> None:
+        assert isinstance(set_up(replace(machine.target(), has_gpu=True), reports), Ready)
+        assert "nvidia-ctk runtime configure --runtime=docker" in machine.calls()
+        (run,) = machine.calls("docker run"[:6])[-1:]
+        assert "--gpus=all" in run
+
+    def test_fetches_what_the_emulators_need(self, machine: Machine, reports: Reports) -> None:
+        image = "ghcr.io/games-on-whales/retroarch:edge"
+        target = replace(machine.target(), images=(image,), cores=("mesen",))
+        assert isinstance(set_up(target, reports), Ready)
+        assert f"docker pull {image}" in machine.calls()
+        assert any("mesen_libretro.so.zip" in call for call in machine.calls("curl"))
+
+    def test_starts_wolf_again_when_it_dies(self, machine: Machine, reports: Reports) -> None:
+        set_up(machine.target(), reports)
+        killed = eventually(lambda: machine.pid_of("gamer-wolf.service"))
+        end_process(killed)
+        eventually(lambda: machine.pid_of("gamer-wolf.service") not in (0, killed))
+        eventually(lambda: look_at(machine.target()).is_playing is False)
 
     def test_waits_for_an_agent_that_does_not_come_up(
         self, machine: Machine, reports: Reports, monkeypatch: pytest.MonkeyPatch
@@ -180,16 +278,18 @@ class TestSetUp:
         set_up(machine.target(), reports)
         machine.path("etc/gamer/agent.json").write_text("{}")
         end_process(eventually(machine.agent_pid))
-        monkeypatch.setattr("vms.setup.steps.AGENT_START_S", 0.1)
+        monkeypatch.setattr("vms.setup.machine.AGENT_START_S", 0.1)
         outcome = set_up(machine.target(), reports)
         assert isinstance(outcome, NotYet)
         assert "agent" in outcome.reason
 
-    def test_stops_beginning_steps_when_its_time_is_up(
+    def test_leaves_when_its_time_is_up(
         self, machine: Machine, reports: Reports, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("vms.setup.machine.LOOK_S", 0)
-        assert set_up(machine.target(), reports) == NotYet("base is next", 0)
+        outcome = set_up(machine.target(), reports)
+        assert isinstance(outcome, NotYet)
+        assert outcome.retry_s == 0
         assert reports.all == []
 
     def test_lets_the_agent_register(self, machine: Machine, reports: Reports, public_url: PublicUrl) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from gamer.web.serializers import (
+    StrictBooleanField,
     StrictCharField,
     StrictChoiceField,
     StrictDateTimeField,
@@ -14,11 +15,13 @@ from gamer.web.serializers import (
     StrictIntegerField,
     StrictSerializer,
 )
+from vms.lifecycle import Status
 from vms.models import GameSession
 from vms.sessions import BEFORE
 
 MAX_SESSIONS = 50
 MAX_METRICS = 32
+MAX_IDLE_S = 31 * 86_400
 
 
 class StrictUUIDField(serializers.UUIDField):
@@ -59,14 +62,24 @@ class MetricsField(serializers.DictField):
         return super().to_internal_value(data)
 
 
+class ActivitySerializer(StrictSerializer):
+    """Whether somebody plays: null when it can't be told. `idle_s` says for how long nobody has."""
+
+    is_playing = StrictBooleanField(allow_null=True)
+    idle_s = StrictFloatField(min_value=0, max_value=MAX_IDLE_S, allow_null=True)
+    connected = StrictIntegerField(min_value=0, max_value=1000)
+    is_wolf_up = StrictBooleanField()
+
+
 class HeartbeatSerializer(StrictSerializer):
     """How the machine is doing. `sequence` rises within one boot."""
 
     boot_id = StrictCharField(max_length=64, allow_blank=True)
-    sequence = StrictIntegerField(min_value=0)
+    sequence = StrictIntegerField(min_value=0, max_value=2**53)
     sent_at = StrictDateTimeField()
     sessions = SessionStateSerializer(many=True, max_length=MAX_SESSIONS)
     metrics = MetricsField()
+    activity = ActivitySerializer(required=False)
 
 
 class SessionEventSerializer(StrictSerializer):
@@ -75,3 +88,26 @@ class SessionEventSerializer(StrictSerializer):
     state = StrictChoiceField(choices=[(state, state) for state in BEFORE])
     at = StrictDateTimeField()
     exit_code = StrictIntegerField(min_value=-(2**31), max_value=2**31 - 1, allow_null=True)
+
+
+class WantedSessionSerializer(serializers.ModelSerializer[GameSession]):
+    """A game that is wanted on the machine, or runs there."""
+
+    session_id = serializers.UUIDField(source="id", read_only=True)
+
+    class Meta:
+        model = GameSession
+        fields = ("session_id", "game_id", "save_id", "status", "is_end_wanted")
+        read_only_fields = fields
+
+
+class ManifestSerializer(serializers.Serializer[Any]):
+    """What a machine may know of itself."""
+
+    vm_id = serializers.UUIDField(source="vm.id")
+    console_type = serializers.CharField(source="vm.console_id")
+    status = serializers.ChoiceField([(one, one) for one in Status], source="vm.status")
+    auto_stop_timeout = serializers.IntegerField(source="vm.auto_stop_timeout")
+    session_ends_at = serializers.DateTimeField(source="vm.session_ends_at", allow_null=True)
+    games_mounted = serializers.BooleanField(source="vm.games_mounted")
+    sessions = WantedSessionSerializer(many=True)

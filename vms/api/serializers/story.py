@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from accounts.principal import Principal
 from events.models import Event
-from gamer.web.serializers import MoneyField, StrictIntegerField, StrictSerializer
+from gamer.web.serializers import MoneyField, StrictCharField, StrictIntegerField, StrictSerializer
 from vms.api.serializers.machines import FaultSerializer, TextOrNull
 from vms.models import Attempt, GameSession, SetupStep
 
@@ -79,6 +79,38 @@ class StaffAttemptSerializer(AttemptSerializer):
 
 def attempt_serializer(principal: Principal) -> type[AttemptSerializer]:
     return StaffAttemptSerializer if principal.is_staff else AttemptSerializer
+
+
+class PairingRequestSerializer(serializers.Serializer[Any]):
+    """A Moonlight that shows a PIN."""
+
+    request_id = serializers.CharField()
+    client_ip = serializers.CharField()
+
+
+class PairingSerializer(serializers.Serializer[Any]):
+    """Who waits for a PIN, the newest first, and how many devices are paired."""
+
+    pending = PairingRequestSerializer(many=True)
+    paired_clients = serializers.IntegerField()
+
+
+class PinSerializer(StrictSerializer):
+    """The PIN that Moonlight shows; without `request_id` it is tried with everyone who waits, the newest first."""
+
+    pin = StrictCharField(max_length=4, min_length=4)
+    request_id = StrictCharField(max_length=64, required=False)
+
+    def validate_pin(self, pin: str) -> str:
+        if not (pin.isascii() and pin.isdigit()):
+            raise serializers.ValidationError("Four digits, as Moonlight shows them.")
+        return pin
+
+
+class PairedSerializer(serializers.Serializer[Any]):
+    """False: the PIN was handed over, and no new device came of it."""
+
+    is_paired = serializers.BooleanField()
 
 
 class StepSerializer(serializers.ModelSerializer[SetupStep]):

@@ -16,15 +16,18 @@ from gamer.web.schema import errors
 from gamer.web.throttles import client_ip
 from vms import agents
 from vms.api import examples
-from vms.api.authentication import AgentAuthentication, AgentThrottle, IsAgent, vm_of
+from vms.api.authentication import Agent, AgentAuthentication, AgentThrottle, IsAgent, vm_of
 from vms.api.serializers.agents import (
     HeartbeatSerializer,
+    ManifestSerializer,
     RegistrationSerializer,
     SessionEventSerializer,
     TokenSerializer,
 )
 
 TAGS = ["agent"]
+# Malformed or from the future, of somebody else's, replayed, oversized.
+REFUSALS = (400, 404, 409, 413)
 TAKEN = OpenApiResponse(description="Taken.")
 
 
@@ -54,20 +57,45 @@ class _AgentView(APIView):
     permission_classes = (IsAgent,)
     throttle_classes = (AgentThrottle,)
 
+    def handle_exception(self, exc: Exception) -> Response:
+        """What is refused for what it says is counted: a machine of ours never says such things."""
+        answer = super().handle_exception(exc)
+        if answer.status_code in REFUSALS and isinstance(self.request.auth, Agent):
+            agents.count_refusal(self.request.auth.vm)
+        return answer
+
 
 class HeartbeatView(_AgentView):
     @extend_schema(
         operation_id="agent_heartbeat",
         tags=TAGS,
         request=HeartbeatSerializer,
-        responses={204: TAKEN},
+        responses={204: TAKEN, **errors(409)},
         examples=[examples.HEARTBEAT],
     )
     def post(self, request: Request) -> Response:
-        """The machine lives."""
+        """The machine lives, and somebody plays on it or nobody does. 409 when it was taken before."""
         asked = body_of(request, HeartbeatSerializer).validated_data
-        agents.heartbeat(vm=vm_of(request), sent_at=asked["sent_at"], now=timezone.now())
+        activity = asked.get("activity") or {}
+        agents.heartbeat(
+            vm=vm_of(request),
+            boot_id=asked["boot_id"],
+            sequence=asked["sequence"],
+            sent_at=asked["sent_at"],
+            is_playing=activity.get("is_playing"),
+            idle_s=activity.get("idle_s"),
+            now=timezone.now(),
+        )
         return Response(status=204)
+
+
+class ManifestView(_AgentView):
+    @extend_schema(
+        operation_id="agent_manifest", tags=TAGS, responses=ManifestSerializer, examples=[examples.MANIFEST]
+    )
+    def get(self, request: Request) -> Response:
+        """What the machine may know of itself, and nothing of any other."""
+        return Response(ManifestSerializer(agents.manifest(vm=vm_of(request))).data)
 
 
 class AgentSessionEventsView(_AgentView):

@@ -13,14 +13,18 @@ from accounts.models import Scope
 from accounts.principal import principal_of
 from events import kinds
 from events.models import Event
-from gamer.web.reading import ListView, expect_nothing, filters_of
+from gamer.web.reading import ListView, body_of, expect_nothing, filters_of
+from gamer.web.schema import errors
 from gamer.web.serializers import MessageSerializer
-from vms import queries, services
+from vms import pairing, queries, services
 from vms.api import examples
 from vms.api.serializers.machines import ConnectionSerializer, VmStatusSerializer
 from vms.api.serializers.story import (
     AfterSerializer,
     EventSerializer,
+    PairedSerializer,
+    PairingSerializer,
+    PinSerializer,
     SessionSerializer,
     StaffAttemptSerializer,
     StaffStepSerializer,
@@ -55,6 +59,35 @@ class VmConnectionView(APIView):
     def get(self, request: Request, vm_id: str) -> Response:
         """Where Moonlight connects, and whether it can."""
         return Response(ConnectionSerializer(queries.find_light(principal_of(request), vm_id)).data)
+
+
+class VmPairingView(APIView):
+    permission_classes = (needs(Scope.LAUNCH),)
+
+    @extend_schema(
+        operation_id="get_vm_pairing",
+        tags=TAGS,
+        responses={200: PairingSerializer, **errors(400, 503)},
+        examples=[examples.PAIRING],
+    )
+    def get(self, request: Request, vm_id: str) -> Response:
+        """Which Moonlights wait for their PIN: add the VM's address there, and look here."""
+        vm = queries.find_vm(principal_of(request), vm_id)
+        return Response(PairingSerializer(pairing.state(vm=vm)).data)
+
+    @extend_schema(
+        operation_id="pair_vm",
+        tags=TAGS,
+        request=PinSerializer,
+        responses={200: PairedSerializer, **errors(503)},
+        examples=[examples.PIN, examples.PAIRED],
+    )
+    def post(self, request: Request, vm_id: str) -> Response:
+        """Hands over the PIN that Moonlight shows, and says whether the device is paired then."""
+        by = principal_of(request)
+        vm = queries.find_vm(by, vm_id)
+        asked = body_of(request, PinSerializer).validated_data
+        return Response(PairedSerializer(pairing.pair(vm=vm, by=by, **asked, now=timezone.now())).data)
 
 
 class VmEventsView(ListView):

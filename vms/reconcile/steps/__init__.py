@@ -10,7 +10,7 @@ from vms.lifecycle import Desired, Phase
 from vms.models import VM, Attempt, GameSession
 from vms.providers.base import Provider
 from vms.reconcile.outcome import Advance, Outcome, Subject
-from vms.reconcile.steps import boot, create, delete, play, ready, rest, setup, stop
+from vms.reconcile.steps import boot, create, delete, part, play, ready, rest, setup, stop, watch
 
 Run = Callable[[Subject, Provider, datetime], Outcome]
 Settle = Callable[[Subject, datetime], Outcome]
@@ -43,6 +43,8 @@ BOOT = Step("boot", look=boot.run)
 SETUP = Step("setup", act=setup.run)
 READY = Step("ready", look=ready.run)
 PLAY = Step("play", act=play.run)
+WATCH = Step("watch", act=watch.run)
+PART = Step("part", act=part.run)
 STOP = Step("stop", act=stop.run, calls=1)
 STOP_WAIT = Step("stop_wait", look=stop.wait)
 START = Step("start", act=rest.start, calls=1)
@@ -59,6 +61,8 @@ def decide(
     phase = Phase(vm.phase)
     if phase is Phase.DELETING:
         return _ending(vm, held, now)
+    if phase is Phase.READY and vm.desired != Desired.RUNNING and part.is_due(attempt, sessions):
+        return PART
     if vm.desired == Desired.GONE:
         return LEAVE
     sent = vm.action_sent_at is not None and now - vm.action_sent_at < RESEND
@@ -76,7 +80,9 @@ def decide(
                 return HALT
             # A machine that did not take a game is looked at before it is asked again: it may be gone.
             may_ask = vm.action_sent_at is None
-            return PLAY if may_ask and any(play.is_wanted(session) for session in sessions) else READY
+            if may_ask and any(play.is_wanted(session) for session in sessions):
+                return PLAY
+            return WATCH if may_ask and watch.is_due(vm, attempt, now) else READY
         case Phase.STOPPING:
             return STOP_WAIT if sent else STOP
         case Phase.STOPPED:

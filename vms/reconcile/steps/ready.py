@@ -7,6 +7,7 @@ from typing import Any
 
 from vms.lifecycle import Desired, Phase
 from vms.providers.base import MachineState, Provider
+from vms.reconcile import idle
 from vms.reconcile.outcome import Advance, Fail, Note, Outcome, Subject, Wait, is_proven_absent, price_at_rest
 from vms.reconcile.steps import play
 
@@ -40,4 +41,4 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
         )
     if vm.missing_looks:
         again |= {"missing_since": None, "missing_looks": 0}
-    return Wait(seconds=pause, vm=again)
+    return idle.checked(Wait(seconds=pause, vm=again), vm, subject.attempt, provider, machine, now)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 
+from emulators.recipes import needs_of
 from gamer.crash import crash_point
-from vms import setup
+from vms import setup, streaming
 from vms.lifecycle import Phase
 from vms.models import VM
 from vms.providers.base import Provider
-from vms.reconcile.outcome import Advance, Fail, Outcome, Subject, Wait, next_offer
+from vms.reconcile.outcome import Advance, Fail, Note, Outcome, Subject, Wait, next_offer
 
 # A machine that never lets us in is not worth the whole deadline: another offer may be ready sooner.
 FIRST_CONTACT = timedelta(minutes=3)
 CONNECT_AGAIN_S = 5
+REACH_AGAIN_S = 2
+REACH = ("reach", "Moonlight reaches it")
 
 
-def target_of(vm: VM) -> setup.Target:
+def target_of(subject: Subject) -> setup.Target:
     """The machine as setup knows it. Reveals the VM's keys: for acting steps only."""
+    vm, needs = subject.vm, needs_of(subject.vm.console_id)
     return setup.Target(
         vm_id=str(vm.pk),
         address=setup.Address(vm.ip_address, vm.ssh_port, vm.ssh_user or "root"),
@@ -27,6 +33,16 @@ def target_of(vm: VM) -> setup.Target:
         host_public_key=vm.host_public_key,
         agent_token=vm.agent_bootstrap.reveal(),
         public_url=settings.PUBLIC_URL,
+        has_gpu=subject.attempt is not None and subject.attempt.gpus > 0,
+        images=needs.images,
+        cores=needs.cores,
+        programs=needs.programs,
+        library=setup.parse_library(settings.GAMES_URL, google_credentials=settings.GAMES_GOOGLE_CREDENTIALS),
+        cloudypad=(
+            setup.Cloudypad(settings.CLOUDYPAD_BIN, settings.CLOUDYPAD_HOME)
+            if settings.CLOUDYPAD_BIN
+            else None
+        ),
     )
 
 
@@ -37,14 +53,15 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     if not provider.pins_host_key and vm.host_private_key.reveal():
         return _learn(subject, now)
     crash_point("setup.before")
-    verdict = setup.set_up(target_of(vm), subject.report)
+    target = replace(target_of(subject), is_configured=not provider.needs_setup)
+    verdict = setup.set_up(target, subject.report)
     crash_point("setup.after")
     match verdict:
         case setup.Ready():
-            return _ready(vm, now)
-        case setup.NotYet(reason, retry_s):
+            return _reached(subject, verdict, now)
+        case setup.NotYet(reason, retry_s, step):
             if subject.contacted or vm.ready_at is not None or now - vm.phase_since < FIRST_CONTACT:
-                return Wait(seconds=retry_s)
+                return Wait(seconds=retry_s, vm=_at(vm, step))
             return next_offer(
                 subject, now, "NoContact", f"the machine cannot be set up: {reason}", cools=reason[:300]
             )
@@ -76,9 +93,35 @@ def _learn(subject: Subject, now: datetime) -> Outcome:
     return Wait(seconds=0, vm={"host_public_key": line, "host_private_key": ""})
 
 
+def _at(vm: VM, step: str) -> dict[str, str]:
+    """Remembers where it is, for the day its deadline comes."""
+    text = f"It was at the step {step}." if step else vm.error_text
+    return {"error_text": text} if text != vm.error_text else {}
+
+
+def _reached(subject: Subject, made: setup.Ready, now: datetime) -> Outcome:
+    """Ready means playable: Wolf answers where Moonlight will ask."""
+    name, title = REACH
+    why = streaming.unreachable_because(subject.vm.ip_address)
+    subject.report(setup.StepReport(name, title, "failed" if why else "done", log_tail=why))
+    if why:
+        return Wait(seconds=REACH_AGAIN_S, vm=_at(subject.vm, name))
+    advance = _ready(subject.vm, now)
+    left_out = tuple(
+        Note("setup_warning", {"step": step.name, "text": f"{step.title} could not be set up."})
+        for step in made.left_out
+    )
+    return replace(advance, vm={**advance.vm, "games_mounted": made.has_library}, notes=left_out)
+
+
 def _ready(vm: VM, now: datetime) -> Advance:
     """`ready_at` is the first time: a machine that comes back from a stop was ready before."""
-    known = {"gaming_environment_ready": True, "last_activity": now, "ready_at": vm.ready_at or now}
+    known: dict[str, Any] = {
+        "gaming_environment_ready": True,
+        "last_activity": now,
+        "ready_at": vm.ready_at or now,
+    }
+    known |= {"error_text": "", "idle_since": None, "idle_seen_at": None, "idle_warned_at": None}
     if vm.session_ends_at is None or vm.session_ends_at <= now:
         known["session_ends_at"] = now + timedelta(hours=vm.max_session_hours)
     return Advance(phase=Phase.READY, vm=known)

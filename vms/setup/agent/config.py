@@ -16,6 +16,7 @@ class BadConfig(Exception):
 class Config:
     """`agent_token` proves the control plane to this agent, and this agent to `public_url` when it registers.
 
+    `root` is where the machine's paths start. A machine that has had no word from us for `dead_man_s` powers itself off; 0 never.
     Without `public_url` the agent speaks to nobody; it is still asked through the socket.
     """
 
@@ -27,6 +28,10 @@ class Config:
     session_command: tuple[str, ...] = ()
     heartbeat_s: float = 15.0
     grace_s: float = 8.0
+    root: Path = Path("/")
+    wolf_sockets: tuple[Path, ...] = ()
+    dead_man_s: float = 0.0
+    path: Path = Path()
 
 
 def load(path: Path) -> Config:
@@ -44,6 +49,10 @@ def load(path: Path) -> Config:
             session_command=tuple(str(word) for word in stored.get("session_command", ())),
             heartbeat_s=float(stored.get("heartbeat_s", 15)),
             grace_s=float(stored.get("grace_s", 8)),
+            root=Path(stored.get("root") or "/"),
+            wolf_sockets=tuple(Path(each) for each in stored.get("wolf_sockets", ())),
+            dead_man_s=float(stored.get("dead_man_s", 0)),
+            path=path,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadConfig(f"{path}: {error!r}") from error

@@ -40,6 +40,32 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def take_lock(path: Path) -> int | None:
+    """The lock's descriptor, ours until this process ends; None when another process has it."""
+    lock = os.open(str(path), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.lockf(lock, os.F_TLOCK, 0)
+    except (PermissionError, BlockingIOError):
+        os.close(lock)
+        return None
+    return lock
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another process holds the lock."""
+    try:
+        lock = os.open(str(path), os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        os.lockf(lock, os.F_TEST, 0)
+    except (PermissionError, BlockingIOError):
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 def read_text(path: Path, limit: int = 4096) -> str:
     """The first `limit` characters, stripped; "" when the file is not there."""
     try:

@@ -6,8 +6,10 @@ begun; it never has to guess, and there is nothing to adopt but a folder.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -37,8 +39,11 @@ def boot_id() -> str:
 class Games:
     """All methods may be called from any thread. `wake` is set after every move of a session."""
 
-    def __init__(self, folder: Path, *, grace_s: float, default_argv: tuple[str, ...]) -> None:
+    def __init__(
+        self, folder: Path, *, grace_s: float, default_argv: tuple[str, ...], config_path: Path | None = None
+    ) -> None:
         make_private(folder)
+        self._config_path = config_path
         self._folder = folder
         self._grace_s = grace_s
         self._default_argv = list(default_argv)
@@ -110,6 +115,12 @@ class Games:
                 session.reported += 1
                 self._save(session)
 
+    @property
+    def has_active(self) -> bool:
+        """Whether a game runs, or is about to."""
+        with self._changed:
+            return self._active() is not None
+
     def watch(self, stop: threading.Event) -> None:
         """Look after the running game until `stop`. Leaves it running."""
         while not stop.is_set():
@@ -157,9 +168,16 @@ class Games:
     def _start(self, session: Session) -> None:
         self._sessions[session.session_id] = session
         make_private(self._place(session))
+        if session.app is not None:
+            session.argv = self._offering(session)
         # On disk before anything runs: an agent that dies here finds the order, and the keeper's lock makes a second start harmless.
         self._save(session)
         self._spawn(session)
+
+    def _offering(self, session: Session) -> list[str]:
+        """The command that has Wolf offer the session's app; see `offering.py`."""
+        program = [sys.executable, os.path.abspath(sys.argv[0]), "offer"]
+        return [*program, "--config", str(self._config_path), "--folder", str(self._place(session))]
 
     def _spawn(self, session: Session) -> None:
         try:
@@ -183,7 +201,8 @@ class Games:
         is_starting = child is not None and child.poll() is None
         is_kept = is_starting or keeper.is_kept(place)
         outcome = read_json(place / "exit.json")
-        if session.state == QUEUED and (place / "game.json").exists():
+        is_there = (place / ("game.json" if session.app is None else "offered.json")).exists()
+        if session.state == QUEUED and is_there:
             self._move(session, LAUNCHED)
         if outcome is not None:
             self._finish(session, outcome.get("exit_code"), str(outcome.get("reason", "")))
@@ -195,6 +214,9 @@ class Games:
         self._keepers.pop(session.session_id, None)
         is_asked = self._is_ending(session)
         session.exit_code = exit_code
+        if session.app is not None and exit_code:
+            # Its own words, not the status it left with.
+            reason = keeper.log_tail(self._place(session)).strip().rpartition("\n")[2][-300:] or reason
         session.reason = "ended on request" if is_asked else reason
         self._move(session, ENDED if is_asked or exit_code == 0 else FAILED)
         self._prune()

@@ -22,12 +22,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .files import read_json, read_tail, read_text, write_json
+from .files import is_locked, read_json, read_tail, read_text, take_lock, write_json
 
 TICK_S = 0.1
 LOG_TAIL = 2048
 MAX_LOG = 1024 * 1024
-PASSED_ON = ("PATH", "HOME", "LANG", "USER", "GAMER_AGENT_ROOT")
+PASSED_ON = ("PATH", "HOME", "LANG", "USER", "GAMER_AGENT_ROOT", "LD_LIBRARY_PATH")
 
 
 def spawn(folder: Path, grace_s: float) -> subprocess.Popen[bytes]:
@@ -48,17 +48,7 @@ def spawn(folder: Path, grace_s: float) -> subprocess.Popen[bytes]:
 
 def is_kept(folder: Path) -> bool:
     """Whether a keeper lives there."""
-    try:
-        lock = os.open(str(folder / "lock"), os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        os.lockf(lock, os.F_TEST, 0)
-    except (PermissionError, BlockingIOError):
-        return True
-    finally:
-        os.close(lock)
-    return False
+    return is_locked(folder / "lock")
 
 
 def log_tail(folder: Path) -> str:
@@ -84,10 +74,7 @@ def start_time(pid: int) -> int | None:
 
 def keep(folder: Path, grace_s: float) -> int:
     """Run the order in `folder` from start to end. The exit status: 0 kept, 1 somebody else keeps or has kept it."""
-    lock = os.open(str(folder / "lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        os.lockf(lock, os.F_TLOCK, 0)
-    except (PermissionError, BlockingIOError):
+    if take_lock(folder / "lock") is None:
         return 1
     if (folder / "game.json").exists() or (folder / "exit.json").exists():
         return 1

@@ -1,4 +1,6 @@
-"""`run` is the supervised service, `call` asks it, `keep` looks after one game and is started by `run`.
+"""`run` is the supervised service, `call` asks it; `keep` looks after one game and `offer` has Wolf offer one, both started by `run`.
+
+`install` carries out the plan that makes the machine a console, `progress` tells how far it is; both need no running agent.
 
 python3 agent.pyz run --config agent.json
 echo '{"method": "GET", "path": "/state"}' | python3 agent.pyz call --config agent.json
@@ -18,13 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from . import VERSION
+from .activity import Activity
 from .api import Server
 from .call import NoAnswer, call
 from .config import BadConfig, Config, load
+from .deadman import DeadMan
 from .files import make_private
 from .games import Games, boot_id
+from .installer import install, progress
 from .keeper import keep
+from .offering import offer, sweep
 from .uplink import Uplink
+from .wolf import Wolf, await_wolf
 
 MAX_REQUEST = 512 * 1024
 # How soon the socket's loop sees that it shall end.
@@ -41,13 +48,33 @@ def main(arguments: list[str]) -> int:
     keeping = commands.add_parser("keep")
     keeping.add_argument("--folder", type=Path, required=True)
     keeping.add_argument("--grace", type=float, required=True)
+    offering = commands.add_parser("offer")
+    offering.add_argument("--config", type=Path, required=True)
+    offering.add_argument("--folder", type=Path, required=True)
+    commands.add_parser("install").add_argument("--folder", type=Path, required=True)
+    awaiting = commands.add_parser("await-wolf")
+    awaiting.add_argument("--socket", type=Path, required=True)
+    awaiting.add_argument("--wait", type=float, required=True)
+    asking = commands.add_parser("progress")
+    asking.add_argument("--folder", type=Path, required=True)
+    asking.add_argument("--seen", default="")
+    asking.add_argument("--wait", type=float, default=0)
     chosen = parser.parse_args(arguments)
+    if chosen.command == "install":
+        return install(chosen.folder)
+    if chosen.command == "await-wolf":
+        return 0 if await_wolf(chosen.socket, chosen.wait) else 1
+    if chosen.command == "progress":
+        json.dump(progress(chosen.folder, seen=chosen.seen, wait_s=chosen.wait), sys.stdout)
+        return 0
     if chosen.command == "keep":
         return keep(chosen.folder, chosen.grace)
     try:
         config = load(chosen.config)
         if chosen.command == "run":
             return run(config)
+        if chosen.command == "offer":
+            return offer(config, chosen.folder)
         request = json.loads(sys.stdin.read(MAX_REQUEST))
         if not isinstance(request, dict):
             raise BadConfig("a request is a JSON object")
@@ -82,11 +109,25 @@ def run(config: Config) -> int:
     except BlockingIOError:
         sys.stderr.write("another agent runs with this state\n")
         return 1
-    games = Games(config.state_dir / "sessions", grace_s=config.grace_s, default_argv=config.session_command)
-    uplink = Uplink(config, games)
-    with Server(config.socket_path, config.agent_token, games, _describer(config, uplink)) as server:
+    games = Games(
+        config.state_dir / "sessions",
+        grace_s=config.grace_s,
+        default_argv=config.session_command,
+        config_path=config.path,
+    )
+    wolf = Wolf(config.wolf_sockets)
+    activity = Activity(wolf, wake=games.wake)
+    dead_man = DeadMan(config.dead_man_s, activity)
+    uplink = Uplink(config, games, activity, dead_man.heard)
+    describe = _describer(config, uplink, activity)
+    with Server(config.socket_path, config.agent_token, games, describe, wolf, dead_man.heard) as server:
         _start(server.serve_forever, POLL_S)
         _start(games.watch, stop)
+        if config.wolf_sockets:
+            _start(activity.watch, stop)
+            _start(sweep, wolf, games, stop)
+        if config.dead_man_s:
+            _start(dead_man.watch, stop)
         if config.public_url:
             _start(uplink.run, stop)
         stop.wait()
@@ -98,7 +139,7 @@ def _start(target: Any, *arguments: Any) -> None:
     threading.Thread(target=target, args=arguments, daemon=True).start()
 
 
-def _describer(config: Config, uplink: Uplink) -> Any:
+def _describer(config: Config, uplink: Uplink, activity: Activity) -> Any:
     started = time.monotonic()
 
     def describe() -> dict[str, Any]:
@@ -109,6 +150,7 @@ def _describer(config: Config, uplink: Uplink) -> Any:
             "uptime_s": round(time.monotonic() - started, 1),
             "is_registered": uplink.is_registered,
             "last_heartbeat": uplink.last_heartbeat,
+            "activity": activity.view(),
         }
 
     return describe

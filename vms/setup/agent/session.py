@@ -30,7 +30,9 @@ def utc_now() -> str:
 
 @dataclass
 class Session:
-    """`events` are the states to report, oldest first; the first `reported` of them have been taken by the server.
+    """`app` is what Wolf shall offer; without one `argv` is run.
+
+    `events` are the states to report, oldest first; the first `reported` of them have been taken by the server.
 
     Times are ISO-8601 UTC.
     """
@@ -45,6 +47,7 @@ class Session:
     ended_at: str | None = None
     exit_code: int | None = None
     reason: str = ""
+    app: dict[str, Any] | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
     reported: int = 0
 
@@ -85,7 +88,7 @@ def from_stored(stored: dict[str, Any]) -> Session | None:
 
 
 def from_order(order: dict[str, Any], default_argv: list[str]) -> Session:
-    """A session as ordered: `session_id`*, `game_id`, `argv` (empty means the machine's default), `env`. Raises BadOrder."""
+    """A session as ordered: `session_id`*, `game_id`, `app` or `argv` (empty means the machine's default), `env`. Raises BadOrder."""
     session_id, game_id = order.get("session_id"), order.get("game_id", "")
     argv, env = order.get("argv") or default_argv, order.get("env") or {}
     if not isinstance(session_id, str) or not SESSION_ID.fullmatch(session_id):
@@ -98,7 +101,25 @@ def from_order(order: dict[str, Any], default_argv: list[str]) -> Session:
         raise BadOrder(f"env: at most {MAX_WORDS} texts by name, without NUL")
     if any(not name or "=" in name for name in env):
         raise BadOrder("env: a name is not empty and holds no =")
-    return Session(session_id, game_id, list(argv), dict(env), utc_now())
+    app = order.get("app")
+    if app is not None and not _is_app(app):
+        raise BadOrder("app: name, title, image, mounts, env, files, folders and links")
+    return Session(session_id, game_id, list(argv), dict(env), utc_now(), app=app)
+
+
+def _is_app(app: Any) -> bool:
+    if not isinstance(app, dict):
+        return False
+    texts = [app.get(name) for name in ("name", "title", "image")]
+    lists = [app.get("mounts", []), app.get("folders", [])]
+    tables = [app.get(name, {}) for name in ("env", "files", "links")]
+    if not all(isinstance(each, list) for each in lists) or not all(
+        isinstance(each, dict) for each in tables
+    ):
+        return False
+    texts += [text for each in lists for text in each]
+    texts += [text for each in tables for pair in each.items() for text in pair]
+    return len(texts) <= MAX_WORDS and _are_texts(texts)
 
 
 def _are_texts(values: list[Any]) -> bool:

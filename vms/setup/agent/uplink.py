@@ -15,8 +15,10 @@ import ssl
 import threading
 import time
 import urllib.parse
+from collections.abc import Callable
 from typing import Any
 
+from .activity import Activity
 from .config import Config
 from .files import read_json, write_json
 from .games import Games, boot_id
@@ -84,6 +86,10 @@ class Pace:
         self.due_at = 0.0
 
     @property
+    def is_well(self) -> bool:
+        return self._failures == 0
+
+    @property
     def is_due(self) -> bool:
         return time.monotonic() >= self.due_at
 
@@ -102,17 +108,25 @@ def _jitter(low: float, high: float) -> float:
 
 
 class Uplink:
-    """Run by one thread. `last_heartbeat` is for the local API: {at, ok, detail}, None before the first try."""
+    """Run by one thread. `heard` is told of every heartbeat that is taken.
 
-    def __init__(self, config: Config, games: Games) -> None:
+    `last_heartbeat` is for the local API: {at, ok, detail}, None before the first try.
+    """
+
+    def __init__(
+        self, config: Config, games: Games, activity: Activity, heard: Callable[[], None] = lambda: None
+    ) -> None:
         self._config = config
         self._games = games
+        self._activity = activity
+        self._heard = heard
         self._meter = Meter(config.state_dir)
         self._store = config.state_dir / "uplink.json"
         # Apart, so that an event the server chokes on does not silence the heartbeats.
         self._link = Pace(config.heartbeat_s)
         self._events = Pace(config.heartbeat_s)
         self._sequence = 0
+        self._told_playing: bool | None = None
         self._token = self._remembered()
         self.last_heartbeat: dict[str, Any] | None = None
 
@@ -121,10 +135,11 @@ class Uplink:
         return bool(self._token)
 
     def run(self, stop: threading.Event) -> None:
-        """Speak until `stop`. A session's move wakes it, but never cuts short the wait after a failure."""
+        """Speak until `stop`. A session's or a player's move wakes it, but never cuts short the wait after a failure."""
         while not stop.is_set():
             self._games.wake.clear()
-            if self._link.is_due:
+            is_playing = self._activity.view()["is_playing"]
+            if self._link.is_due or (self._link.is_well and is_playing != self._told_playing):
                 self._keep_link()
             if self._token and self._events.is_due:
                 self._report_all()
@@ -181,6 +196,8 @@ class Uplink:
 
     def _beat(self) -> None:
         # Milliseconds since boot rise within one boot across restarts of the agent, with nothing to remember.
+        activity = self._activity.view()
+        self._told_playing = activity["is_playing"]
         self._sequence = max(self._sequence + 1, int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000))
         body = {
             "boot_id": boot_id(),
@@ -190,8 +207,10 @@ class Uplink:
                 {"session_id": each["session_id"], "state": each["state"]} for each in self._games.all()
             ],
             "metrics": self._meter.read(),
+            "activity": activity,
         }
         post(self._url("/agent/heartbeat"), body, self._token)
+        self._heard()
 
     def _url(self, path: str) -> str:
         return self._config.public_url + path

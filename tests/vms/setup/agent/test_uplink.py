@@ -140,11 +140,14 @@ class TestHeartbeat:
             lambda: [each for each in public_url.seen("heartbeat") if each["body"]["sessions"] == launched]
         )
         body = public_url.seen("heartbeat")[-1]["body"]
-        assert set(body) == {"boot_id", "sequence", "sent_at", "sessions", "metrics"}
+        assert set(body) == {"boot_id", "sequence", "sent_at", "sessions", "metrics", "activity"}
+        # It has no Wolf: whether somebody plays cannot be told.
+        assert body["activity"] == {"is_playing": None, "idle_s": None, "connected": 0, "is_wolf_up": False}
         assert body["boot_id"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         assert ISO.fullmatch(body["sent_at"])
         assert body["sessions"] == launched
-        assert set(body["metrics"]) == {"cpu_percent", "ram_used_mb", "disk_used_percent", "load"}
+        always = {"cpu_percent", "ram_used_mb", "disk_used_percent", "load", "received_mbps", "sent_mbps"}
+        assert set(body["metrics"]) == always
         assert 0 <= body["metrics"]["cpu_percent"] <= 100
         assert body["metrics"]["ram_used_mb"] > 0
         assert 0 < body["metrics"]["disk_used_percent"] <= 100

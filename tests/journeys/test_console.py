@@ -1,0 +1,175 @@
+"""From "answers SSH" to "the player is in the game", on the sandbox: a real SSH server, a Wolf that is played, and the API in front."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from accounts.principal import policy
+from events.models import Event
+from gamer.crash import Died, dying_at
+from tests.journeys.conftest import SandboxPlane
+from tests.vms.control_plane import story
+from tests.waiting import eventually
+from tests.world import World, client_of
+from vms import agents, services, streaming
+from vms.models import VM, SetupStep
+from vms.reconcile.outcome import Subject
+from vms.reconcile.steps.setup import target_of
+from vms.setup import connect
+
+STEPS = ["base", "stack", "wolf", "saves", "monitor", "agent", "verify", "reach"]
+# What a player's Moonlight does, asked of the machine's own Wolf.
+PLAYER = """import http.client, json, socket, sys
+act, body = sys.argv[1], sys.argv[2].encode()
+sock = socket.socket(socket.AF_UNIX)
+sock.connect("/run/wolf/wolf.sock")
+sock.sendall(b"POST /api/v1/stand-in/%s HTTP/1.0\\r\\nContent-Length: %d\\r\\n\\r\\n%s" % (act.encode(), len(body), body))
+answer = http.client.HTTPResponse(sock)
+answer.begin()
+sys.stdout.write(answer.read().decode())
+"""
+
+
+def on_machine(vm: VM, *argv: str) -> bytes:
+    vm.refresh_from_db()
+    target = target_of(Subject(vm, vm.attempt, [], []))
+    with connect(target.address, target.private_key, target.host_public_key) as shell:
+        return shell.run(argv, as_root=True, check=True).stdout
+
+
+def moonlight(vm: VM, act: str, **body: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(on_machine(vm, "python3", "-c", PLAYER, act, json.dumps(body)))
+    return answer
+
+
+def events(vm: VM) -> list[str]:
+    return [one.action for one in Event.objects.about("vms", vm.pk).order_by("id")]
+
+
+@pytest.fixture
+def vm(city: SandboxPlane) -> VM:
+    return city.until(city.launch(), "running")
+
+
+class TestReady:
+    def test_means_that_wolf_answers_where_moonlight_will_ask(self, city: SandboxPlane, vm: VM) -> None:
+        assert streaming.unreachable_because(vm.ip_address) == ""
+        steps = {step.name: step.state for step in SetupStep.objects.filter(attempt=vm.attempt)}
+        assert steps == dict.fromkeys(STEPS, "done")
+        assert vm.games_mounted is False
+
+    def test_is_waited_for_while_wolf_does_not(
+        self, city: SandboxPlane, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(streaming.unreachable_because, "__defaults__", (1,))
+        vm = city.until(city.launch(), "configuring")
+        city.until(vm, "terminating", seconds=2400, step=60)
+        city.until(vm, "error", seconds=300, step=3)
+        assert vm.error == "setting_up_overdue"
+        assert vm.error_text.endswith("It was at the step reach."), story(vm)
+
+
+class TestPlaying:
+    def test_begins_with_the_pairing_and_the_game_in_the_menu(
+        self, city: SandboxPlane, vm: VM, world: World
+    ) -> None:
+        staff = client_of(world.sam)
+        pairing = f"/vms/{vm.pk}/pairing"
+        assert staff.get(pairing).json() == {"pending": [], "paired_clients": 0}
+        secret = moonlight(vm, "pair", client_ip="198.51.100.7")["pair_secret"]
+        (waiting,) = staff.get(pairing).json()["pending"]
+        assert waiting["client_ip"] == "198.51.100.7"
+        wrong = staff.post(pairing, {"pin": "12"}, format="json")
+        assert wrong.status_code == 400
+        asked = {"pin": "4711", "request_id": waiting["request_id"]}
+        assert staff.post(pairing, asked, format="json").json() == {"is_paired": False}
+        assert moonlight(vm, "paired", pair_secret=secret, pin="4711")["client_id"]
+        assert staff.get(pairing).json()["paired_clients"] == 1
+        city.settle(seconds=5)
+        assert vm.sessions.get().status == "launched", story(vm)
+
+    def test_is_seen_over_ssh_where_no_heartbeat_arrives(self, city: SandboxPlane, vm: VM) -> None:
+        city.settle(seconds=5)
+        moonlight(vm, "stream", client_id="77")
+        moonlight(vm, "resume", client_id="77")
+        city.settle(seconds=150, step=10)
+        vm.refresh_from_db()
+        assert vm.last_moonlight_connection is not None
+        assert vm.idle_since is None
+        moonlight(vm, "leave", client_id="77")
+        city.settle(seconds=150, step=10)
+        vm.refresh_from_db()
+        assert vm.idle_since is not None
+
+    def test_ends_by_itself_when_nobody_plays(self, city: SandboxPlane, vm: VM) -> None:
+        city.settle(seconds=5)
+
+        def idle(seconds: float) -> None:
+            agents.heartbeat(
+                vm=vm,
+                boot_id="boot",
+                sequence=int(city.clock().timestamp()),
+                sent_at=city.clock(),
+                is_playing=False,
+                idle_s=seconds,
+                now=city.clock(),
+            )
+
+        for minute in range(17):
+            idle(minute * 60)
+            city.settle(seconds=60, step=20)
+        city.until(vm, "terminated", seconds=300, step=5)
+        assert [one for one in events(vm) if one.startswith("idle")] == ["idle_warning", "idle_end"]
+        assert not city.alive_tags()
+
+    def test_goes_on_when_it_is_extended(self, city: SandboxPlane, vm: VM) -> None:
+        before = vm.session_ends_at
+        services.extend(vm=vm, by=policy("test"), now=city.clock.advance(minutes=1))
+        vm.refresh_from_db()
+        assert vm.session_ends_at > before
+        assert vm.last_activity == city.clock()
+
+    def test_takes_another_game(self, city: SandboxPlane, vm: VM) -> None:
+        city.settle(seconds=5)
+        services.launch_on(vm=vm, by=policy("test"), game_id="open-plains", now=city.clock())
+        eventually(
+            lambda: (
+                city.turn() is not None
+                and vm.sessions.filter(status="launched", game_id="open-plains").exists()
+            )
+        )
+        assert [one.status for one in vm.sessions.order_by("queued_at")] == ["ended", "launched"]
+
+
+class TestPlannedEnd:
+    """The game is ended first, so that it saves; two minutes are waited for that, no longer."""
+
+    @pytest.fixture
+    def playing(self, city: SandboxPlane, vm: VM) -> VM:
+        city.settle(seconds=5)
+        assert vm.sessions.get().status == "launched", story(vm)
+        return vm
+
+    def test_ends_the_game_before_the_machine(self, city: SandboxPlane, playing: VM) -> None:
+        services.destroy(vm=playing, by=policy("test"), now=city.clock())
+        city.until(playing, "terminated", seconds=300, step=2)
+        told = events(playing)
+        assert told.index("session_ended") < told.index("ending")
+        assert playing.sessions.get().error_text == "the machine is ending"
+
+    def test_survives_a_death_in_between(self, city: SandboxPlane, playing: VM) -> None:
+        services.destroy(vm=playing, by=policy("test"), now=city.clock())
+        with dying_at("part.after_call"), pytest.raises(Died):
+            city.settle(seconds=60)
+        city.__post_init__()
+        city.until(playing, "terminated", seconds=300, step=5)
+        assert not city.alive_tags()
+
+    def test_does_not_wait_for_ever(self, city: SandboxPlane, playing: VM) -> None:
+        VM.objects.filter(pk=playing.pk).update(ssh_port=1)
+        services.destroy(vm=playing, by=policy("test"), now=city.clock())
+        city.until(playing, "terminated", seconds=300, step=5)
+        assert "save_at_risk" in events(playing), story(playing)

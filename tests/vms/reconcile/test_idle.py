@@ -1,0 +1,128 @@
+"""The clocks that end a running VM: proof, warning, end, and what starts them again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from tests.world import NOON
+from vms.activity import columns
+from vms.lifecycle import Desired, Phase
+from vms.models import VM, Attempt
+from vms.providers.base import Machine, MachineState
+from vms.providers.memory import MemoryCloud, MemoryProvider
+from vms.reconcile import idle
+from vms.reconcile.outcome import Outcome, Wait
+
+MACHINE = Machine("m1", "", MachineState.RUNNING, ip="127.0.0.1", usd_per_hour=Decimal("0.5"))
+ATTEMPT = Attempt(usd_per_hour=Decimal("0.5"))
+
+
+def vm(idle_s: float | None = None, **fields: object) -> VM:
+    """Ready since noon of yesterday, idle for so long at noon, as a heartbeat has just said."""
+    made = VM(
+        phase=Phase.READY,
+        desired=Desired.RUNNING,
+        auto_stop_timeout=900,
+        last_activity=NOON - timedelta(days=1),
+    )
+    for name, value in {**columns(idle_s is None, idle_s, NOON), **fields}.items():
+        setattr(made, name, value)
+    return made
+
+
+def checked(row: VM, now: datetime = NOON, *, stopped_share: str = "1") -> Outcome:
+    cloud = MemoryCloud(stopped_share=Decimal(stopped_share))
+    return idle.checked(Wait(seconds=30), row, ATTEMPT, MemoryProvider(cloud), MACHINE, now)
+
+
+def said(outcome: Outcome) -> list[str]:
+    return [note.action for note in outcome.notes]
+
+
+class TestIdle:
+    def test_is_nobodys_business_before_five_minutes_are_left(self):
+        assert checked(vm(9 * 60)) == Wait(seconds=30)
+
+    def test_is_warned_of_five_minutes_before_the_end(self):
+        outcome = checked(vm(10 * 60))
+        assert said(outcome) == ["idle_warning"]
+        assert outcome.notes[0].details["ends_at"] == (NOON + timedelta(minutes=5)).isoformat()
+        assert outcome.vm == {"idle_warned_at": NOON}
+
+    def test_is_warned_of_once(self):
+        assert checked(vm(14 * 60, idle_warned_at=NOON - timedelta(minutes=4))) == Wait(seconds=30)
+
+    def test_ends_where_stopping_saves_nothing(self):
+        outcome = checked(vm(15 * 60, idle_warned_at=NOON - timedelta(minutes=5)))
+        assert said(outcome) == ["idle_end"]
+        assert outcome.vm == {"desired": Desired.GONE}
+
+    def test_stops_where_a_stopped_machine_is_cheap(self):
+        outcome = checked(vm(15 * 60, idle_warned_at=NOON - timedelta(minutes=5)), stopped_share="0.25")
+        assert outcome.vm == {"desired": Desired.STOPPED}
+
+    def test_never_ends_without_a_warning_five_minutes_before(self):
+        late = checked(vm(2 * 3600))
+        assert said(late) == ["idle_warning"]
+        assert late.notes[0].details["ends_at"] == (NOON + timedelta(minutes=5)).isoformat()
+        assert checked(vm(2 * 3600, idle_warned_at=NOON - timedelta(minutes=4))) == Wait(seconds=30)
+
+    def test_of_a_minute_is_warned_of_when_it_begins(self):
+        outcome = checked(vm(1, auto_stop_timeout=60))
+        assert said(outcome) == ["idle_warning"]
+        later = NOON + timedelta(seconds=61)
+        row = vm(None, auto_stop_timeout=60, idle_warned_at=NOON, **columns(False, 62, later))
+        assert said(checked(row, later)) == ["idle_end"]
+
+    @pytest.mark.parametrize(
+        "unknown", [columns(None, None, NOON), columns(False, None, NOON), columns(True, None, NOON)]
+    )
+    def test_needs_proof(self, unknown):
+        assert checked(vm(3600, **unknown)) == Wait(seconds=30)
+
+    def test_needs_fresh_proof(self):
+        row = vm(
+            3600,
+            idle_warned_at=NOON - timedelta(minutes=50),
+            idle_seen_at=NOON - idle.FRESH - timedelta(seconds=1),
+        )
+        assert checked(row) == Wait(seconds=30)
+
+    def test_begins_again_with_what_a_person_does(self):
+        row = vm(3600, last_activity=NOON - timedelta(minutes=1), idle_warned_at=NOON - timedelta(minutes=5))
+        assert checked(row) == Wait(seconds=30)
+
+    def test_is_warned_of_again_after_a_player_came_and_went(self):
+        assert said(checked(vm(11 * 60, idle_warned_at=NOON - timedelta(hours=3)))) == ["idle_warning"]
+
+    def test_leaves_a_vm_alone_that_somebody_wants_gone(self):
+        assert checked(vm(3600, desired=Desired.GONE)) == Wait(seconds=30)
+
+
+class TestSessionsEnd:
+    def test_is_warned_of_once_also_while_somebody_plays(self):
+        row = vm(None, session_ends_at=NOON + timedelta(minutes=5))
+        outcome = checked(row)
+        assert said(outcome) == ["end_warning"]
+        row.end_warned_at = NOON
+        assert checked(row, NOON + timedelta(minutes=1)) == Wait(seconds=30)
+
+    def test_is_warned_of_again_when_it_was_moved(self):
+        row = vm(None, session_ends_at=NOON + timedelta(minutes=3), end_warned_at=NOON - timedelta(hours=1))
+        assert said(checked(row)) == ["end_warning"]
+
+    def test_is_far(self):
+        assert checked(vm(None, session_ends_at=NOON + timedelta(minutes=6))) == Wait(seconds=30)
+
+
+class TestMachine:
+    def test_of_a_price_that_is_not_told_is_judged_by_what_was_bought(self):
+        row = vm(15 * 60, idle_warned_at=NOON - timedelta(minutes=5))
+        machine = replace(MACHINE, usd_per_hour=None)
+        cheap = MemoryProvider(MemoryCloud(stopped_share=Decimal("0.1")))
+        outcome = idle.checked(Wait(seconds=30), row, ATTEMPT, cheap, machine, NOON)
+        assert outcome.vm == {"desired": Desired.STOPPED}

@@ -1,0 +1,338 @@
+"""The agent with a Wolf beside it, in both versions: what it offers, who plays, who is paired."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.guests import wolf as stand_in
+from tests.vms.setup.agent.running import Agent, PublicUrl
+from tests.waiting import eventually
+from vms.setup.agent import activity as activity_module
+from vms.setup.agent.activity import Activity
+from vms.setup.agent.deadman import UNKNOWN_TIMES, DeadMan
+from vms.setup.agent.wolf import Wolf, WolfError
+
+
+class Playing:
+    """A stand-in Wolf with its sockets below one folder, and what players do there."""
+
+    def __init__(self, folder: Path, api: str) -> None:
+        self.folder, self.api = folder, api
+        self.socket = folder / "run/wolf.sock"
+        self._end: Callable[[], None] | None = None
+        self.client = Wolf((self.socket,))
+
+    def start(self) -> None:
+        self._end = stand_in.serve(
+            self.socket, self.folder / "run/http.sock", self.folder / "state", self.api
+        )
+
+    def stop(self) -> None:
+        if self._end is not None:
+            self._end()
+            self.socket.unlink(missing_ok=True)
+        self._end = None
+
+    def does(self, act: str, **body: Any) -> dict[str, Any]:
+        return self.client.post(f"/stand-in/{act}", body)
+
+    def titles(self) -> list[str]:
+        return [str(app["title"]) for app in self.client.rows("/apps", "apps")]
+
+
+@pytest.fixture(params=["A", "B"])
+def wolf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Playing]:
+    playing = Playing(tmp_path / "wolf", request.param)
+    playing.start()
+    yield playing
+    playing.stop()
+
+
+@pytest.fixture
+def agent(make_agent: Callable[..., Agent], wolf: Playing, tmp_path: Path) -> Agent:
+    made = make_agent(root=str(tmp_path / "root"), wolf_sockets=[str(wolf.socket)])
+    made.start()
+    eventually(lambda: made.state()["activity"]["is_wolf_up"])
+    return made
+
+
+def app(name: str = "zelda", **changes: Any) -> dict[str, Any]:
+    return {
+        "name": f"gamer-{name}",
+        "title": name.title(),
+        "image": "retroarch:edge",
+        "mounts": [f"/srv/gamer/apps/{name}:/gamer:ro"],
+        "env": {"RUN_SWAY": "1"},
+        "files": {f"/srv/gamer/apps/{name}/startup.sh": "#!/bin/bash\n"},
+        "folders": [f"/srv/gamer/saves/{name}"],
+        "links": {},
+        **changes,
+    }
+
+
+def launch(agent: Agent, session_id: str, wanted: dict[str, Any]) -> dict[str, Any]:
+    status, view = agent.ask("POST", "/sessions", {"session_id": session_id, "game_id": "x", "app": wanted})
+    assert status in (200, 201), view
+    return view
+
+
+def activity(agent: Agent) -> dict[str, Any]:
+    found: dict[str, Any] = agent.state()["activity"]
+    return found
+
+
+class TestOffering:
+    def test_puts_the_game_into_wolfs_menu_with_pipelines_of_wolfs_own(self, agent, wolf):
+        launch(agent, "s1", app())
+        agent.until("s1", "launched")
+        (model, mine) = wolf.client.rows("/apps", "apps")
+        assert mine["title"] == "Zelda"
+        assert mine["h264_gst_pipeline"] == model["h264_gst_pipeline"]
+        assert mine["runner"]["image"] == "retroarch:edge"
+        assert mine["runner"]["env"] == ["RUN_SWAY=1"]
+
+    def test_lays_out_its_files_and_a_folder_for_the_saves(self, agent, tmp_path):
+        launch(agent, "s1", app())
+        agent.until("s1", "launched")
+        assert (tmp_path / "root/srv/gamer/apps/zelda/startup.sh").stat().st_mode & 0o111
+        assert (tmp_path / "root/srv/gamer/saves/zelda").is_dir()
+
+    def test_knows_the_game_by_its_safe_name_only(self, agent, wolf, tmp_path):
+        source = tmp_path / "root/srv/gamer/games/nes/It's $(reboot); 100%.nes"
+        source.parent.mkdir(parents=True)
+        source.write_bytes(b"rom")
+        links = {"/srv/gamer/roms/abc.nes": "/srv/gamer/games/nes/It's $(reboot); 100%.nes"}
+        launch(agent, "s1", app(links=links))
+        agent.until("s1", "launched")
+        assert (tmp_path / "root/srv/gamer/roms/abc.nes").read_bytes() == b"rom"
+        assert "reboot" not in str(wolf.client.rows("/apps", "apps"))
+
+    def test_fails_in_words_when_the_library_has_no_such_file(self, agent, wolf):
+        launch(agent, "s1", app(links={"/srv/gamer/roms/a.nes": "/srv/gamer/games/gone.nes"}))
+        failed = agent.until("s1", "failed")
+        assert failed["reason"] == "the library on this machine has no file 'gone.nes'"
+        assert wolf.titles() == ["Test ball"]
+
+    def test_is_taken_back_when_the_game_is_ended(self, agent, wolf):
+        launch(agent, "s1", app())
+        agent.until("s1", "launched")
+        assert agent.ask("DELETE", "/sessions/s1")[1]["state"] == "ended"
+        assert wolf.titles() == ["Test ball"]
+
+    def test_switches_to_another_game(self, agent, wolf):
+        launch(agent, "s1", app())
+        agent.until("s1", "launched")
+        launch(agent, "s2", app("mario"))
+        agent.until("s2", "launched")
+        assert agent.session("s1")["state"] == "ended"
+        assert wolf.titles() == ["Test ball", "Mario"]
+
+    def test_survives_the_agent_and_is_never_made_twice(self, agent, wolf):
+        launch(agent, "s1", app())
+        agent.until("s1", "launched")
+        agent.stop(signal.SIGKILL)
+        agent.start()
+        launch(agent, "s1", app())
+        assert agent.session("s1")["state"] == "launched"
+        assert wolf.titles().count("Zelda") == 1
+
+    def test_comes_back_when_wolf_does(self, agent, wolf, monkeypatch):
+        launch(agent, "s1", app())
+        agent.until("s1", "launched")
+        wolf.stop()
+        wolf.start()
+        eventually(lambda: wolf.titles() == ["Test ball", "Zelda"], timeout_s=20)
+
+    def test_waits_for_a_wolf_that_is_only_starting(self, agent, wolf):
+        wolf.stop()
+        assert launch(agent, "s1", app())["state"] == "queued"
+        wolf.start()
+        agent.until("s1", "launched")
+
+    def test_takes_a_connected_player_along_where_there_are_lobbies(self, agent, wolf):
+        wolf.does("stream", client_id="77")
+        wolf.does("resume", client_id="77")
+        launch(agent, "s1", app())
+        agent.until("s1", "launched")
+        if wolf.api == "A":
+            assert not wolf.client.has("/lobbies")
+            return
+        joined = eventually(
+            lambda: [one for one in wolf.client.rows("/lobbies", "lobbies") if one["connected_sessions"]]
+        )
+        assert [(one["name"], one["connected_sessions"]) for one in joined] == [("gamer-zelda", ["77"])]
+        agent.ask("DELETE", "/sessions/s1")
+        assert wolf.client.rows("/lobbies", "lobbies") == []
+
+    def test_refuses_an_app_that_is_none(self, agent):
+        for wrong in ({"name": 1}, [], {**app(), "env": []}, {**app(), "mounts": ["a\0b"]}):
+            status, _ = agent.ask("POST", "/sessions", {"session_id": "s1", "game_id": "x", "app": wrong})
+            assert status == 400
+
+
+class TestActivity:
+    def test_follows_the_player(self, agent, wolf):
+        assert (activity(agent)["is_playing"], activity(agent)["connected"]) == (False, 0)
+        wolf.does("stream", client_id="77")
+        assert activity(agent)["is_playing"] is False
+        wolf.does("resume", client_id="77")
+        eventually(lambda: activity(agent)["is_playing"] is True)
+        assert activity(agent)["idle_s"] is None
+        wolf.does("pause", client_id="77")
+        eventually(lambda: activity(agent)["is_playing"] is False)
+        wolf.does("resume", client_id="77")
+        eventually(lambda: activity(agent)["is_playing"] is True)
+        wolf.does("leave", client_id="77")
+        eventually(lambda: activity(agent)["is_playing"] is False)
+
+    def test_is_unknown_without_wolf(self, agent, wolf):
+        wolf.stop()
+        eventually(lambda: activity(agent)["is_playing"] is None)
+        assert activity(agent)["idle_s"] is None
+
+    def test_is_told_at_once(self, make_agent, wolf, tmp_path, public_url: PublicUrl):
+        agent = make_agent(public_url.url, wolf_sockets=[str(wolf.socket)], heartbeat_s=600)
+        agent.start()
+        eventually(lambda: activity(agent)["is_wolf_up"] and public_url.seen("heartbeat"))
+        wolf.does("stream", client_id="77")
+        wolf.does("resume", client_id="77")
+        eventually(lambda: public_url.seen("heartbeat")[-1]["body"]["activity"]["is_playing"] is True)
+
+
+class TestUnknownSessions:
+    """After a gap in the events, a listed session may have its player or not."""
+
+    @pytest.mark.parametrize(("packets", "is_playing"), [(None, None), (True, None), (False, False)])
+    def test_are_decided_by_packets_on_the_control_port(self, wolf, packets, is_playing):
+        wolf.does("stream", client_id="77")
+        found = Activity(wolf.client, sniff=lambda: packets)
+        found._note("", {})
+        assert found.view()["is_playing"] is is_playing
+
+    def test_are_known_from_the_next_event_on(self, wolf):
+        wolf.does("stream", client_id="77")
+        found = Activity(wolf.client, sniff=lambda: None)
+        found._note("", {})
+        assert found.view()["is_playing"] is None
+        found._note("PauseStreamEvent", {"session_id": "77"})
+        assert found.view()["is_playing"] is False
+
+    def test_control_packets_are_told_by_their_port(self):
+        header = bytes([0x45]) + bytes(8) + bytes([17]) + bytes(10)
+        assert activity_module._is_for_control(header + (5).to_bytes(2, "big") + (47999).to_bytes(2, "big"))
+        assert not activity_module._is_for_control(
+            header + (47999).to_bytes(2, "big") + (5).to_bytes(2, "big")
+        )
+        assert not activity_module._is_for_control(b"\x45")
+
+
+class TestPairing:
+    def test_shows_who_waits_and_hands_over_the_pin(self, agent, wolf):
+        assert agent.ask("GET", "/pairing")[1] == {"pending": [], "clients": []}
+        secret = wolf.does("pair", client_ip="198.51.100.7")["pair_secret"]
+        ((waiting,), _) = agent.ask("GET", "/pairing")[1].values()
+        assert waiting["client_ip"] == "198.51.100.7"
+        assert secret not in str(waiting)
+        moonlight = Moonlight(wolf, secret, "4711")
+        status, answer = agent.ask("POST", "/pairing", {"pin": "4711", "request_id": waiting["request_id"]})
+        moonlight.join()
+        assert (status, answer["is_paired"]) == (200, True)
+        assert agent.ask("GET", "/pairing")[1]["clients"] == [answer["client_id"]]
+
+    def test_says_when_nobody_is_paired_by_it(self, agent, wolf):
+        wolf.does("pair", client_ip="198.51.100.7")
+        status, answer = agent.ask("POST", "/pairing", {"pin": "0000"})
+        assert (status, answer) == (200, {"is_paired": False, "client_id": None})
+
+    @pytest.mark.parametrize(
+        "body", [{}, {"pin": 4711}, {"pin": "47"}, {"pin": "4711", "request_id": "none"}, {"pin": "४७११"}]
+    )
+    def test_refuses_what_is_no_pin_or_for_nobody(self, agent, body):
+        assert agent.ask("POST", "/pairing", body)[0] == 400
+
+    def test_is_away_with_wolf(self, agent, wolf):
+        wolf.stop()
+        assert agent.ask("GET", "/pairing")[0] == 503
+
+
+class Moonlight:
+    """Asks until it is a client, as the device does after it has shown its PIN."""
+
+    def __init__(self, wolf: Playing, secret: str, pin: str) -> None:
+        self._thread = threading.Thread(target=self._ask, args=(wolf, secret, pin))
+        self._thread.start()
+
+    def _ask(self, wolf: Playing, secret: str, pin: str) -> None:
+        eventually(lambda: wolf.does("paired", pair_secret=secret, pin=pin)["client_id"])
+
+    def join(self) -> None:
+        self._thread.join()
+
+
+class TestWolf:
+    def test_says_no_with_wolfs_words(self, wolf):
+        with pytest.raises(WolfError, match="Invalid pair secret"):
+            wolf.client.post("/pair/client", {"pair_secret": "x", "pin": "1"})
+
+    def test_without_a_socket_says_so(self, tmp_path):
+        with pytest.raises(WolfError, match="does not listen"):
+            Wolf((tmp_path / "none",)).get("/apps")
+
+
+class Still:
+    def __init__(self, is_playing: bool | None) -> None:
+        self.is_playing = is_playing
+
+    def view(self) -> dict[str, Any]:
+        return {"is_playing": self.is_playing}
+
+
+class TestDeadMan:
+    """Half an hour without a word, and nobody plays."""
+
+    @pytest.mark.parametrize(
+        ("minutes", "is_playing", "is_due"),
+        [
+            (29, False, False),
+            (31, False, True),
+            (31, True, False),
+            (24 * 60, True, False),
+            (31, None, False),
+            (30 * UNKNOWN_TIMES + 1, None, True),
+        ],
+    )
+    def test_acts_when_it_should_and_not_before(self, minutes, is_playing, is_due):
+        now = [0.0]
+        man = DeadMan(1800, Still(is_playing), clock=lambda: now[0])
+        now[0] = minutes * 60
+        assert man.is_due is is_due
+        man.heard()
+        assert not man.is_due
+
+    @pytest.fixture
+    def calls(self, tmp_path, monkeypatch):
+        """Where the machine's `shutdown` notes its calls."""
+        calls, program = tmp_path / "calls", tmp_path / "bin/shutdown"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\necho "$*" >>{calls}\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+        return calls
+
+    def test_powers_the_machine_off(self, make_agent, wolf, calls):
+        agent = make_agent(wolf_sockets=[str(wolf.socket)], dead_man_s=0.4)
+        agent.start(is_awaited=False)
+        eventually(lambda: calls.exists() and calls.read_text().startswith("-h now"))
+
+    def test_is_calmed_by_every_word_of_ours(self, make_agent, wolf, calls, public_url):
+        agent = make_agent(public_url.url, wolf_sockets=[str(wolf.socket)], dead_man_s=1)
+        agent.start()
+        # One every 50 ms: many times its patience.
+        eventually(lambda: len(public_url.seen("heartbeat")) > 80, timeout_s=60)
+        assert not calls.exists()

@@ -1,0 +1,78 @@
+"""The game library on a machine: rclone's own client against rclone's own server; the mount itself needs a kernel that allows it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.vms.setup.sshd import Machine, free_port
+from tests.waiting import eventually
+from vms.setup import NotYet, Ready, StepReport, Target, parse_library, set_up
+
+PASSWORD = "library-canary"
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vms.setup.plan.PAUSES_S", (0.01,))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[int]:
+    """An SFTP server with one game and one emulator; its port."""
+    for name in ("nes/Castle (World).nes", "emulators/ryubing.AppImage"):
+        (tmp_path / "store" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "store" / name).write_bytes(b"content")
+    port, program = free_port(), shutil.which("rclone")
+    assert program is not None
+    serve = [program, "serve", "sftp", str(tmp_path / "store"), "--addr", f"127.0.0.1:{port}"]
+    log = (tmp_path / "store.log").open("wb")
+    server = subprocess.Popen([*serve, "--user", "reader", "--pass", PASSWORD], stdout=log, stderr=log)
+
+    def accepts() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    eventually(accepts)
+    yield port
+    server.kill()
+    server.wait()
+    log.close()
+
+
+def made(target: Target) -> tuple[Ready, list[StepReport]]:
+    reports: list[StepReport] = []
+    outcome = set_up(target, reports.append)
+    while isinstance(outcome, NotYet):
+        outcome = set_up(target, reports.append)
+    assert isinstance(outcome, Ready), outcome
+    return outcome, reports
+
+
+class TestLibrary:
+    def test_is_read_and_its_programs_are_fetched(self, machine: Machine, store: int) -> None:
+        library = parse_library(f"sftp://reader:{PASSWORD}@127.0.0.1:{store}/")
+        ready, reports = made(replace(machine.target(), library=library, programs=("ryubing",)))
+        assert ready.has_library
+        assert ready.left_out == ()
+        told = next(one for one in reports if (one.name, one.state) == ("library", "done"))
+        assert "nes/" in told.log_tail
+        assert machine.path("srv/gamer/tools/ryubing.AppImage").read_bytes() == b"content"
+        unit = machine.path("etc/systemd/system/gamer-games.service").read_text()
+        assert "--read-only" in unit
+        assert PASSWORD not in unit + repr(reports) + "".join(machine.calls())
+
+    def test_that_lets_nobody_in_is_left_out_with_a_reason(self, machine: Machine, store: int) -> None:
+        library = parse_library(f"sftp://reader:wrong-canary@127.0.0.1:{store}/")
+        ready, reports = made(replace(machine.target(), library=library))
+        assert not ready.has_library
+        (left_out,) = ready.left_out
+        assert left_out.name == "library"
+        assert "rclone ended with status" in left_out.log_tail
+        assert "wrong-canary" not in repr(reports)

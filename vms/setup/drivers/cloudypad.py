@@ -1,0 +1,198 @@
+"""`cloudypad create ssh`: CloudyPad's own program, run on our side, makes the machine a console; the rest is put around it as everywhere.
+
+Facts of version 0.45.1: the machine must answer SSH on port 22 (the port cannot be set), run a plain Ubuntu 22.04 or 24.04 and
+have an NVIDIA GPU without a driver; a create takes twelve minutes and more, reboots the machine, and exits with 0 also when it
+has created nothing. So it runs detached with a log and a null stdin, its own lock tells whether it lives, and only its `get`
+proves what it did.
+
+Its folder is on this host: workers on several hosts need it shared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+from redaction.masks import mask
+from vms.setup import installing
+from vms.setup.agent.files import is_locked, read_json, read_tail
+from vms.setup.drivers import wolf
+from vms.setup.drivers.base import Driver
+from vms.setup.orders import Cloudypad, Progress, Report, StepReport, Target
+from vms.setup.plan import Step
+from vms.setup.site import Site
+from vms.setup.ssh import SshError
+
+SYSTEMS = ("ubuntu 22.04", "ubuntu 24.04")
+SSH_PORT = 22
+CREATE_S = 1500
+GET_S = 60.0
+LOG_TAIL = 2048
+TITLE = "CloudyPad"
+_SILENT: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+# Opts out of its analytics: the environment's switch does not work, and every command waits 20 s for a network it may not have.
+CONFIG = """version: "1"
+analytics:
+  promptedPersonalDataCollectionApproval: true
+  posthog:
+    distinctId: none
+    collectionMethod: none
+"""
+# Runs one command under a lock, in a process of its own, and writes down how it ended; whoever looks next needs nothing else.
+# It returns once the lock is taken.
+_RUN = """import json, os, subprocess, sys
+home, timeout_s, argv = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
+taken, tell = os.pipe()
+if os.fork():
+    os.close(tell)
+    os.read(taken, 1)
+    sys.exit(0)
+os.setsid()
+os.umask(0o077)
+lock = os.open(os.path.join(home, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+try:
+    os.lockf(lock, os.F_TLOCK, 0)
+except OSError:
+    sys.exit(0)
+os.close(tell)
+with open(os.path.join(home, "log"), "ab") as log:
+    try:
+        status = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=timeout_s).returncode
+    except (OSError, subprocess.TimeoutExpired) as error:
+        log.write(str(error).encode())
+        status = -1
+with open(os.path.join(home, "exit.part"), "w") as file:
+    json.dump({"status": status}, file)
+os.replace(os.path.join(home, "exit.part"), os.path.join(home, "exit.json"))
+"""
+
+
+class CloudypadDriver(Driver):
+    name: ClassVar[str] = "cloudypad"
+
+    def __init__(self, cloudypad: Cloudypad) -> None:
+        self._cloudypad = cloudypad
+
+    @staticmethod
+    def suits(site: Site, target: Target) -> bool:
+        """Whether CloudyPad can work on this machine. One that it has begun with has a driver by now, and goes on."""
+        assert target.cloudypad is not None
+        if target.address.port != SSH_PORT or site.system not in SYSTEMS or not target.has_gpu:
+            return False
+        return not site.has_driver or _home(target).exists()
+
+    def look(self, site: Site, target: Target, *, seen: str = "", wait_s: float = 0) -> Progress:
+        state, report = self._created(target)
+        if state != "done":
+            return Progress(state, (report,), self.name, report.log_tail[-300:])
+        after = installing.look(site, _around(site, target), target.secrets, seen=seen, wait_s=wait_s)
+        return Progress(
+            after.state, (report, *after.steps), after.step, after.reason, after.left_out, after.version
+        )
+
+    def begin(self, site: Site, target: Target) -> None:
+        state, _ = self._created(target)
+        if state == "done":
+            installing.begin(site, _around(site, target))
+        elif state == "idle":
+            self._create(target)
+
+    def _created(self, target: Target) -> tuple[Any, StepReport]:
+        """idle, running, done or failed, and what is told of it."""
+        home = _home(target)
+        is_running = is_locked(home / "lock")
+        log = mask(read_tail(home / "log", LOG_TAIL), target.secrets)
+        ended = read_json(home / "exit.json")
+        if is_running or ended is None:
+            return ("running" if is_running else "idle"), _told("running", log)
+        return (
+            ("done", _told("done", log)) if self._is_configured(target) else ("failed", _told("failed", log))
+        )
+
+    def _is_configured(self, target: Target) -> bool:
+        """By its `get`: exit status 0 of a create proves nothing. Warnings may stand before the JSON."""
+        proven = _home(target) / "proven"
+        if proven.exists():
+            return True
+        try:
+            done = subprocess.run(
+                [self._cloudypad.program, "get", instance_name(target.vm_id)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                timeout=GET_S,
+                env=_environ(target),
+                check=False,
+            )
+            lines = done.stdout.decode(errors="replace").split("\n")
+            status = json.loads("\n".join(lines[lines.index("{") :]))["status"]
+        except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
+            return False
+        if not (status.get("provisioned") and status.get("configured")):
+            return False
+        proven.touch(mode=0o600)
+        return True
+
+    def _create(self, target: Target) -> None:
+        home = _home(target)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (home / "config.yml").write_text(CONFIG)
+        key = home / "key"
+        with contextlib.suppress(FileNotFoundError):
+            key.unlink()
+        with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(target.private_key)
+        argv = [sys.executable, "-c", _RUN, str(home), str(CREATE_S), *self._command(target, key)]
+        try:
+            subprocess.run(argv, **_SILENT, timeout=GET_S, env=_environ(target), check=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise SshError(f"CloudyPad's program could not be started: {type(error).__name__}") from error
+
+    def _command(self, target: Target, key: Path) -> list[str]:
+        """A create that was killed left its state: it is gone on with, never overwritten."""
+        name = instance_name(target.vm_id)
+        if (_home(target) / "instances" / name / "state.yml").exists():
+            return [self._cloudypad.program, "deploy", name, "--yes"]
+        return [
+            *(self._cloudypad.program, "create", "ssh", "--name", name, "--yes", "--skip-pairing"),
+            *("--streaming-server", "wolf", "--autostop=no", "--hostname", target.address.host),
+            *("--ssh-user", target.address.user, "--ssh-private-key", str(key)),
+        ]
+
+
+def instance_name(vm_id: str) -> str:
+    """Letters only: CloudyPad asks back for a name in which a letter and a digit are neighbours, and nobody answers."""
+    plain = vm_id.replace("-", "").lower()
+    return "gamer-" + "".join(
+        chr(ord("a") + int(one, 16)) if one in "0123456789abcdef" else one for one in plain
+    )
+
+
+def forget(vm_id: str, cloudypad: Cloudypad) -> None:
+    """Remove what is kept of the machine on our side: it holds its key."""
+    shutil.rmtree(Path(cloudypad.home) / instance_name(vm_id), ignore_errors=True)
+
+
+def _around(site: Site, target: Target) -> list[Step]:
+    return wolf.around(site, target)
+
+
+def _home(target: Target) -> Path:
+    assert target.cloudypad is not None
+    return Path(target.cloudypad.home) / instance_name(target.vm_id)
+
+
+def _environ(target: Target) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    home = str(_home(target))
+    return {**kept, "HOME": home, "CLOUDYPAD_HOME": home, "CLOUDYPAD_LOG_LEVEL": "3"}
+
+
+def _told(state: Report, log: str) -> StepReport:
+    return StepReport("cloudypad", TITLE, state, None, log)

@@ -1,0 +1,276 @@
+"""Wolf by our own hands: Docker, NVIDIA's runtime where there is a GPU, Wolf under systemd, the library, the agent.
+
+What is configured of Wolf is its environment; apps are added through its API at each launch (`agent/offering.py`), because its
+configuration file is its own: rewritten at every pairing, migrated at every version (games-on-whales/wolf #246, #299).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from vms.setup import bundle, installing
+from vms.setup.drivers.base import Driver
+from vms.setup.orders import Progress, Target
+from vms.setup.plan import SLOW_S, File, Step
+from vms.setup.site import Site
+
+WOLF_IMAGE = "ghcr.io/games-on-whales/wolf:stable"
+WOLF_UNIT, GAMES_UNIT = "gamer-wolf.service", "gamer-games.service"
+WOLF_STATE, WOLF_RUN = "/etc/wolf", "/run/wolf"
+WOLF_START_S = 60
+SRV, GAMES, SAVES, TOOLS = "/srv/gamer", "/srv/gamer/games", "/srv/gamer/saves", "/srv/gamer/tools"
+RCLONE_CONFIG = "/etc/gamer/rclone.conf"
+PLAYER = "1000:1000"  # whom Wolf runs apps as
+CORES = "https://buildbot.libretro.com/nightly/linux/x86_64/latest"
+NVIDIA = "https://nvidia.github.io/libnvidia-container"
+
+# The lock is held for minutes after the first boot by unattended-upgrades.
+APT = ("apt-get", "-o", "DPkg::Lock::Timeout=600", "--assume-yes", "--no-install-recommends")
+PACKAGES, MOUNTING = ("ca-certificates", "curl"), ("rclone", "fuse3")
+DRIVER = (
+    "nvidia-headless-570-server",
+    "nvidia-utils-570-server",
+    "libnvidia-gl-570-server",
+    "libnvidia-encode-570-server",
+)
+INPUT_RULES = b"""KERNEL=="uinput", SUBSYSTEM=="misc", MODE="0660", GROUP="input", OPTIONS+="static_node=uinput"
+KERNEL=="uhid", GROUP="input", MODE="0660"
+"""
+_FOLDERS = "import os, sys\nfor path in sys.argv[1:]: os.makedirs(path, exist_ok=True)"
+
+
+class WolfDriver(Driver):
+    name: ClassVar[str] = "wolf"
+
+    def look(self, site: Site, target: Target, *, seen: str = "", wait_s: float = 0) -> Progress:
+        return installing.look(site, steps(site, target), target.secrets, seen=seen, wait_s=wait_s)
+
+    def begin(self, site: Site, target: Target) -> None:
+        installing.begin(site, steps(site, target))
+
+
+class ConfiguredDriver(Driver):
+    """For machines that arrive with Wolf, because the provider's own tool has put it there: only what is ours is added."""
+
+    name: ClassVar[str] = "configured"
+
+    def look(self, site: Site, target: Target, *, seen: str = "", wait_s: float = 0) -> Progress:
+        return installing.look(site, around(site, target), target.secrets, seen=seen, wait_s=wait_s)
+
+    def begin(self, site: Site, target: Target) -> None:
+        installing.begin(site, around(site, target))
+
+
+def steps(site: Site, target: Target) -> list[Step]:
+    """Everything, in order."""
+    return [base(site), stack(site, target), wolf(site, target), *around(site, target)]
+
+
+def around(site: Site, target: Target) -> list[Step]:
+    """What every console has, whoever installed Wolf."""
+    mounted = [library(site, target)] if target.library is not None else []
+    return [*mounted, saves(site), monitor(site, target), agent(site, target)]
+
+
+def base(site: Site) -> Step:
+    return Step(
+        "base",
+        "Base system",
+        [
+            [*APT, "update"],
+            [*APT, "install", *PACKAGES],
+            ["modprobe", "uinput"],
+            ["udevadm", "control", "--reload"],
+        ],
+        [
+            File(site.path("/etc/modules-load.d/gamer.conf"), b"uinput\nuhid\n", 0o644),
+            File(site.path("/etc/udev/rules.d/85-gamer-inputs.rules"), INPUT_RULES, 0o644),
+        ],
+        timeout_s=SLOW_S,
+    )
+
+
+def stack(site: Site, target: Target) -> Step:
+    """Docker; with a GPU NVIDIA's driver, unless the image brings one, and its runtime."""
+    commands: list[Sequence[str]] = [[*APT, "install", "docker.io"]]
+    files: list[File] = []
+    if target.has_gpu:
+        key = site.path("/etc/apt/keyrings/nvidia-container-toolkit.asc")
+        source = f"deb [signed-by={key}] {NVIDIA}/stable/deb/amd64 /\n"
+        files = [
+            File(site.path("/etc/apt/sources.list.d/nvidia-container-toolkit.list"), source.encode(), 0o644),
+            File(site.path("/etc/modprobe.d/gamer-nvidia.conf"), b"options nvidia-drm modeset=1\n", 0o644),
+        ]
+        install_driver = " ".join([*APT, "install", *DRIVER])
+        commands = [
+            [site.python, "-c", _FOLDERS, site.path("/etc/apt/keyrings")],
+            ["curl", "-fsSL", "--retry", "3", "-o", key, f"{NVIDIA}/gpgkey"],
+            [*APT, "update"],
+            ["sh", "-c", f"command -v nvidia-smi >/dev/null || {install_driver}"],
+            *commands,
+            [*APT, "install", "nvidia-container-toolkit"],
+            ["nvidia-ctk", "runtime", "configure", "--runtime=docker"],
+            ["nvidia-smi"],
+        ]
+    commands += [["systemctl", "restart", "docker"], ["docker", "info"]]
+    return Step("stack", "Containers", commands, files, timeout_s=SLOW_S)
+
+
+def wolf(site: Site, target: Target) -> Step:
+    """Wolf running, with what the console's emulators need."""
+    unit = site.path(f"/etc/systemd/system/{WOLF_UNIT}")
+    socket = site.path(f"{WOLF_RUN}/wolf.sock")
+    tools = site.path(TOOLS)
+    cores: list[Sequence[str]] = []
+    for core in target.cores:
+        packed = f"{tools}/{core}_libretro.so.zip"
+        cores.append(["curl", "-fsSL", "--retry", "3", "-o", packed, f"{CORES}/{core}_libretro.so.zip"])
+        cores.append([site.python, "-m", "zipfile", "-e", packed, tools])
+    return Step(
+        "wolf",
+        "Wolf",
+        [
+            [
+                site.python,
+                "-c",
+                _FOLDERS,
+                *map(site.path, (WOLF_STATE, WOLF_RUN, TOOLS, f"{SRV}/roms", f"{SRV}/apps")),
+            ],
+            ["docker", "pull", WOLF_IMAGE],
+            *(["docker", "pull", image] for image in target.images),
+            *cores,
+            ["systemctl", "daemon-reload"],
+            ["systemctl", "enable", WOLF_UNIT],
+            ["systemctl", "restart", WOLF_UNIT],
+            [site.python, site.agent_program, "await-wolf", "--socket", socket, "--wait", str(WOLF_START_S)],
+        ],
+        [File(unit, wolf_unit(site, target), 0o644)],
+        timeout_s=SLOW_S,
+    )
+
+
+def wolf_unit(site: Site, target: Target) -> bytes:
+    """Wolf on the host's network, as its own quickstart runs it."""
+    volumes = {
+        WOLF_STATE: "rw",
+        WOLF_RUN: "rw",
+        "/var/run/docker.sock": "rw",
+        "/dev": "rw",
+        "/run/udev": "rw",
+    }
+    environ = {
+        "WOLF_SOCKET_PATH": site.path(f"{WOLF_RUN}/wolf.sock"),
+        "HOST_APPS_STATE_FOLDER": site.path(WOLF_STATE),
+        "XDG_RUNTIME_DIR": site.path(WOLF_RUN),
+    }
+    gpu = ["--gpus=all"] if target.has_gpu else []
+    if target.has_gpu:
+        environ |= {"NVIDIA_DRIVER_CAPABILITIES": "all", "NVIDIA_VISIBLE_DEVICES": "all"}
+    argv = ["docker", "run", "--rm", "--name=wolf", "--network=host", "--device-cgroup-rule=c 13:* rmw", *gpu]
+    argv += [f"--device={device}" for device in ("/dev/dri", "/dev/uinput", "/dev/uhid")]
+    argv += [f"--volume={site.path(path)}:{site.path(path)}:{mode}" for path, mode in volumes.items()]
+    argv += [f"--env={name}={value}" for name, value in environ.items()]
+    return f"""[Unit]
+Description=Wolf, which streams the games of this machine
+Wants=network-online.target
+After=network-online.target docker.service
+StartLimitIntervalSec=0
+
+[Service]
+ExecStartPre=-docker rm --force wolf
+ExecStart={bundle.exec_line([*argv, WOLF_IMAGE])}
+ExecStop=-docker stop wolf
+Restart=always
+RestartSec=2
+
+[Install]
+WantedBy=multi-user.target
+""".encode()
+
+
+def library(site: Site, target: Target) -> Step:
+    """The games, read-only; and programs of emulators that lie among them."""
+    assert target.library is not None
+    config, place = site.path(RCLONE_CONFIG), site.path(GAMES)
+    rclone = ["rclone", f"--config={config}"]
+    remote = f"games:{target.library.folder}"
+    programs: list[Sequence[str]] = []
+    for program in target.programs:
+        file = f"{program}.AppImage"
+        tool = site.path(f"{TOOLS}/{file}")
+        programs.append([*rclone, "copyto", f"{remote}/emulators/{file}", tool])
+        programs.append(["chmod", "0755", tool])
+    mount = [*rclone, "mount", remote, place, "--read-only", "--allow-other", "--vfs-cache-mode=full"]
+    unit = f"""[Unit]
+Description=The library of games
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+ExecStart={bundle.exec_line([*mount, "--dir-cache-time=5m"])}
+ExecStop=-umount --lazy {place}
+Restart=on-failure
+RestartSec=5
+
+[Install]
+WantedBy=multi-user.target
+"""
+    return Step(
+        "library",
+        "Game library",
+        [
+            [*APT, "update"],
+            [*APT, "install", *MOUNTING],
+            [site.python, "-c", _FOLDERS, place],
+            # Says in words what is wrong with the address or the login; a mount would only time out.
+            [*rclone, "lsf", "--max-depth=1", "--contimeout=10s", "--retries=1", remote],
+            ["systemctl", "daemon-reload"],
+            ["systemctl", "enable", GAMES_UNIT],
+            ["systemctl", "restart", GAMES_UNIT],
+            ["mountpoint", "-q", place],
+            *programs,
+        ],
+        [
+            File(config, target.library.rclone_config()),
+            File(site.path(f"/etc/systemd/system/{GAMES_UNIT}"), unit.encode(), 0o644),
+        ],
+        is_required=False,
+        timeout_s=SLOW_S,
+    )
+
+
+def saves(site: Site) -> Step:
+    place = site.path(SAVES)
+    return Step(
+        "saves", "Saves", [[site.python, "-c", _FOLDERS, place], ["chown", PLAYER, place]], is_required=False
+    )
+
+
+def monitor(site: Site, target: Target) -> Step:
+    """Logs that cannot fill the disk, and a GPU whose driver stays loaded: asking it takes seconds otherwise."""
+    limits = File(
+        site.path("/etc/systemd/journald.conf.d/gamer.conf"), b"[Journal]\nSystemMaxUse=200M\n", 0o644
+    )
+    commands = [["nvidia-smi", "-pm", "1"]] if target.has_gpu else []
+    return Step("monitor", "Monitor", commands, [limits], is_required=False)
+
+
+def agent(site: Site, target: Target) -> Step:
+    unit = bundle.unit(site.python, site.agent_program, site.agent_config)
+    return Step(
+        "agent",
+        "The agent",
+        # A restart, not a start: it may run already, older than these files. The game does not notice.
+        [
+            ["systemctl", "daemon-reload"],
+            ["systemctl", "enable", bundle.UNIT],
+            ["systemctl", "restart", bundle.UNIT],
+        ],
+        [
+            File(site.agent_config, bundle.config(target, site.root)),
+            File(site.path(f"/etc/systemd/system/{bundle.UNIT}"), unit, 0o644),
+        ],
+    )

@@ -1,0 +1,93 @@
+"""The installer on a machine, through an open shell: given a plan, started, read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from redaction.masks import mask
+from vms.setup import bundle
+from vms.setup.orders import Progress, Report, StepReport
+from vms.setup.plan import Step, written
+from vms.setup.site import Site, Unfit
+from vms.setup.ssh import CommandFailed, SshError
+
+OLDEST_PYTHON = (3, 8)
+FOLDER = "/var/lib/gamer/setup"
+LOG_TAIL = 2048
+MAX_ANSWER = 256 * 1024
+FINDS_NOTHING = 2  # the status of a Python without its file, and of a program without the command
+_FOLDERS = """import os, sys
+os.umask(0o022)
+for path in sys.argv[2:]:
+    os.makedirs(sys.argv[1] + path, exist_ok=True)
+os.chmod(sys.argv[1] + path, 0o700)
+"""
+FOLDERS = ("/opt/gamer", "/etc/gamer", "/etc/systemd/system", FOLDER)
+
+
+class Garbled(SshError):
+    """The installer's answer cannot be read. Next move: again, later."""
+
+
+def begin(site: Site, steps: Sequence[Step]) -> None:
+    """Have the installer carry out these steps. Raises Unfit, and what `Shell.run` raises."""
+    if site.version < OLDEST_PYTHON:
+        version = ".".join(str(part) for part in site.version)
+        raise Unfit(f"python3 is {version}; the agent needs 3.8 or later")
+    _, plan = written(steps)
+    unit = bundle.setup_unit(site.python, site.agent_program, site.path(FOLDER))
+    site.shell.run([site.python, "-c", _FOLDERS, site.root, *FOLDERS], as_root=True, check=True)
+    site.shell.put(site.agent_program, bundle.archive(), mode=0o644, as_root=True)
+    site.shell.put(site.path(f"{FOLDER}/plan.json"), plan, mode=0o600, as_root=True)
+    site.shell.put(site.path(f"/etc/systemd/system/{bundle.SETUP_UNIT}"), unit, mode=0o644, as_root=True)
+    for verb in (["daemon-reload"], ["restart", bundle.SETUP_UNIT]):
+        site.shell.run(["systemctl", *verb], as_root=True, check=True)
+
+
+def look(
+    site: Site, steps: Sequence[Step], secrets: Sequence[str], *, seen: str = "", wait_s: float = 0
+) -> Progress:
+    """How far these steps are; other steps that the machine was given count as not begun. Raises what `Shell.run` raises, Garbled."""
+    argv = [site.python, site.agent_program, "progress", "--folder", site.path(FOLDER)]
+    argv += ["--seen", seen, "--wait", f"{wait_s:g}"]
+    try:
+        result = site.shell.run(argv, max_output=MAX_ANSWER, timeout_s=wait_s + 10, as_root=True, check=True)
+        value = json.loads(result.stdout)
+        return _progress(value, written(steps)[0], secrets)
+    except CommandFailed as error:
+        # No program there, or one of another age: to begin writes it.
+        if error.exit_status == FINDS_NOTHING:
+            return Progress("idle")
+        raise
+    except (ValueError, KeyError, TypeError) as error:
+        raise Garbled("the installer answers what cannot be read") from error
+
+
+def _progress(value: dict[str, Any], digest: str, secrets: Sequence[str]) -> Progress:
+    if value["digest"] != digest:
+        return Progress("idle")
+    rows = [(one, _report(one, secrets)) for one in value["steps"]]
+    told = tuple(report for one, report in rows if one["state"] != "waiting")
+    version = str(value["version"])
+    left_out = tuple(report for one, report in rows if one["is_over"] and one["state"] == "failed")
+    stuck = next(
+        (one for one, _ in rows if one["is_over"] and one["state"] == "failed" and one["is_required"]), None
+    )
+    if stuck is not None:
+        reason = mask(f"{stuck['error']}: {str(stuck['log_tail']).strip()[-300:]}", secrets)
+        return Progress("failed", told, str(stuck["name"]), reason, version=version)
+    if all(one["is_over"] for one, _ in rows):
+        return Progress("done", told, left_out=left_out, version=version)
+    current = next((report.name for one, report in rows if not one["is_over"]), "")
+    return Progress("running" if value["is_running"] else "idle", told, current, version=version)
+
+
+def _report(one: dict[str, Any], secrets: Sequence[str]) -> StepReport:
+    # One that waits to be tried again is failed, and says so; a killed one is running until it is taken up again.
+    states: dict[str, Report] = {"done": "done", "failed": "failed"}
+    state = states.get(str(one["state"]), "running")
+    seconds = float(one["seconds"]) if one["seconds"] is not None else None
+    log = f"{one['log_tail']}\n{one['error']}" if one["error"] else str(one["log_tail"])
+    return StepReport(str(one["name"]), str(one["title"]), state, seconds, mask(log, secrets)[-LOG_TAIL:])

@@ -1,0 +1,89 @@
+"""Where the library of games lies, as one address, and how rclone on the machine is told.
+
+    gs://bucket/folder                              credentials of a service account as JSON beside it, else only public buckets
+    s3://key:secret@endpoint/bucket/folder          ?region=…; an endpoint with a port is spoken to by http when it says ?insecure=1
+    sftp://user:password@host:port/folder
+
+The machine belongs to a player: give it credentials that may read this library and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+REMOTE = "games"
+# rclone hides passwords in its configuration by this key, which it publishes (fs/config/obscure/obscure.go): no secrecy is meant.
+_OBSCURE = bytes.fromhex("9c935b48730a554d6bfd7c63c886a92bd390198eb8128afbf4de162b8b95f638")
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A place rclone can read. `options` are those of its configuration, secrets among them; `folder` is within it."""
+
+    kind: str
+    folder: str
+    options: Mapping[str, str] = field(repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        names = ("secret_access_key", "pass", "service_account_credentials")
+        return tuple(self.options[name] for name in names if self.options.get(name))
+
+    def rclone_config(self) -> bytes:
+        """The configuration's text. No value can hold a line of its own."""
+        lines = [f"[{REMOTE}]", f"type = {self.kind}"]
+        lines += [f"{name} = {' '.join(value.splitlines())}" for name, value in sorted(self.options.items())]
+        return "\n".join([*lines, ""]).encode()
+
+
+def parse(address: str, *, google_credentials: str = "") -> Library | None:
+    """The library at an address, None for "". Raises ValueError in words that hold no secret."""
+    if not address:
+        return None
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError:
+        raise ValueError("the library's address cannot be read") from None
+    host, path = parts.hostname or "", unquote(parts.path).strip("/")
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    if any(ord(letter) < 32 for letter in host + path + user + password):
+        raise ValueError("the library's address holds a control character")
+    match parts.scheme:
+        case "gs" if host:
+            login = (
+                ("service_account_credentials", google_credentials)
+                if google_credentials
+                else ("anonymous", "true")
+            )
+            folder = f"{parts.netloc}/{path}".rstrip("/")
+            return Library("google cloud storage", folder, dict([login]))
+        case "s3" if host and path and user and password:
+            scheme = "http" if query.get("insecure") == "1" else "https"
+            endpoint = f"{scheme}://{host}{f':{port}' if port else ''}"
+            given = {"access_key_id": user, "secret_access_key": password, "endpoint": endpoint}
+            region = {"region": query["region"]} if query.get("region") else {}
+            return Library("s3", path, {"provider": "Other", "force_path_style": "true", **given, **region})
+        case "sftp" if host and user:
+            given = {"host": host, "user": user, "port": str(port or 22), "shell_type": "none"}
+            if password:
+                given["pass"] = obscured(password)
+            return Library("sftp", f"/{path}", given)
+    raise ValueError(
+        "the library's address is gs://bucket, s3://key:secret@endpoint/bucket or sftp://user@host/folder"
+    )
+
+
+def obscured(password: str) -> str:
+    """A password as rclone's configuration wants it."""
+    start = os.urandom(16)
+    cipher = Cipher(algorithms.AES(_OBSCURE), modes.CTR(start)).encryptor()
+    hidden = start + cipher.update(password.encode()) + cipher.finalize()
+    return base64.urlsafe_b64encode(hidden).decode().rstrip("=")
