@@ -278,7 +278,7 @@ UNFOLD = {
     "LOGIN": {"form": "accounts.forms.LoginForm"},
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
-    "DASHBOARD_CALLBACK": "vms.admin.dashboard.front_page",
+    "DASHBOARD_CALLBACK": "portal.admin.front_page.front_page",
     "SIDEBAR": {"show_search": True, "navigation": "gamer.web.navigation.sidebar"},
     "COLORS": {
         "primary": {

@@ -1,0 +1,1 @@
+"""Staff's front page, where all rooms meet. Start at `front_page.py`."""
