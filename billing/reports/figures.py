@@ -53,7 +53,7 @@ VMS = """
         FROM billing_subject subject {join} {days}
         WHERE subject.vm IS NOT NULL AND tstzrange(subject.started_at, subject.ended_at) && {range} {narrow})
     SELECT {keys} false, count(*) FROM pairs {grouping}
-    UNION ALL SELECT {nothing} true, count(DISTINCT vm) FROM pairs
+    UNION ALL SELECT {nothing} true, count(*) FROM (SELECT vm FROM pairs GROUP BY vm) AS each
 """
 DAYS = """
     JOIN (SELECT local::date AS day, tstzrange(local AT TIME ZONE %(zone)s, (local + interval '1 day') AT TIME ZONE %(zone)s) AS span
