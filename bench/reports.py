@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from accounts.models import Department
 from accounts.principal import policy
+from bench import costs
 from bench.harness import claim, timed
 from billing import ledger
 from billing.budgets import rows, watch
@@ -172,6 +173,7 @@ def main() -> None:
     quick("this month", lambda: report(period=month_so_far(now, UTC), sight=STAFF, now=now))
     quick("the month's forecast", lambda: forecast(sight=STAFF, now=now, zone=UTC))
     quick("the front page's figures", lambda: front_page_figures(now=now, zone=UTC))
+    costs.pages()
     budgets(now, month.end)
 
 

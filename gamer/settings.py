@@ -336,7 +336,7 @@ UNFOLD = {
     "ACCOUNT": {"navigation": "gamer.web.navigation.account"},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "DASHBOARD_CALLBACK": "vms.admin.dashboard.front_page",
+    "DASHBOARD_CALLBACK": "portal.admin.front_page.front_page",
     "SIDEBAR": {"show_search": True, "navigation": "gamer.web.navigation.sidebar"},
     "COLORS": {
         "primary": {

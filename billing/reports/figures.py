@@ -53,7 +53,7 @@ VMS = """
         FROM billing_subject subject {join} {days}
         WHERE subject.vm IS NOT NULL AND tstzrange(subject.started_at, subject.ended_at) && {range} {narrow})
     SELECT {keys} false, count(*) FROM pairs {grouping}
-    UNION ALL SELECT {nothing} true, count(DISTINCT vm) FROM pairs
+    UNION ALL SELECT {nothing} true, count(*) FROM (SELECT vm FROM pairs GROUP BY vm) AS each
 """
 DAYS = """
     JOIN (SELECT local::date AS day, tstzrange(local AT TIME ZONE %(zone)s, (local + interval '1 day') AT TIME ZONE %(zone)s) AS span
@@ -62,9 +62,16 @@ DAYS = """
 JOIN = "JOIN billing_costcentre centre ON centre.id = {table}.centre_id"
 
 
+# Narrows to what has no region, console …, or no project, department or user: rows of a report have a key for those, too.
+NO_TEXT, NO_ID = "-", 0
+
+
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a report is narrowed to; projects and departments by primary key, users by it or by their handle."""
+    """What a report is narrowed to; projects and departments by primary key, users by it or by their handle.
+
+    NO_TEXT and NO_ID ask for what has none.
+    """
 
     provider: str = ""
     region: str = ""
@@ -79,8 +86,10 @@ class Filters:
         chosen = Q()
         for one in fields(self):
             value = getattr(self, one.name)
-            if value not in ("", None):
-                chosen &= Q(**{one.name: value})
+            if value == NO_ID:
+                chosen &= Q(**{f"{one.name}__isnull": True})
+            elif value not in ("", None):
+                chosen &= Q(**{one.name: "" if value == NO_TEXT else value})
         return chosen
 
 
@@ -142,7 +151,7 @@ def hours(us: int) -> Decimal:
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
+class Question:
     """The parts every statement of a report shares."""
 
     period: Period
@@ -192,16 +201,16 @@ def report(
     At most five statements, whatever is asked: which centres, sums, machines, and names.
     """
     names = tuple(group_by)
-    question = _Question(period, chosen_centres(sight, filters), now, names)
+    question = Question(period, chosen_centres(sight, filters), now, names)
     sums = question.ask(SUMS, "facts", "centre_id")
-    machines, vms = _machines(question) if counts_vms else ({}, 0)
+    machines, vms = machines_of(question) if counts_vms else ({}, 0)
     rows = [
-        _row(tuple(found[: len(names)]), machines.get(tuple(found[: len(names)]), 0), found[len(names) :])
+        row_of(tuple(found[: len(names)]), machines.get(tuple(found[: len(names)]), 0), found[len(names) :])
         for found in sums
     ]
     if not names:
         return Report(period, names, rows, rows[0])
-    totals = _total(rows, vms)
+    totals = total_of(rows, vms)
     if "day" in names:
         rows.sort(key=lambda row: (row.keys[names.index("day")], -row.cost_usd, str(row.keys)))
     else:
@@ -229,16 +238,22 @@ def series(
     return [of_day.get(day) or _nothing((day,)) for day in period.each()]
 
 
-def saved_by_stopping(*, period: Period, sight: Sight) -> Decimal:
-    """What machines would have cost had they run while they were stopped, minus what they cost stopped: what auto-stop saved."""
-    centres = chosen_centres(sight, EVERYTHING)
-    narrow = "AND record.centre_id = ANY(%(centres)s)" if centres is not None else ""
+def saved_by_stopping(*, period: Period, sight: Sight, filters: Filters = EVERYTHING) -> Decimal:
+    """What machines would have cost had they run while they were stopped, minus what they cost stopped: what auto-stop saved.
+
+    The daily sums say where something was stopped at all, so that only those intervals are read, whatever the planner guesses.
+    """
+    centres = chosen_centres(sight, filters)
+    narrow = "AND centre_id = ANY(%(centres)s)" if centres is not None else ""
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            SELECT coalesce(sum(billing_total(subject.cost_usd_per_hour, record.started_at, record.ended_at) - record.cost_usd), 0)
-            FROM billing_usagerecord record JOIN billing_subject subject ON subject.id = record.subject_id
-            WHERE record.day BETWEEN %(start)s AND %(end)s AND record.kind <> 'running' {narrow}
+            SELECT coalesce(sum((
+                SELECT sum(billing_total(subject.cost_usd_per_hour, record.started_at, record.ended_at) - record.cost_usd)
+                FROM billing_usagerecord record JOIN billing_subject subject ON subject.id = record.subject_id
+                WHERE record.day = rested.day AND record.centre_id = rested.centre_id AND record.kind <> 'running')), 0)
+            FROM billing_usageday rested
+            WHERE day BETWEEN %(start)s AND %(end)s AND stopped_us + storage_us > 0 {narrow}
             """,  # noqa: S608  # our own words only
             {"start": period.start, "end": period.end, "centres": list(centres or ())},
         )
@@ -253,7 +268,7 @@ def chosen_centres(sight: Sight, filters: Filters) -> Sequence[int] | None:
     return list(CostCentre.objects.filter(wanted).order_by("id").values_list("id", flat=True))
 
 
-def _machines(question: _Question) -> tuple[dict[tuple[Key, ...], int], int]:
+def machines_of(question: Question) -> tuple[dict[tuple[Key, ...], int], int]:
     """How many VMs there were in each group, and in all of them together."""
     is_daily = "day" in question.group_by
     found = question.ask(
@@ -265,7 +280,7 @@ def _machines(question: _Question) -> tuple[dict[tuple[Key, ...], int], int]:
     return groups, next(int(row[-1]) for row in found if row[-2])
 
 
-def _row(keys: tuple[Key, ...], vms: int, figures: Sequence[Any]) -> Row:
+def row_of(keys: tuple[Key, ...], vms: int, figures: Sequence[Any]) -> Row:
     running, charged, stopped, storage, cost, charge = figures
     return Row(keys, vms, int(running), int(charged), int(stopped), int(storage), cost, charge)
 
@@ -274,7 +289,7 @@ def _nothing(keys: tuple[Key, ...]) -> Row:
     return Row(keys, 0, 0, 0, 0, 0, Decimal(0), Decimal(0))
 
 
-def _total(rows: Sequence[Row], vms: int) -> Row:
+def total_of(rows: Sequence[Row], vms: int) -> Row:
     return Row(
         (), vms, sum(row.running_us for row in rows), sum(row.charged_us for row in rows),
         sum(row.stopped_us for row in rows), sum(row.storage_us for row in rows),

@@ -42,6 +42,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]], ...
     (
         "Money",
         (
+            ("Costs", "monitoring", "billing_usageday_changelist", ("billing.view_usageday",)),
             ("Credit accounts", "account_balance_wallet", "billing_creditaccount_changelist", ("billing.view_creditaccount",)),
             ("Ledger", "receipt_long", "billing_entry_changelist", ("billing.view_entry",)),
             ("Usage", "timer", "billing_usagerecord_changelist", ("billing.view_usagerecord",)),

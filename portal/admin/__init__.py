@@ -1,4 +1,4 @@
-"""Staff's pages for departments, projects, quotas and people: what they show and do takes several rooms."""
+"""Staff's pages for departments, projects, quotas and people, and the front page: what they show and do takes several rooms."""
 
 from portal.admin import departments, people, projects, quotas
 

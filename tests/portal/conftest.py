@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from tests.browsing import CHROMIUM
 from tests.vms.api.conftest import clock, plane
 
 __all__ = ["clock", "plane"]
+
+collect_ignore = [] if CHROMIUM.exists() else ["test_costs_browser.py"]

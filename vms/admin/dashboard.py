@@ -1,17 +1,19 @@
-"""The admin's front page: what runs, who sells, what went wrong. Bounded queries, and only what one may see."""
+"""The machines' part of the admin's front page: what runs, who sells, what went wrong. Bounded queries, only what one may see.
+
+The page itself is portal's, which sees every room.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Q
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 
-from vms import installation, queries
-from vms.admin.wording import COLOURS, HEALTH_COLOURS, ago, health, hourly
+from vms import installation, queries, spending
+from vms.admin.wording import COLOURS, HEALTH_COLOURS, ago, health, hourly, usd
 from vms.lifecycle import Phase, Status, status_of
 from vms.models import VM, ProviderAccount, Stray
 
@@ -20,14 +22,14 @@ LATELY = timedelta(hours=24)
 STRAYS_COUNTED = 100
 
 
-def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Unfold's dashboard callback: adds what `admin/index.html` shows."""
+def machines(request: HttpRequest, now: datetime) -> dict[str, Any]:
+    """What `admin/index.html` shows of machines."""
     may = request.user.has_perm
-    shown = {**context, "title": "Overview"}
+    shown: dict[str, Any] = {}
     if may("vms.view_vm"):
-        shown |= {"fleet": _fleet(), "errors": _errors()}
+        shown |= {"fleet": _fleet(now), "errors": _errors(now), "unproven": _unproven(now)}
     if may("vms.view_provideraccount"):
-        shown["accounts"] = _accounts()
+        shown["accounts"] = _accounts(now)
     if may("vms.view_stray"):
         count = Stray.objects.filter(gone_at=None)[: STRAYS_COUNTED + 1].count()
         shown["strays"] = f"{STRAYS_COUNTED}+" if count > STRAYS_COUNTED else str(count)
@@ -36,7 +38,7 @@ def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _fleet() -> list[dict[str, Any]]:
+def _fleet(now: datetime) -> list[dict[str, Any]]:
     """VMs that are not over, by status; and how many ended in error lately. Never counts what is long over."""
     counts = dict.fromkeys(Status, 0)
     for row in (
@@ -44,7 +46,7 @@ def _fleet() -> list[dict[str, Any]]:
     ):
         counts[status_of(row["desired"], row["phase"])] += row["count"]
     del counts[Status.TERMINATED]
-    lately = Q(phase=Phase.FAILED, created_at__gte=timezone.now() - LATELY)
+    lately = Q(phase=Phase.FAILED, created_at__gte=now - LATELY)
     counts[Status.ERROR] = VM.objects.filter(lately).count()
     page = reverse("admin:vms_vm_changelist")
     return [
@@ -58,9 +60,14 @@ def _fleet() -> list[dict[str, Any]]:
     ]
 
 
-def _errors() -> list[dict[str, Any]]:
+def _unproven(now: datetime) -> dict[str, Any] | None:
+    """Deletes that do not confirm, and what their machines have cost meanwhile; None while there are none."""
+    count, cost = spending.unproven_deletes(now)
+    return {"count": count, "cost": usd(cost)} if count else None
+
+
+def _errors(now: datetime) -> list[dict[str, Any]]:
     """The newest VMs that failed, and those in trouble that are still being taken down."""
-    now = timezone.now()
     shown = VM.objects.select_related("owner", "console", "attempt").only(
         *("id", "name", "desired", "phase", "error", "error_text", "created_at", "phase_since"),
         *("owner__handle", "console__display_name", "attempt__location_name"),
@@ -74,8 +81,8 @@ def _errors() -> list[dict[str, Any]]:
     ]
 
 
-def _accounts() -> list[dict[str, Any]]:
-    now, loads = timezone.now(), queries.loads()
+def _accounts(now: datetime) -> list[dict[str, Any]]:
+    loads = queries.loads()
     rows = []
     for account in ProviderAccount.objects.defer("credentials"):
         word, sentence = health(account, now)

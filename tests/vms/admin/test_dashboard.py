@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from events.models import Event
 from vms import installation
-from vms.lifecycle import Phase
+from vms.lifecycle import Desired, Phase
 from vms.models import VM, Installation, ProviderAccount, Stray
 
 INSTALLATION = "/admin/vms/installation/"
@@ -59,11 +59,20 @@ class TestFrontPage:
         ):
             assert text in page
 
-    def test_asks_little(self, plane, failed, sam):
-        sam.get("/admin/")
+    def test_asks_little_about_machines(self, plane, failed, staff):
+        client = staff("view_vm", "view_provideraccount", "view_stray", "view_installation")
+        client.get("/admin/")
         with CaptureQueriesContext(connection) as asked:
-            sam.get("/admin/")
-        assert len(asked) <= 12
+            client.get("/admin/")
+        assert len(asked) <= 16
+
+    def test_shouts_of_deletes_that_nobody_confirms(self, plane, world, sam):
+        assert "no provider has confirmed" not in sam.get("/admin/").content.decode()
+        vm = plane.until(plane.launch(owner=world.alice), "running")
+        VM.objects.filter(pk=vm.pk).update(
+            phase=Phase.DELETING, desired=Desired.GONE, phase_since=timezone.now() - timedelta(hours=2)
+        )
+        assert "1 delete that no provider has confirmed" in sam.get("/admin/").content.decode()
 
     def test_shows_staff_without_permissions_nothing(self, failed, staff):
         answer = staff().get("/admin/")

@@ -1,0 +1,225 @@
+"""Costs in a real browser (Debian's Chromium): chosen, narrowed, followed down, taken along; on a phone, and in the dark."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from billing.periods import last_days
+from billing.reports import report
+from billing.reports.spending import STAFF
+from tests import world as worlds
+from tests.billing.usage import of, used
+from tests.emulators.test_admin_browser import FLAGS
+from tests.vms.admin.conftest import CHROMIUM
+from tests.world import PASSWORD, World
+
+COSTS = "/admin/billing/usageday/"
+UTC = ZoneInfo("UTC")
+# How many different colours a canvas shows: one when nothing is drawn on it.
+COLOURS = """canvas => {
+  const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  const seen = new Set();
+  for (let at = 0; at < pixels.length; at += 4) if (pixels[at + 3] === 255) seen.add(pixels.slice(at, at + 3).join());
+  return seen.size;
+}"""
+OVERFLOW = "document.documentElement.scrollWidth - window.innerWidth"
+
+
+def ago(days: int, hour: int = 10) -> datetime:
+    return datetime.combine(timezone.now().date() - timedelta(days=days), time(hour), UTC)
+
+
+@pytest.fixture
+def people(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Alice's and Bob's last days."""
+    # Playwright keeps an event loop in this thread, so Django takes our own queries for asynchronous ones.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    world = worlds.build()
+    for days in (1, 2, 5):
+        used(of(world.alice), ago(days), ago(days, 18), cost="1.234567", charge="1.41975205")
+    used(
+        of(world.bob, provider="cloudypad_gcp", region="europe-west4", console="snes"),
+        ago(3),
+        ago(3, 13),
+        cost="0.0777777",
+    )
+    used(of(world.bob, provider="a-provider-with-a-long-name-ok", region="x" * 90), ago(12), ago(12, 12))
+    return world
+
+
+@pytest.fixture
+def browser(people: World) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+        connections.close_all()
+
+
+def opened(browser: Browser, url: str, *, width: int = 1280, scheme: str = "light") -> tuple[Page, list[str]]:
+    """A window with sam of the staff signed in, and what goes wrong in it: faults, and whatever is asked of strangers."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 1000}, base_url=url, color_scheme=scheme, accept_downloads=True
+    )
+    page, faults = context.new_page(), list[str]()
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on(
+        "request", lambda asked: None if asked.url.startswith((url, "data:")) else faults.append(asked.url)
+    )
+    page.goto("/admin/")
+    page.fill("[name=username]", "sam@gamer.test")
+    page.fill("[name=password]", PASSWORD)
+    page.click("[type=submit]")
+    page.wait_for_url("**/admin/")
+    return page, faults
+
+
+def total(page: Page, column: str) -> Decimal:
+    """The exact figure of the table's last line."""
+    heads = [text.rstrip(" ▲▼") for text in page.locator("#costs thead th").all_inner_texts()]
+    cell = page.locator("#costs tfoot tr > *").nth(heads.index(column))
+    return Decimal((cell.get_attribute("title") or "").removeprefix("$"))
+
+
+def taken(page: Page, name: str) -> Path:
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name=name, exact=True).click()
+    return Path(waiting.value.path())
+
+
+def sheet(path: Path) -> list[list[str]]:
+    with zipfile.ZipFile(path) as book:
+        root = ElementTree.fromstring(book.read("xl/worksheets/sheet1.xml"))
+    rows = root.iter("{http://schemas.openxmlformats.org/spreadsheetml/2006/main}row")
+    return [["".join(cell.itertext()) for cell in row] for row in rows]
+
+
+class TestCosts:
+    def test_are_chosen_narrowed_and_followed_down_to_the_ledger(self, browser, live_server, people):
+        page, faults = opened(browser, live_server.url)
+        page.locator(f'a[href="{COSTS}"]').first.click()
+        page.locator("[name=range]").select_option("7days")
+        page.wait_for_url("**range=7days**")
+        page.locator("[name=by]").select_option("user")
+        page.wait_for_url("**by=user**")
+        assert page.locator("#costs tbody th").all_inner_texts() == ["alice@gamer.test", "bob@gamer.test"]
+        page.locator(".c-filters > summary").click()
+        page.locator("[name=user]").press_sequentially("ali")
+        suggestion = f"alice@gamer.test #{people.alice.pk}"
+        page.locator(f'#user-suggestions option[value="{suggestion}"]').wait_for(state="attached")
+        page.fill("[name=user]", suggestion)
+        page.locator("[name=user]").press("Enter")
+        page.locator(".c-chip").wait_for()
+        assert total(page, "Cost") == Decimal("29.629608")
+        assert page.locator("#costs tbody th").all_inner_texts() == ["alice@gamer.test"]
+        page.get_by_role("link", name="alice@gamer.test", exact=True).click()
+        page.get_by_role("link", name="tensordock", exact=True).click()
+        page.wait_for_url("**by=region**")
+        page.get_by_role("link", name="The intervals behind us").click()
+        page.wait_for_url("**/usagerecord/**")
+        assert page.locator("#result_list tbody tr").count() == 24
+        page.locator("#result_list tbody tr a").first.click()
+        page.get_by_role("link", name="entry ").click()
+        page.wait_for_url("**/billing/entry/**")
+        assert faults == []
+
+    def test_are_taken_along_to_the_last_digit(self, browser, live_server, people):
+        page, _ = opened(browser, live_server.url)
+        page.goto(f"{COSTS}?by=user&then=console")
+        exact = {name: total(page, name) for name in ("Cost", "Charge", "Margin")}
+        found = report(period=last_days(30, timezone.now(), UTC), sight=STAFF, now=timezone.now()).totals
+        assert exact == {"Cost": found.cost_usd, "Charge": found.charge_usd, "Margin": found.margin_usd}
+        rows = list(csv.DictReader(io.StringIO(taken(page, "CSV").read_text())))
+        assert [
+            sum(Decimal(row[column]) for row in rows[:-1])
+            for column in ("cost_usd", "charge_usd", "margin_usd")
+        ] == [*exact.values()]
+        every = list(csv.DictReader(io.StringIO(taken(page, "Intervals CSV").read_text())))
+        assert [sum(Decimal(row[column]) for row in every) for column in ("cost_usd", "charge_usd")] == [
+            exact["Cost"],
+            exact["Charge"],
+        ]
+        for name, has_total in (("XLSX", True), ("Intervals XLSX", False)):
+            head, *lines = sheet(taken(page, name))
+            lines = lines[:-1] if has_total else lines
+            cost = sum(Decimal(line[head.index("cost_usd")]) for line in lines)
+            assert cost == exact["Cost"]
+
+    def test_are_sorted_by_a_click_and_go_back_and_forth(self, browser, live_server, people):
+        page, _ = opened(browser, live_server.url)
+        page.goto(f"{COSTS}?by=user")
+        first = page.locator("#costs tbody th").first
+        assert first.inner_text() == "alice@gamer.test"
+        page.get_by_role("link", name="Charge", exact=True).click()
+        page.locator("th[aria-sort=descending]", has_text="Charge").wait_for()
+        page.get_by_role("link", name="Charge ▼").click()
+        page.locator("th[aria-sort=ascending]", has_text="Charge").wait_for()
+        assert first.inner_text() == "bob@gamer.test"
+        page.go_back()
+        assert first.inner_text() == "alice@gamer.test"
+        page.locator("[name=measure]").select_option("hours")
+        page.wait_for_url("**measure=hours**")
+
+    def test_ask_for_days_of_ones_own_and_say_what_is_wrong(self, browser, live_server, people):
+        page, _ = opened(browser, live_server.url)
+        page.goto(COSTS)
+        assert not page.locator("[name=start]").is_visible()
+        page.locator("[name=range]").select_option("custom")
+        page.fill("[name=start]", str(ago(2).date()))
+        page.fill("[name=end]", str(ago(3).date()))
+        page.get_by_role("button", name="Show").click()
+        page.get_by_text("This is before the first day.").wait_for()
+        page.fill("[name=end]", str(ago(2).date()))
+        page.get_by_role("button", name="Show").click()
+        page.locator("#costs").wait_for()
+        assert total(page, "Cost") == Decimal("9.876536")
+
+
+class TestLooks:
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize("width", [1280, 390])
+    def test_fit_and_draw_in_light_and_dark(self, browser, live_server, width, scheme):
+        page, faults = opened(browser, live_server.url, width=width, scheme=scheme)
+        for path, charts in (
+            ("/admin/", 1),
+            (COSTS, 2),
+            (f"{COSTS}?by=region&measure=margin", 2),
+            (f"{COSTS}?by=day", 1),
+        ):
+            page.goto(path)
+            page.wait_for_load_state("load")
+            canvases = page.locator("canvas").all()
+            assert len(canvases) == charts
+            assert [canvas.evaluate(COLOURS) > 3 for canvas in canvases] == [True] * charts, path
+            assert page.evaluate(OVERFLOW) <= 0, path
+        assert faults == []
+
+    def test_follow_when_light_turns_dark(self, browser, live_server):
+        page, _ = opened(browser, live_server.url)
+        page.goto(COSTS)
+        grid = "() => window.Chart.getChart(document.querySelector('canvas')).options.scales.y.ticks.color"
+        light = page.evaluate(grid)
+        for _ in ("from the system's to light", "from light to dark"):
+            page.keyboard.press("Control+e")
+        page.wait_for_function(f"light => ({grid})() !== light", arg=light)
+        assert page.locator("canvas").first.evaluate(COLOURS) > 3
+
+    def test_help_on_an_empty_page(self, browser, live_server, people):
+        page, _ = opened(browser, live_server.url, width=390)
+        page.goto(f"{COSTS}?range=today")
+        page.get_by_text("Nothing was used").wait_for()
+        page.get_by_role("link", name="Show the last days with use").click()
+        page.locator("#costs").wait_for()
