@@ -96,7 +96,7 @@ class EmulatorView(APIView):
     @extend_schema(
         operation_id="delete_emulator",
         tags=TAGS,
-        responses=inline_serializer("Message", {"message": serializers.CharField()}),
+        responses={200: inline_serializer("Message", {"message": serializers.CharField()})},
     )
     def delete(self, request: Request, console_type: str) -> Response:
         """Ends launches of the console; its games and running machines stay."""

@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 from accounts import invitations, logins, passwords
 from accounts.models import ApiKey, Department, DepartmentRole, Invitation, Project, Quota, Scope
 from accounts.principal import Principal
+from emulators.models import ProviderPreference
 from emulators.services.configs import delete_config
 from tests.factories import ApiKeyFactory, DepartmentFactory, ProjectFactory, QuotaFactory
 from tests.vms.control_plane import ControlPlane
@@ -51,8 +52,17 @@ class Scene:
     reset: str  # alice's token
     secrets: Mapping[str, str] = field(repr=False)  # of the keys
 
+    def credentials(self, caller: str) -> tuple[str, str]:
+        """What one of CALLERS who is somebody sends: a header and its text. People log in anew each time, because an access
+        token is good for five minutes only.
+        """
+        if caller in self.secrets:
+            return "X-API-Key", self.secrets[caller]
+        login = logins.begin(user=getattr(self.world, caller), now=timezone.now())
+        return "Authorization", f"Bearer {login.access}"
+
     def client(self, caller: str) -> APIClient:
-        """One of CALLERS. People log in anew each time: an access token is good for five minutes only."""
+        """One of CALLERS."""
         if caller in self.secrets:
             return client_with_key(self.secrets[caller])
         return client_of(getattr(self.world, caller)) if caller in PEOPLE else APIClient()
@@ -69,7 +79,9 @@ def secrets_of(world: World) -> dict[str, str]:
 
 def build(world: World, plane: ControlPlane) -> Scene:
     """alice's VM runs a game, another is stopped, a third failed; she has a project, a quota and a key."""
-    ProviderAccount.objects.update(kind="tensordock")  # the kind that the seeded consoles prefer
+    # Of the kind that the seeded consoles prefer; the memory cloud's own is not the API's to tell.
+    ProviderAccount.objects.update(kind="tensordock")
+    ProviderPreference.objects.filter(provider="memory").delete()
     plane.turn()
     now = timezone.now()
     alice, mona = Principal(user=world.alice), Principal(user=world.mona)

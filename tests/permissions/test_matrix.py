@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
 from django.db import transaction
 from django.urls import reverse
-from django.utils import timezone
 
 from gamer.web.models import Allowance
-from tests import world as worlds
-from tests.permissions import scene as scenes
 from tests.permissions.endpoints import endpoints
 from tests.permissions.rows import Row
 from tests.permissions.scene import CALLERS, Scene
+from tests.permissions.shared import db, scene
 from tests.permissions.tables import ROWS
-from tests.vms.control_plane import prepare
-from tests.world import Clock
 
-
-@pytest.fixture(scope="module")
-def db(django_db_setup: None, django_db_blocker: pytest.DjangoDbBlocker) -> Iterator[None]:
-    """One transaction around all rows: every question is rolled back to it, and it at the end."""
-    with django_db_blocker.unblock(), transaction.atomic():
-        yield
-        transaction.set_rollback(True)
-
-
-@pytest.fixture(scope="module")
-def scene(db: None) -> Scene:
-    """Built once, because nobody changes it."""
-    return scenes.build(worlds.build(), prepare(Clock(timezone.now())))
+__all__ = ["db", "scene"]
 
 
 def ask(caller: str, row: Row, scene: Scene) -> int:
