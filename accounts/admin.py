@@ -24,7 +24,7 @@ from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
 
-from accounts import keys, lockout, logins, second_factor
+from accounts import keys, lockout, logins, second_factor, suspensions
 from accounts.audit import about
 from accounts.models import ApiKey, Scope, User
 from accounts.pages.own import own_account
@@ -93,18 +93,31 @@ class UserAdmin(DjangoUserAdmin, BoundedAdmin):  # type: ignore[type-arg,misc]
         return False  # what somebody did stays theirs; they are made inactive
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        """Being active is never a field: suspending ends more than this page knows of."""
-        fields = (*super().get_readonly_fields(request, obj), "is_active")
+        fields = tuple(super().get_readonly_fields(request, obj))
+        if obj is not None and obj.pk == request.user.pk:
+            fields += ("is_active",)  # nobody suspends themself
         return fields if request.user.is_superuser else fields + POWERS
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        is_suspended = change and "is_active" in form.changed_data and not obj.is_active
+        is_reinstated = change and "is_active" in form.changed_data and obj.is_active
+        if is_suspended or is_reinstated:
+            obj.is_active = not obj.is_active  # the service's to change
+        super().save_model(request, obj, form, change)
+        by, now = _principal(request), timezone.now()
+        if is_suspended:
+            suspensions.suspend(by=by, user=obj, reason="in the admin", now=now)
+        elif is_reinstated:
+            suspensions.reinstate(by=by, user=obj, now=now)
 
     def log_addition(self, request: HttpRequest, obj: User, message: Any) -> Any:
         record(about(obj, "create", _principal(request), timezone.now()))
         return super().log_addition(request, obj, message)
 
     def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
-        """Also after another password."""
-        fields = {field for part in message for field in part.get("changed", {}).get("fields", [])}
-        if changed := sorted(fields):
+        """Also after another password. A suspension has an event of its own."""
+        fields = [field for part in message for field in part.get("changed", {}).get("fields", [])]
+        if changed := sorted(set(fields) - {"Active"}):
             record(about(obj, "update", _principal(request), timezone.now(), changed=changed))
         return super().log_change(request, obj, message)
 

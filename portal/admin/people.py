@@ -48,13 +48,13 @@ admin.site.unregister(User)
 
 @admin.register(User)
 class PersonAdmin(acts.Acting, UserAdmin):  # type: ignore[misc]
-    """What services decide is not a field: the department here, being active already below."""
+    """What services decide is not a field: being active, and the department."""
 
     form = PersonForm
     actions_detail = (*UserAdmin.actions_detail, "suspend", "reinstate", "set_limits")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        decided = ("department",) if obj is not None else ()
+        decided = ("is_active", "department") if obj is not None else ()
         return (*super().get_readonly_fields(request, obj), *decided)
 
     @action(description=SUSPEND.label, permissions=["administer"], icon="block", url_path="suspend")  # type: ignore[untyped-decorator]

@@ -142,12 +142,20 @@ class TestUsers:
         alice = User.objects.get(pk=world.alice.pk)
         assert (alice.is_active, alice.department) == (True, world.arcade)
 
-    def test_are_changed_on_the_record(self, world: World, sam: Client) -> None:
+    def test_are_suspended_and_reinstated_on_the_record(self, world: World, sam: Client) -> None:
         path = f"/admin/accounts/user/{world.alice.pk}/change/"
         sam.post(path, user_form(world.alice, is_active=None, first_name="Ali"))
+        sam.post(path, user_form(world.alice, first_name="Ali"))
         assert User.objects.get(pk=world.alice.pk).first_name == "Ali"
-        found = Event.objects.filter(owner_id=world.alice.pk).values_list("actor", "action", "details")
-        assert list(found) == [("user:sam@gamer.test", "update", {"changed": ["First name"]})]
+        found = [
+            (event.actor, event.action, event.details)
+            for event in Event.objects.filter(owner_id=world.alice.pk)
+        ]
+        assert found == [
+            ("user:sam@gamer.test", "suspend", {"api_keys": 0, "reason": "in the admin"}),
+            ("user:sam@gamer.test", "update", {"changed": ["First name"]}),
+            ("user:sam@gamer.test", "resume", {}),
+        ]
 
     def test_leave_a_record_when_they_are_made_and_get_another_password(
         self, world: World, sam: Client
