@@ -74,10 +74,10 @@ def create(*, by: Principal, name: str, now: datetime) -> Department:
 
 def rename(*, by: Principal, department: Department, name: str, now: datetime) -> Department:
     """Raises PermissionDenied, Conflict."""
-    demand_administration(by, department)
     try:
         with transaction.atomic():
             row = lock(department.pk)
+            demand_administration(afresh(by), row)
             if row.name != name:
                 record(about(row, "update", by, now, name=[row.name, name]))
                 row.name = name
@@ -115,7 +115,7 @@ def set_role(*, by: Principal, department: Department, member: User, role: str, 
         raise bad_field("role", f"One of {', '.join(DepartmentRole.values)}.")
     with transaction.atomic():
         row = lock(department.pk)
-        demand_ownership(_afresh(by), row)
+        demand_ownership(afresh(by), row)
         person = _locked_member(row, member)
         before = person.department_role
         if before == role:
@@ -157,7 +157,7 @@ def part(*, by: Principal, department: Department, member: User, now: datetime) 
     with transaction.atomic():
         row = lock(department.pk)
         person = _locked_member(row, member)
-        _demand_may_part(_afresh(by), row, person)
+        _demand_may_part(afresh(by), row, person)
         person.department, person.department_role = None, ""
         _save(person, "Somebody outside has the same user_id already.")
         left = Project.objects.filter(owner=person, department=row)
@@ -177,6 +177,13 @@ def lock(department_id: int, *, for_deletion: bool = False) -> Department:
     if row is None:
         raise NotFound("There is no such department.")
     return row
+
+
+def afresh(by: Principal) -> Principal:
+    """The same principal with what they are now: a role may have ended since the request began. Ask under the lock."""
+    if by.user is None or by.key is not None:
+        return by
+    return Principal(user=User.objects.get(pk=by.user.pk))
 
 
 def about(department: Department, action: str, by: Principal, now: datetime, **details: Any) -> Happening:
@@ -205,13 +212,6 @@ def _about_member(
         owner_id=member.pk,
         department_id=department.pk,
     )
-
-
-def _afresh(by: Principal) -> Principal:
-    """The same principal with what they are now: a role may have ended since the request began."""
-    if by.user is None or by.key is not None:
-        return by
-    return Principal(user=User.objects.get(pk=by.user.pk))
 
 
 def _heir(department: Department) -> User:

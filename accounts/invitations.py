@@ -46,14 +46,15 @@ def invite(*, by: Principal, department: Department, email: str, role: str, now:
 
     The answer never tells whether the address has an account. Raises PermissionDenied, Conflict, ValidationError, RateLimited.
     """
-    departments.demand_administration(by, department)
-    if role not in INVITED:
-        raise bad_field("role", f"One of {', '.join(INVITED)}.")
-    if role == DepartmentRole.MANAGER:
-        departments.demand_ownership(by, department)
     email = email.strip().lower()
     with transaction.atomic():
         row = departments.lock(department.pk)
+        inviter = departments.afresh(by)
+        departments.demand_administration(inviter, row)
+        if role not in INVITED:
+            raise bad_field("role", f"One of {', '.join(INVITED)}.")
+        if role == DepartmentRole.MANAGER:
+            departments.demand_ownership(inviter, row)
         pending = Invitation.objects.pending().filter(department=row)
         pending.filter(email=email).update(withdrawn_at=now)
         if pending.filter(expires_at__gt=now)[:MOST_OPEN].count() >= MOST_OPEN:
@@ -86,10 +87,11 @@ def _demand_pace(department: Department, email: str, now: datetime) -> None:
 
 def withdraw(*, by: Principal, invitation: Invitation, now: datetime) -> None:
     """Ends an offer; safe to repeat. Raises PermissionDenied, Conflict once it was taken."""
-    departments.demand_administration(by, invitation.department)
     with transaction.atomic():
+        row = departments.lock(invitation.department_id)
+        departments.demand_administration(departments.afresh(by), row)
         if Invitation.objects.pending().filter(pk=invitation.pk).update(withdrawn_at=now):
-            record(departments.about(invitation.department, "uninvite", by, now, email=invitation.email))
+            record(departments.about(row, "uninvite", by, now, email=invitation.email))
             return
     invitation.refresh_from_db()
     if invitation.accepted_at is not None:

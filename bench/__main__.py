@@ -9,7 +9,7 @@ from importlib import import_module
 from bench.harness import database, stop_postgres
 
 SHORT = ("ranking", "launches", "transitions", "listing", "growth", "simulation", "reports", "money")
-LONG = ("soak",)
+LONG = ("soak", "fuzzing")
 
 
 def main() -> int:

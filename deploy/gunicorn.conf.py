@@ -1,7 +1,12 @@
-"""Gunicorn's hooks. With PROMETHEUS_MULTIPROC_DIR its workers count into files there, and any of them answers for all."""
+"""Gunicorn's bounds and hooks. With PROMETHEUS_MULTIPROC_DIR its workers count into files there, and any of them answers for all."""
 
 import os
 from pathlib import Path
+
+# Bounds of what a request may say before its body; the proxy's are the same.
+limit_request_line = 8190
+limit_request_fields = 100
+limit_request_field_size = 8190
 
 DIRECTORY = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
 

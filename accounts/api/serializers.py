@@ -27,6 +27,7 @@ class ProfileSerializer(PersonSerializer):
     """What people read about themselves."""
 
     department_id = serializers.IntegerField(read_only=True, allow_null=True)
+    department_role = serializers.SerializerMethodField(help_text="Null without a department.")
     asks_otp = serializers.SerializerMethodField(help_text="Whether logging in takes a one-time code.")
 
     class Meta(PersonSerializer.Meta):
@@ -34,6 +35,9 @@ class ProfileSerializer(PersonSerializer):
             *PersonSerializer.Meta.fields, "department_id", "department_role", "is_postpaid", "asks_otp", "created_at",
         )  # fmt: skip
         read_only_fields = fields
+
+    def get_department_role(self, user: User) -> str | None:
+        return user.department_role or None
 
     def get_asks_otp(self, user: User) -> bool:
         return second_factor.is_on(user)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema, inline_serializer
-from rest_framework import serializers
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -27,6 +26,7 @@ from emulators.services import configs
 from gamer.errors import bad_field
 from gamer.web.reading import ListView, body_of, filters_of
 from gamer.web.schema import errors
+from gamer.web.serializers import MessageSerializer
 
 TAGS = ["configuration"]
 
@@ -96,7 +96,7 @@ class EmulatorView(APIView):
     @extend_schema(
         operation_id="delete_emulator",
         tags=TAGS,
-        responses=inline_serializer("Message", {"message": serializers.CharField()}),
+        responses={200: MessageSerializer},
     )
     def delete(self, request: Request, console_type: str) -> Response:
         """Ends launches of the console; its games and running machines stay."""

@@ -12,12 +12,12 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
-from accounts import invitations, tasks
+from accounts import departments, invitations, tasks
 from accounts.models import Invitation, User
 from accounts.principal import Principal
 from events.models import Event
 from gamer.crash import Died, dying_at
-from gamer.errors import Conflict
+from gamer.errors import Conflict, PermissionDenied
 from tests.at_once import at_once
 from tests.bad_inputs import sweep_bodies
 from tests.factories import UserFactory
@@ -61,6 +61,25 @@ class TestInviting:
         assert invited(as_alice, world).status_code == 201
         assert invited(as_alice, world, role="manager").status_code == 403
         assert invited(as_mona, world, role="manager").status_code == 201
+
+    def test_is_asked_again_under_the_lock(self, world: World, as_mona: APIClient) -> None:
+        """Whose role ended since the request began invites, withdraws and renames no more."""
+        stale = Principal(user=User.objects.get(pk=world.mona.pk))
+        invited(as_mona, world)
+        offer = Invitation.objects.get()
+        User.objects.filter(pk=world.mona.pk).update(department_role="member")
+        arcade, now = world.arcade, timezone.now()
+        new = {"email": "new@gamer.test", "role": "member"}
+        acts = [
+            lambda: invitations.invite(by=stale, department=arcade, **new, now=now),
+            lambda: invitations.withdraw(by=stale, invitation=offer, now=now),
+            lambda: departments.rename(by=stale, department=arcade, name="Mine", now=now),
+        ]
+        for act in acts:
+            with pytest.raises(PermissionDenied):
+                act()
+        offer.refresh_from_db()
+        assert (offer.withdrawn_at, Invitation.objects.count()) == (None, 1)
 
     def test_again_ends_the_offer_before(
         self, world: World, as_mona: APIClient, as_charlie: APIClient

@@ -93,7 +93,16 @@ class TestReinstate:
         assert client_with_key(key.secret).get("/vms").status_code == 401
         with pytest.raises(NotAuthenticated):
             logins.person_of(pair.access, timezone.now())
+        with pytest.raises(NotAuthenticated):
+            logins.refresh(token=pair.refresh, now=timezone.now())
         assert Event.objects.filter(action="resume").count() == 1
+
+    def test_brings_no_admin_session_back(self, world: World, client: Client) -> None:
+        other = UserFactory(is_staff=True)
+        client.force_login(other)
+        suspend(world.sam, other)
+        suspensions.reinstate(by=Principal(user=world.sam), user=other, now=NOON)
+        assert client.get("/admin/").status_code == 302
 
     def test_is_for_staff(self, world: World) -> None:
         User.objects.filter(pk=world.alice.pk).update(is_active=False)

@@ -1,7 +1,8 @@
-"""The matrix: a row for every method of every path, with whom it answers, whom it refuses, and from whom it hides.
+"""What a row of the matrix is: an endpoint, a right request, whom it answers, whom it refuses, from whom it hides.
 
 A row names who may, with which status, and for whom the thing is not there (404). Of the others nobody is known (401), and
-everybody else is refused (403). Bodies are right, so that only the caller can be at fault.
+everybody else is refused (403). Requests are right, so that only the caller can be at fault. A new endpoint gets a row in one
+of `tables/`: usually an Audience from below, and a path from there. Several rows of one endpoint are fine.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ class Audience:
 
     def expected(self, status: int) -> dict[str, int]:
         answers = {caller: 401 if caller == "nobody" else 403 for caller in CALLERS}
-        return answers | dict.fromkeys(self.hidden.split(), 404) | dict.fromkeys(self.may.split(), status)
+        named = {**dict.fromkeys(self.hidden.split(), 404), **dict.fromkeys(self.may.split(), status)}
+        assert named.keys() <= answers.keys(), f"not callers: {named.keys() - answers.keys()}"
+        return answers | named
 
 
 @dataclass(frozen=True)
@@ -41,25 +44,32 @@ class Row:
     body: Made | None = None
     query: Mapping[str, Any] = field(default_factory=dict)
     odd: Mapping[str, int] = field(default_factory=dict)  # callers whose answer is another one, and which
+    note: str = ""  # tells apart the rows of one endpoint
 
     @property
     def expected(self) -> dict[str, int]:
         return self.audience.expected(self.status) | dict(self.odd)
 
     def __str__(self) -> str:
-        return f"{self.method} {self.name}"
+        return f"{self.method} {self.name}{self.note and f', {self.note}'}"
 
 
 EVERYBODY = Audience(" ".join(CALLERS))
-PEOPLE = Audience("alice charlie mona oscar sam")
-PLAYERS_AND = "alice charlie mona oscar sam"
-READERS = Audience(f"{PLAYERS_AND} key:read key:admin")
-LAUNCHERS = Audience(f"{PLAYERS_AND} key:launch key:admin")
+PEOPLE = Audience("alice charlie mona oscar sam")  # in person
+READERS = Audience(f"{PEOPLE.may} key:read key:admin arcade:read palace:all")
+LAUNCHERS = Audience(f"{PEOPLE.may} key:launch key:admin arcade:launch palace:all")
+KNOWN = Audience(" ".join(caller for caller in CALLERS if caller != "nobody"))
 STAFF = Audience("sam key:admin")
 CONFIGURERS = Audience("sam key:config key:admin")
-# What is alice's: hers, her manager's, the staff's. A key that speaks for nobody else does not see it.
-READ_HERS = Audience("alice mona sam key:admin", hidden="charlie oscar key:read")
-WRITE_HERS = Audience("alice mona sam key:admin", hidden="charlie oscar key:launch")
-# What is the department's to run.
-RUN_ARCADE = Audience("mona sam key:admin", hidden="charlie oscar key:launch")
-SEE_ARCADE = Audience("alice mona sam key:admin", hidden="charlie oscar key:read")
+
+# What is alice's: hers, the staff's, and her manager's where it is a VM. A key sees people only when it acts for them, so
+# arcade:read sees none; that of one scope `act_as` reads and launches nothing.
+_STRANGERS_READ = "charlie oscar key:read arcade:read palace:all"
+_STRANGERS_WRITE = "charlie oscar key:launch arcade:launch palace:all"
+READ_HERS = Audience("alice mona sam key:admin", hidden=_STRANGERS_READ)
+WRITE_HERS = Audience("alice mona sam key:admin", hidden=_STRANGERS_WRITE)
+READ_HER_OWN = Audience("alice sam key:admin", hidden=f"mona {_STRANGERS_READ}")
+WRITE_HER_OWN = Audience("alice sam key:admin", hidden=f"mona {_STRANGERS_WRITE}")
+# What is Arcade's: its people and keys see it, its managers run it.
+SEE_ARCADE = Audience("alice mona sam key:admin arcade:read", hidden="charlie oscar key:read palace:all")
+RUN_ARCADE = Audience("mona sam key:admin", hidden="charlie oscar key:launch palace:all")

@@ -1,0 +1,56 @@
+"""VMs and what happens on them; their agents' doors."""
+
+from __future__ import annotations
+
+from tests.permissions.rows import EVERYBODY, LAUNCHERS, READ_HERS, READERS, WRITE_HERS, Audience, Row
+from tests.permissions.scene import CALLERS, Scene
+
+
+def vm(scene: Scene) -> dict[str, str]:
+    return {"vm_id": str(scene.vm.pk)}
+
+
+def stopped(scene: Scene) -> dict[str, str]:
+    return {"vm_id": str(scene.stopped.pk)}
+
+
+def failed(scene: Scene) -> dict[str, str]:
+    return {"vm_id": str(scene.failed.pk)}
+
+
+def session(scene: Scene) -> dict[str, str]:
+    return {"session_id": str(scene.session.pk)}
+
+
+# No person and no key is a VM's agent: its token is none of theirs.
+AGENTS = Audience("")
+NO_AGENT = dict.fromkeys(CALLERS, 401)
+
+ROWS = (
+    Row("GET", "vms", READERS),
+    Row("POST", "vms", LAUNCHERS, 201, body=lambda s: {"console_type": "snes"}),
+    Row("GET", "vm", READ_HERS, path=vm),
+    Row("PATCH", "vm", WRITE_HERS, path=vm, body=lambda s: {"name": "Evening"}),
+    Row("DELETE", "vm", WRITE_HERS, 202, path=vm),
+    *(
+        Row("GET", f"vm-{part}", READ_HERS, path=vm)
+        for part in ("status", "connection", "events", "attempts", "steps", "sessions")
+    ),
+    *(Row(method, "vm-start", WRITE_HERS, 202, path=stopped) for method in ("POST", "PUT")),
+    *(Row(method, "vm-stop", WRITE_HERS, 202, path=vm) for method in ("POST", "PUT")),
+    Row("POST", "vm-retry", WRITE_HERS, 202, path=failed),
+    Row("POST", "vm-extend", WRITE_HERS, 202, path=vm),
+    Row("GET", "session", READ_HERS, path=session),
+    Row("DELETE", "session", WRITE_HERS, 202, path=session),
+    Row(
+        "POST", "launch-game", LAUNCHERS, 201, body=lambda s: {"console_type": "snes", "game_id": "zelda"}
+    ),
+    Row("POST", "launch-on-vm", WRITE_HERS, 202, path=vm, body=lambda s: {"game_id": "zelda"}),
+    # Who knows what setup left on the machine is its agent, whoever sends it.
+    Row(
+        "POST", "agent-register", EVERYBODY,
+        body=lambda s: {"vm_id": str(s.vm.pk), "bootstrap_token": s.vm.agent_bootstrap.reveal()},
+    ),
+    Row("POST", "agent-heartbeat", AGENTS, odd=NO_AGENT, body=lambda s: {}),
+    Row("POST", "agent-session-events", AGENTS, odd=NO_AGENT, path=session, body=lambda s: {}),
+)  # fmt: skip

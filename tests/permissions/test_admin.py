@@ -1,0 +1,90 @@
+"""Every page of the admin, from its own URLs: nobody and no player comes in, and staff only where they were let."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+from django.urls import NoReverseMatch, URLPattern, URLResolver, reverse
+
+from accounts.models import User
+from tests.factories import UserFactory
+from tests.world import World
+
+pytestmark = pytest.mark.django_db
+
+# The way in and out, and the texts that the browser needs, which say nothing of ours.
+WITHOUT_LOGIN = {"login", "logout", "jsi18n"}
+# What is everybody's of the staff: the front page and their own account. Search finds what one may see, and the rest of these
+# say that nothing is there.
+FOR_ALL_STAFF = {
+    "index", "search", "password_change", "password_change_done", "accounts_own", "autocomplete", "app_list", "view_on_site",
+}  # fmt: skip
+
+
+def named(among: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:
+    for one in among:
+        if isinstance(one, URLResolver):
+            yield from named(one.url_patterns)
+        elif one.name:
+            yield one
+
+
+def path_of(pattern: URLPattern) -> str:
+    """Its path, with values that its parameters take; nothing is there under them, and nobody shall learn that."""
+    names = pattern.pattern.regex.groupindex
+    for values in ("1", "0198c0de-0000-7000-8000-000000000000", "accounts"):
+        try:
+            return reverse(f"admin:{pattern.name}", kwargs=dict.fromkeys(names, values))
+        except NoReverseMatch:
+            continue
+    raise AssertionError(f"no path for {pattern.name}")
+
+
+PAGES = {
+    pattern.name: path_of(pattern)
+    for pattern in named(admin.site.urls[0])
+    if pattern.name not in WITHOUT_LOGIN
+}
+
+
+def signed_in(user: User | None) -> Client:
+    client = Client()
+    if user is not None:
+        client.force_login(user)
+    return client
+
+
+def test_walks_the_pages_of_every_model() -> None:
+    for model in admin.site._registry:
+        name = f"{model._meta.app_label}_{model._meta.model_name}"
+        assert {f"{name}_changelist", f"{name}_add", f"{name}_change", f"{name}_history"} <= PAGES.keys()
+    assert {"events_event_export", "vms_vm_terminate", "accounts_apikey_rotate"} <= PAGES.keys()
+
+
+@pytest.mark.parametrize("who", [None, "alice", "mona"])
+def test_sends_who_is_not_staff_to_the_login(world: World, who: str | None) -> None:
+    """Nobody, a player, and the owner of a department."""
+    client = signed_in(getattr(world, who) if who else None)
+    for name, path in PAGES.items():
+        for method in (client.get, client.post):
+            answer = method(path)
+            assert answer.status_code == 302, (name, answer.status_code)
+            assert answer["Location"].startswith("/admin/login/"), (name, answer["Location"])
+
+
+def test_refuses_staff_who_were_let_do_nothing(world: World) -> None:
+    """Where a page leads on, what it leads to does; or it says on the front page that nothing is there."""
+    client = signed_in(UserFactory(is_staff=True))
+    found = {}
+    for name, path in PAGES.items():
+        for method in ("get", "post"):
+            answer = getattr(client, method)(path, follow=True)
+            is_sent_home = answer.redirect_chain and answer.request["PATH_INFO"] == "/admin/"
+            found[f"{method} {name}"] = "home" if is_sent_home else answer.status_code
+    let_in = {one for one, code in found.items() if code not in (403, "home")}
+    assert {one.split()[1] for one in let_in} == FOR_ALL_STAFF
+    homes = {one for one, code in found.items() if code == "home"}
+    assert all(one.endswith("_history") for one in homes), homes
