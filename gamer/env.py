@@ -49,6 +49,9 @@ class Environment:
     cloudypad_bin: str
     cloudypad_home: str
     stopped_keep_hours: str
+    metrics_sample_hours: str
+    metrics_minute_days: str
+    metrics_hour_days: str
     signup_credit_usd: str
     admin_password: str
     demo_api_key: str
@@ -132,6 +135,9 @@ def read() -> Environment:
         cloudypad_bin=str(env.str("CLOUDYPAD_BIN", "")),
         cloudypad_home=str(env.str("CLOUDYPAD_HOME", "")),
         stopped_keep_hours=str(env.str("STOPPED_KEEP_HOURS", "48")),
+        metrics_sample_hours=str(env.str("METRICS_SAMPLE_HOURS", "6")),
+        metrics_minute_days=str(env.str("METRICS_MINUTE_DAYS", "7")),
+        metrics_hour_days=str(env.str("METRICS_HOUR_DAYS", "400")),
         signup_credit_usd=str(env.str("SIGNUP_CREDIT_USD", "5")),
         admin_password=key("ADMIN_PASSWORD", ""),
         demo_api_key=key("DEMO_API_KEY", ""),
@@ -139,6 +145,11 @@ def read() -> Environment:
         missing=missing,
         unreadable=unreadable,
     )
+
+
+def whole(text: str, stand_in: int) -> int:
+    """A whole number, or what stands in for one that the checks refuse."""
+    return int(text) if text.isdigit() and len(text) < 6 else stand_in
 
 
 def host_of(url: str) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -18,6 +19,8 @@ from django.db import transaction
 from events.services import record
 from gamer.errors import NotAuthenticated, NotFound, bad_field
 from gamer.web.throttles import Rate, demand, give_back
+from monitoring import services as monitoring
+from monitoring.measures import Reading
 from vms import sessions
 from vms.models import VM, GameSession, VMQuerySet
 from vms.reconcile.apply import happening
@@ -60,10 +63,12 @@ def vm_of(token: str) -> VM:
     return vm
 
 
-def heartbeat(*, vm: VM, sent_at: datetime, now: datetime) -> None:
-    """Notes that the agent lives. Raises ValidationError when it speaks from the future."""
+def heartbeat(*, vm: VM, sent_at: datetime, measured: Mapping[str, float], now: datetime) -> None:
+    """Notes that the agent lives, and what it measured. Raises ValidationError when it speaks from the future."""
     _check_clock("sent_at", sent_at, now)
     VM.objects.filter(pk=vm.pk).update(agent_seen_at=now)
+    if measured:
+        monitoring.record(subject=vm.pk, samples=[Reading(sent_at, measured)], now=now)
 
 
 def report(

@@ -22,6 +22,7 @@ from vms.api.serializers.agents import (
     RegistrationSerializer,
     SessionEventSerializer,
     TokenSerializer,
+    measured_in,
 )
 
 TAGS = ["agent"]
@@ -66,7 +67,9 @@ class HeartbeatView(_AgentView):
     def post(self, request: Request) -> Response:
         """The machine lives."""
         asked = body_of(request, HeartbeatSerializer).validated_data
-        agents.heartbeat(vm=vm_of(request), sent_at=asked["sent_at"], now=timezone.now())
+        agents.heartbeat(
+            vm=vm_of(request), sent_at=asked["sent_at"], measured=measured_in(asked), now=timezone.now()
+        )
         return Response(status=204)
 
 
