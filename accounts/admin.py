@@ -24,14 +24,12 @@ from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
 
-from accounts import keys, lockout, logins, second_factor, suspensions
-from accounts.audit import about
+from accounts import keys, lockout, logins, second_factor
 from accounts.models import ApiKey, Scope, User
 from accounts.pages.own import own_account
 from accounts.principal import Principal
-from events.services import record
 from gamer.errors import GamerError
-from gamer.web.admin import BoundedAdmin
+from gamer.web.admin import ALL_WRITES, BoundedAdmin
 
 POWERS = ("is_staff", "is_superuser", "groups")
 
@@ -78,7 +76,6 @@ class UserAdmin(DjangoUserAdmin, BoundedAdmin):  # type: ignore[type-arg,misc]
         (None, {"fields": ("handle", "email", "department", "usable_password", "password1", "password2")}),
     )
     actions = ("end_logins", "forgive_failures", "remove_second_factor")
-    records_itself = frozenset({"create", "update", "action"})
 
     def get_urls(self) -> list[URLPattern]:
         own = path("account/", self.admin_site.admin_view(own_account), name="accounts_own")
@@ -94,32 +91,7 @@ class UserAdmin(DjangoUserAdmin, BoundedAdmin):  # type: ignore[type-arg,misc]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         fields = tuple(super().get_readonly_fields(request, obj))
-        if obj is not None and obj.pk == request.user.pk:
-            fields += ("is_active",)  # nobody suspends themself
         return fields if request.user.is_superuser else fields + POWERS
-
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        is_suspended = change and "is_active" in form.changed_data and not obj.is_active
-        is_reinstated = change and "is_active" in form.changed_data and obj.is_active
-        if is_suspended or is_reinstated:
-            obj.is_active = not obj.is_active  # the service's to change
-        super().save_model(request, obj, form, change)
-        by, now = _principal(request), timezone.now()
-        if is_suspended:
-            suspensions.suspend(by=by, user=obj, reason="in the admin", now=now)
-        elif is_reinstated:
-            suspensions.reinstate(by=by, user=obj, now=now)
-
-    def log_addition(self, request: HttpRequest, obj: User, message: Any) -> Any:
-        record(about(obj, "create", _principal(request), timezone.now()))
-        return super().log_addition(request, obj, message)
-
-    def log_change(self, request: HttpRequest, obj: User, message: Any) -> Any:
-        """Also after another password. A suspension has an event of its own."""
-        fields = [field for part in message for field in part.get("changed", {}).get("fields", [])]
-        if changed := sorted(set(fields) - {"Active"}):
-            record(about(obj, "update", _principal(request), timezone.now(), changed=changed))
-        return super().log_change(request, obj, message)
 
     def _each(
         self, request: HttpRequest, queryset: QuerySet[User], act: Callable[[User], object], done: str
@@ -177,7 +149,7 @@ class RotationForm(forms.Form):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(BoundedAdmin):
-    records_itself = frozenset({"create", "action"})
+    records_itself = ALL_WRITES
     form = ApiKeyForm
     list_display = (
         "name",

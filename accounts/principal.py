@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
+from django.http import HttpRequest
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 
@@ -102,3 +103,9 @@ def principal_of(request: Request) -> Principal:
     if isinstance(request.auth, Principal):
         return request.auth
     raise NotAuthenticated
+
+
+def at_admin(request: HttpRequest) -> Principal:
+    """Who is at the admin."""
+    assert isinstance(request.user, User)
+    return Principal(user=request.user)

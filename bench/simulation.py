@@ -21,5 +21,7 @@ def main(launches: int = LAUNCHES) -> None:
         ("doubled machines", report.doubled),
         ("terminal rows whose machine lives", report.living_behind_a_terminal_row),
         ("orders without proof of their end", report.unproven),
+        ("broken laws of money", len(report.broken_laws)),
+        ("meters that still run", report.meters_left),
     ):
         claim(what, str(count), against="exactly 0", holds=count == 0)

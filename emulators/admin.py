@@ -15,8 +15,7 @@ from django.utils import timezone
 from unfold.admin import TabularInline
 from unfold.decorators import action
 
-from accounts.models import User
-from accounts.principal import Principal
+from accounts.principal import at_admin
 from emulators.forms import ConfigForm, GameForm, GpuClassForm, PreferenceForm, PreferenceFormSet, PresetForm
 from emulators.models import EmulatorConfig, Game, GpuClass, Preset, ProviderPreference
 from emulators.services import configs, library
@@ -26,13 +25,8 @@ from gamer.web.admin import ServiceAdmin, told
 PREVIEW = "admin:vms_placement_preview"
 PROVIDERS_SHOWN = 2
 TERMS_SHOWN = 5
+by = at_admin
 NO_BREAK = "\N{NO-BREAK SPACE}"
-
-
-def by(request: HttpRequest) -> Principal:
-    """Who is at the admin."""
-    assert isinstance(request.user, User)
-    return Principal(user=request.user)
 
 
 class LibraryAdmin(ServiceAdmin):

@@ -1,13 +1,18 @@
-"""The event table: one row per thing that happened, never changed afterwards."""
+"""What happened, one row each and never changed afterwards; and the messages that tell somebody outside."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection
+from datetime import datetime
 
 import pgtrigger
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
+
+from gamer.sealed import SealedTextField
 
 
 class EventQuerySet(models.QuerySet["Event"]):
@@ -112,3 +117,71 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.actor} {self.action} {self.resource} {self.resource_id}"
+
+
+class Webhook(models.Model):
+    """An address outside that is told by signed POST. What signs is sealed, and shown once: to who made it."""
+
+    url = models.CharField("URL", max_length=500)
+    secret = SealedTextField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ("-id",)
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def pending(self) -> DeliveryQuerySet:
+        return self.filter(delivered_at=None, given_up_at=None)
+
+    def due(self, now: datetime) -> DeliveryQuerySet:
+        return self.pending().filter(next_try_at__lte=now)
+
+
+class Delivery(models.Model):
+    """One message to one target, tried until it is told or given up. `next_try_at` is a lease while somebody sends."""
+
+    key = models.CharField(max_length=200, unique=True, help_text="What is told: the same key is told once.")
+    public_id = models.UUIDField(default=uuid.uuid4, editable=False)
+    channel = models.CharField(max_length=20)
+    target = models.CharField(max_length=500)
+    webhook = models.ForeignKey(
+        Webhook, null=True, blank=True, on_delete=models.CASCADE, related_name="deliveries"
+    )
+    payload = models.JSONField()
+    created_at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField()
+    token = models.UUIDField(null=True)
+    delivered_at = models.DateTimeField(null=True)
+    given_up_at = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=300, blank=True)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-id",)
+        verbose_name_plural = "deliveries"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(delivered_at=None) | Q(given_up_at=None), name="delivery_ends_once"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_try_at"],
+                condition=Q(delivered_at=None, given_up_at=None),
+                name="delivery_due",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.payload.get('subject', '')} to {self.target}"
+
+    @property
+    def message_id(self) -> str:
+        """What a receiver knows repeats by; says nothing about the key."""
+        return f"msg_{self.public_id.hex}"

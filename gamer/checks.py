@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from collections.abc import Sequence
+from decimal import Decimal
 from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.checks import CheckMessage, Critical, Error, Warning, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 
-from gamer.env import PROCESSES
+from gamer.env import CLOUD_VARIABLES, PROCESSES
 
 ENVIRONMENT = "environment"  # the tag of these checks: they ask no database and take no time
 SHORTEST_SECRET_KEY = 32
@@ -101,9 +104,9 @@ def numbers(**_: Any) -> list[CheckMessage]:
                 )
             )
     try:
-        if float(settings.ENV.signup_credit_usd) < 0:
+        if not 0 <= Decimal(settings.ENV.signup_credit_usd) < 1_000_000:
             raise ValueError
-    except ValueError:
+    except (ValueError, ArithmeticError):
         found.append(
             Error(
                 f"SIGNUP_CREDIT_USD is {settings.ENV.signup_credit_usd!r}; it must be an amount like 5.",
@@ -111,6 +114,19 @@ def numbers(**_: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+@register(ENVIRONMENT)
+def time_zone(**_: Any) -> list[CheckMessage]:
+    """Whose midnight a day of money ends at."""
+    name = settings.ENV.billing_time_zone
+    if name in available_timezones():
+        return []
+    return [
+        Critical(
+            f"BILLING_TIME_ZONE is {name!r}; it must be a zone like UTC or Europe/Berlin.", id="gamer.E012"
+        )
+    ]
 
 
 @register(ENVIRONMENT)
@@ -169,10 +185,17 @@ def credentials(**_: Any) -> list[CheckMessage]:
         found.append(
             Warning("CLOUDYPAD_HOME is set without CLOUDYPAD_BIN; it has no effect.", id="gamer.W002")
         )
-    if env.cloudypad_bin and shutil.which(env.cloudypad_bin) is None:
+    if env.clouds and not env.cloudypad_bin:
+        names = ", ".join(next(iter(CLOUD_VARIABLES[kind].values())) for kind in env.clouds)
         found.append(
-            Error(f"CLOUDYPAD_BIN is {env.cloudypad_bin!r}; there is no such program.", id="gamer.E011")
+            Warning(
+                f"{names} is set without CLOUDYPAD_BIN; no machines are ordered there.",
+                hint="CLOUDYPAD_BIN names CloudyPad's command line, arguments allowed, as in: node /opt/cloudypad/dist/src/cli/main.js",
+                id="gamer.W004",
+            )
         )
+    if env.cloudypad_bin:
+        found += _cloudypad(env.cloudypad_bin)
     if env.gcs_bucket_name and "/" in env.gcs_bucket_name:
         found.append(
             Error("GCS_BUCKET_NAME is a bucket's bare name, without gs:// or a path.", id="gamer.E006")
@@ -180,6 +203,16 @@ def credentials(**_: Any) -> list[CheckMessage]:
     if env.is_production and env.demo_api_key:
         found.append(Warning("DEMO_API_KEY has no effect in production.", id="gamer.W003"))
     return found
+
+
+def _cloudypad(command: str) -> list[CheckMessage]:
+    try:
+        program = (shlex.split(command) or [""])[0]
+    except ValueError as error:
+        return [Error(f"CLOUDYPAD_BIN is {command!r}; it cannot be read: {error}.", id="gamer.E011")]
+    if shutil.which(program) is None:
+        return [Error(f"CLOUDYPAD_BIN is {command!r}; there is no program {program!r}.", id="gamer.E011")]
+    return []
 
 
 @register(ENVIRONMENT, deploy=True)

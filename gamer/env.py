@@ -24,6 +24,27 @@ from django.core.exceptions import ImproperlyConfigured
 ROOT = Path(__file__).resolve().parent.parent
 STATE_DIR = Path(os.environ.get("GAMER_STATE_DIR", ROOT / ".gamer"))
 IS_SUPERVISED = "GAMER_DEVELOPMENT" in os.environ
+# What each cloud's account is opened with, by the variables that its own tools read. The first of each is what names an account.
+CLOUD_VARIABLES = {
+    "cloudypad_gcp": {"project_id": "GCP_PROJECT_ID"},
+    "cloudypad_aws": {
+        "access_key_id": "AWS_ACCESS_KEY_ID",
+        "secret_access_key": "AWS_SECRET_ACCESS_KEY",
+        "session_token": "AWS_SESSION_TOKEN",
+    },
+    "cloudypad_azure": {
+        "subscription_id": "AZURE_SUBSCRIPTION_ID",
+        "tenant_id": "AZURE_TENANT_ID",
+        "client_id": "AZURE_CLIENT_ID",
+        "client_secret": "AZURE_CLIENT_SECRET",
+    },
+    "cloudypad_paperspace": {"api_key": "PAPERSPACE_API_KEY"},
+    "cloudypad_scaleway": {
+        "secret_key": "SCW_SECRET_KEY",
+        "access_key": "SCW_ACCESS_KEY",
+        "project_id": "SCW_DEFAULT_PROJECT_ID",
+    },
+}
 PROCESSES = ("api", "streams", "worker", "reconciler", "command")
 
 
@@ -48,11 +69,13 @@ class Environment:
     gcs_bucket_name: str
     cloudypad_bin: str
     cloudypad_home: str
+    clouds: dict[str, dict[str, str]]
     stopped_keep_hours: str
     metrics_sample_hours: str
     metrics_minute_days: str
     metrics_hour_days: str
     signup_credit_usd: str
+    billing_time_zone: str
     admin_password: str
     demo_api_key: str
     port: str
@@ -134,11 +157,13 @@ def read() -> Environment:
         gcs_bucket_name=str(env.str("GCS_BUCKET_NAME", "")),
         cloudypad_bin=str(env.str("CLOUDYPAD_BIN", "")),
         cloudypad_home=str(env.str("CLOUDYPAD_HOME", "")),
+        clouds=cloud_credentials(env),
         stopped_keep_hours=str(env.str("STOPPED_KEEP_HOURS", "48")),
         metrics_sample_hours=str(env.str("METRICS_SAMPLE_HOURS", "6")),
         metrics_minute_days=str(env.str("METRICS_MINUTE_DAYS", "7")),
         metrics_hour_days=str(env.str("METRICS_HOUR_DAYS", "400")),
         signup_credit_usd=str(env.str("SIGNUP_CREDIT_USD", "5")),
+        billing_time_zone=str(env.str("BILLING_TIME_ZONE", "UTC")),
         admin_password=key("ADMIN_PASSWORD", ""),
         demo_api_key=key("DEMO_API_KEY", ""),
         port=str(env.str("PORT", "8000")),
@@ -150,6 +175,15 @@ def read() -> Environment:
 def whole(text: str, stand_in: int) -> int:
     """A whole number, or what stands in for one that the checks refuse."""
     return int(text) if text.isdigit() and len(text) < 6 else stand_in
+
+
+def cloud_credentials(env: environ.Env) -> dict[str, dict[str, str]]:
+    """By kind of provider, what the environment gives; a kind whose first variable is not set is left out."""
+    given = {
+        kind: {word: value for word, name in names.items() if (value := str(env.str(name, "")))}
+        for kind, names in CLOUD_VARIABLES.items()
+    }
+    return {kind: words for kind, words in given.items() if next(iter(CLOUD_VARIABLES[kind])) in words}
 
 
 def host_of(url: str) -> str:

@@ -10,6 +10,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.api.urls")),
     path("", include("locations.api.urls")),
     path("", include("emulators.api.urls")),
+    path("", include("billing.api.urls")),
     path("", include("vms.api.urls")),
     path("", include("portal.api.urls")),
 ]

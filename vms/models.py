@@ -17,32 +17,20 @@ from accounts.models import Project, User
 from events.history import keeps_history
 from gamer.sealed import SealedJSONField, SealedTextField
 from vms import lookups  # noqa: F401  registers `anyof`
+from vms.columns import CLOUD_KINDS as CLOUD_KINDS
+from vms.columns import PROVIDER_KINDS as PROVIDER_KINDS
+from vms.columns import usd_field as usd_field
 from vms.lifecycle import LIVE, TERMINAL, Desired, Phase, Status, columns_of, status_of
+from vms.machine_type import MachineType as MachineType
 
 if TYPE_CHECKING:
     from accounts.principal import Principal
-
-PROVIDER_KINDS = (
-    "tensordock",
-    "cloudypad_gcp",
-    "cloudypad_aws",
-    "cloudypad_azure",
-    "cloudypad_paperspace",
-    "cloudypad_scaleway",
-    "libvirt",
-    "memory",
-)
 
 # Seconds without a player that a VM may be given.
 MIN_AUTO_STOP_S, MAX_AUTO_STOP_S = 60, 86_400
 
 # People whom a query names one by one.
 MOST_NAMED = 1000
-
-
-def usd_field(**options: Any) -> models.DecimalField[Any, Any]:
-    """USD per hour, exact to the vendors' smallest unit prices (0.00005 per GB)."""
-    return models.DecimalField(max_digits=14, decimal_places=9, **options)
 
 
 LIVE_PHASES = [phase.value for phase in LIVE]
@@ -62,6 +50,9 @@ class Installation(models.Model):
         help_text="Off after the database moved or was restored: unknown machines are kept until an operator has looked.",
     )
     is_launching = models.BooleanField("accepts new launches", default=True)
+    credit_look_at = models.DateTimeField(
+        default=timezone.now, editable=False, help_text="When credit is looked at next."
+    )
 
     class Meta:
         verbose_name = "installation"
@@ -78,6 +69,7 @@ class Installation(models.Model):
     unless=(
         "call_tokens", "call_tokens_at", "failures_in_a_row", "last_answered_at", "last_error", "last_error_at",
         "next_refresh_at", "offers_refreshed_at", "next_sweep_at", "paused_until", "paused_why",
+        "orders_failed_in_a_row", "order_failed_at",
     ),
 )  # fmt: skip
 class ProviderAccount(models.Model):
@@ -107,6 +99,10 @@ class ProviderAccount(models.Model):
     call_tokens = models.FloatField(default=10, editable=False)
     call_tokens_at = models.DateTimeField(default=timezone.now, editable=False)
     failures_in_a_row = models.PositiveIntegerField(default=0, editable=False)
+    orders_failed_in_a_row = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Machines that did not come, by no fault of theirs who asked."
+    )
+    order_failed_at = models.DateTimeField(null=True, editable=False)
     last_answered_at = models.DateTimeField(null=True, editable=False)
     last_error = models.CharField(max_length=300, blank=True, editable=False)
     last_error_at = models.DateTimeField(null=True, editable=False)
@@ -386,6 +382,10 @@ class Attempt(models.Model):
     ram_gb = models.PositiveIntegerField()
     disk_gb = models.PositiveIntegerField()
     usd_per_hour = usd_field()
+    charge_usd_per_hour = usd_field(
+        default=Decimal(0), help_text="What the player pays: the price when it was chosen, and our margin."
+    )
+    stopped_usd_per_hour = usd_field(null=True, help_text="What it costs while stopped, once that is known.")
     created_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True)
     answered_at = models.DateTimeField(null=True)

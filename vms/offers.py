@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import F, FloatField
 from django.db.models.functions import Cast
 
+from billing.budgets import force
 from emulators.facts import KnownPlace, OfferFacts
 from emulators.profile import Floor, GpuTable
 from locations import regions
@@ -27,6 +28,9 @@ REFRESH_EVERY = timedelta(seconds=60)
 REFRESH_AGAIN = timedelta(seconds=2)
 FRESH = timedelta(minutes=5)
 USABLE = timedelta(minutes=15)
+# So many orders that failed one after the other put an account behind the others, twice as long with each further one.
+DEMOTING_FAILURES = 3
+DEMOTED_FOR, DEMOTED_AT_MOST = timedelta(minutes=10), timedelta(hours=2)
 RESTING_FAILURES = 3
 RESTING = timedelta(seconds=30)
 
@@ -70,19 +74,22 @@ def _indexed(values: Iterable[Any]) -> tuple[list[Any], np.ndarray[Any, Any]]:
 
 
 def load(now: datetime, *, tried: frozenset[tuple[int, str]] = frozenset()) -> Shelf:
-    """All usable offers as columns, in two queries. `tried` names (account id, offer id) of this launch's failed orders."""
+    """All usable offers as columns, in three queries. `tried` names (account id, offer id) of this launch's failed orders."""
     accounts = list(ProviderAccount.objects.defer("credentials"))
+    spent = force.blocked_providers(now)
     rows = list(
         Offer.objects.filter(account__in=accounts, refreshed_at__gte=now - USABLE)
         .order_by("id")
         .values_list(*COLUMNS, *(Cast(F(name), FloatField()) for name in PRICES))
     )
     return Shelf(
-        stock=_stock(rows, {account.pk: account.kind for account in accounts}, tried, now),
+        stock=_stock(rows, {account.pk: account for account in accounts}, tried, now),
         keys=[row[0] for row in rows],
         offer_ids=[row[2] for row in rows],
         paused=frozenset(
-            account.pk for account in accounts if not account.may_buy(now) or is_resting(account, now)
+            account.pk
+            for account in accounts
+            if not account.may_buy(now) or is_resting(account, now) or account.kind in spent
         ),
         is_refreshed=all(account.offers_refreshed_at for account in accounts if account.may_buy(now)),
         is_fresh=all(
@@ -102,16 +109,25 @@ def is_resting(account: ProviderAccount, now: datetime) -> bool:
     )
 
 
+def demoted_until(account: ProviderAccount, now: datetime) -> datetime | None:
+    """Until when an account comes after all others, because its orders failed one after the other; None when it does not."""
+    excess = account.orders_failed_in_a_row - DEMOTING_FAILURES
+    if excess < 0 or account.order_failed_at is None:
+        return None
+    until = account.order_failed_at + min(DEMOTED_FOR * 2 ** min(excess, 10), DEMOTED_AT_MOST)
+    return until if until > now else None
+
+
 def _stock(
     rows: Sequence[tuple[Any, ...]],
-    kinds: Mapping[int, str],
+    accounts: Mapping[int, ProviderAccount],
     tried: frozenset[tuple[int, str]],
     now: datetime,
 ) -> placement.Stock:
     names = (*COLUMNS, *PRICES)
     columns = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
     account, offer_id = columns["account_id"], columns["offer_id"]
-    kind_names, kind = _indexed(kinds[one] for one in account)
+    kind_names, kind = _indexed(accounts[one].kind for one in account)
     places, place = _indexed(zip(*(columns[name] for name in PLACE), strict=True))
     gpu_models, gpu = _indexed(columns["gpu_model"])
     was_tried = [pair in tried for pair in zip(account, offer_id, strict=True)]
@@ -133,6 +149,7 @@ def _stock(
             [moment is not None and moment > now for moment in columns["cools_until"]], dtype=bool
         ),
         is_tried=np.array(was_tried, dtype=bool),
+        is_demoted=np.isin(account, [pk for pk, one in accounts.items() if demoted_until(one, now)]),
         **numbers,
         **decimals,
     )

@@ -23,6 +23,8 @@ Bools = npt.NDArray[np.bool_]
 
 # Great-circle ranking may be off by half a percent: so many of the best are put in order again by the geodesic.
 RECHECKED = 32
+# Greater than any priority that staff give.
+DEMOTION = 1_000_000
 # So many reasons are named where a provider cannot host.
 NAMED = 3
 
@@ -53,7 +55,7 @@ TEXTS: Mapping[Why, str] = {
     Why.FITS: "fits",
     Why.NOT_ASKED: "the launch asked for another provider",
     Why.PROVIDER_OFF: "the provider is not enabled for this console",
-    Why.PAUSED: "the provider account is paused",
+    Why.PAUSED: "the provider account is paused or over its budget",
     Why.GPU_MISSING: "has no GPU to give",
     Why.GPU_TOO_WEAK: "the GPU is below the class this console asks for",
     Why.CPU: "has too few vCPUs",
@@ -101,6 +103,8 @@ class Stock:
     maps_ports: Bools
     is_cooling: Bools
     is_tried: Bools
+    # Of an account whose orders keep failing: after all others, but not turned down.
+    is_demoted: Bools | None = None
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -242,6 +246,8 @@ class _Judge:
         preset, floor, least_rank = self.wish.profile.demand(preference, self.wish.preset)
         self.presets[index] = preset
         self.priority[mine] = preference.priority
+        if self.stock.is_demoted is not None:
+            self.priority[mine & self.stock.is_demoted] += DEMOTION
         self._judge_floors(mine, floor, least_rank)
         self._size(mine, floor, sizes)
         self.fail(mine & ~(self.stock.has_dedicated_ip | self.stock.maps_ports), Why.PORTS)

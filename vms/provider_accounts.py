@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,18 +18,30 @@ from accounts.principal import Principal
 from events.services import Happening, record
 from gamer import tallies
 from gamer.errors import bad_field
+from gamer.queue import schedules
 from gamer.queue.wake import ring
-from vms import installation
+from vms import installation, machine_types
 from vms.channels import RECONCILER
 from vms.models import ProviderAccount
 from vms.providers import registry
 from vms.providers.base import Provider
+from vms.providers.cloudypad.clouds import CLOUDS, DUMMY, missing
 
 SANDBOX = "sandbox"
 # The one secret of each kind, by the name its adapter knows it by.
-SECRET_NAMES = {"tensordock": "token", "memory": "cloud"}
+SECRET_NAMES = {
+    "tensordock": "token",
+    "memory": "cloud",
+    "cloudypad_gcp": "service_account",
+    "cloudypad_aws": "secret_access_key",
+    "cloudypad_azure": "client_secret",
+    "cloudypad_paperspace": "api_key",
+    "cloudypad_scaleway": "secret_key",
+}
 # What the vendor itself allows; more would only be refused there.
 MOST_CALLS = {"tensordock": 100}
+# Whose tools sign in by a key alone; the others may also find what the host is signed in as.
+SIGNED_IN_BY_SECRET = ("cloudypad_paperspace", "cloudypad_scaleway")
 # As after a fresh start: the next call shows how the account is doing.
 WELL: Mapping[str, Any] = {"paused_until": None, "paused_why": "", "failures_in_a_row": 0}
 
@@ -44,6 +57,7 @@ class AccountDraft:
     max_machines: int | None
     max_usd_per_hour: Decimal | None
     secret: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 def note_call(kind: str, verb: str, seconds: float, error: str | None, /) -> None:
@@ -54,7 +68,29 @@ def note_call(kind: str, verb: str, seconds: float, error: str | None, /) -> Non
 
 def open_provider(account: ProviderAccount) -> Provider:
     """The adapter for an account. Cheap: connections are pooled behind it. Raises ValueError for a kind without one."""
-    return registry.open_provider(account.kind, account.credentials, account.base_url, on_call=note_call)
+    return registry.open_provider(
+        account.kind, account.credentials, account.base_url, on_call=note_call, tool=tool_of(account)
+    )
+
+
+def tool_of(account: ProviderAccount) -> registry.Tool | None:
+    """For the kinds that drive a program: its command, a home for this account alone, and the table of what it may buy."""
+    if account.kind not in CLOUDS:
+        return None
+    homes = Path(settings.ENV.cloudypad_home or settings.STATE_DIR / "cloudypad")
+    home = homes / f"account-{account.pk}"
+    return registry.Tool(settings.ENV.cloudypad_bin, str(home), machine_types.products(account.kind))
+
+
+def plain_settings(account: ProviderAccount) -> dict[str, str]:
+    """What of an account's credentials is no secret."""
+    return {
+        name: account.credentials[name] for name in _settings_of(account.kind) if name in account.credentials
+    }
+
+
+def _settings_of(kind: str) -> tuple[str, ...]:
+    return (*CLOUDS[kind].settings, "clouder") if kind in CLOUDS else ()
 
 
 def seed(now: datetime) -> None:
@@ -63,23 +99,29 @@ def seed(now: datetime) -> None:
     Credentials and address follow the environment at every start; caps and pauses are staff's and stay.
     """
     installation.row()
+    clouds = settings.ENV.clouds if settings.ENV.cloudypad_bin else {}
+    for kind, credentials in clouds.items():
+        _keep(kind.removeprefix("cloudypad_"), kind, "", credentials, now)
+    schedules.keep("compare meters with machines", "vms.tasks.repair_meters", minutes=60)
+    schedules.keep("look at providers' balances", "vms.tasks.look_at_balances", minutes=10)
     if settings.ENV.tensordock_api_token:
         _keep(
             "tensordock",
             "tensordock",
             settings.ENV.tensordock_api_url,
-            settings.ENV.tensordock_api_token,
+            {"token": settings.ENV.tensordock_api_token},
             now,
         )
-    elif os.environ.get("SANDBOX_URL"):
-        _keep(SANDBOX, "tensordock", os.environ["SANDBOX_URL"], os.environ.get("SANDBOX_TOKEN", ""), now)
+    elif os.environ.get("SANDBOX_URL") and not clouds:
+        token = os.environ.get("SANDBOX_TOKEN", "")
+        _keep(SANDBOX, "tensordock", os.environ["SANDBOX_URL"], {"token": token}, now)
 
 
-def _keep(name: str, kind: str, base_url: str, token: str, now: datetime) -> None:
+def _keep(name: str, kind: str, base_url: str, credentials: Mapping[str, str], now: datetime) -> None:
     wanted = {
         "kind": kind,
         "base_url": base_url,
-        "credentials": {"token": token},
+        "credentials": dict(credentials),
         "next_refresh_at": now,
         "next_sweep_at": now,
     }
@@ -104,12 +146,34 @@ def faults(draft: AccountDraft, *, has_secret: bool) -> dict[str, str]:
         found["calls_per_minute"] = f"The vendor allows {most} calls a minute."
     if draft.kind == "tensordock" and not draft.secret and not has_secret:
         found["secret"] = "Without an API token the vendor answers nothing."
+    found |= _cloud_faults(draft, has_secret)
     if not found:
         try:
             registry.open_provider(draft.kind, {SECRET_NAMES[draft.kind]: draft.secret}, draft.base_url)
         except ValueError as error:
             found["base_url"] = str(error)
     return found
+
+
+def _cloud_faults(draft: AccountDraft, has_secret: bool) -> dict[str, str]:
+    """Of an account that is reached by CloudyPad. Without a secret of its own it may stand on what the host is signed in as."""
+    cloud = CLOUDS.get(draft.kind)
+    if cloud is None:
+        return {"settings": "This kind has no settings."} if draft.settings else {}
+    if not settings.ENV.cloudypad_bin:
+        return {"kind": "CLOUDYPAD_BIN is not set: there is no CloudyPad to order with."}
+    if unknown := sorted(draft.settings.keys() - {*_settings_of(draft.kind)}):
+        known = ", ".join(_settings_of(draft.kind))
+        return {"settings": f"{', '.join(unknown)} means nothing here. Known: {known}."}
+    if draft.settings.get("clouder") == DUMMY.clouder:
+        return {}
+    if "clouder" in draft.settings:
+        return {"settings": f"The only other clouder is {DUMMY.clouder}, which makes no machines."}
+    if word := missing(cloud, draft.settings):
+        return {"settings": f"{word} is missing; write {word}=…"}
+    if draft.kind in SIGNED_IN_BY_SECRET and not draft.secret and not has_secret:
+        return {"secret": "Without its key the cloud answers nothing."}
+    return {}
 
 
 def create(*, draft: AccountDraft, by: Principal, now: datetime) -> ProviderAccount:
@@ -138,8 +202,12 @@ def change(*, account: ProviderAccount, draft: AccountDraft, by: Principal, now:
         del columns["kind"]
         changes = {name: value for name, value in columns.items() if value != getattr(row, name)}
         told: dict[str, Any] = {name: [_plain(getattr(row, name)), _plain(changes[name])] for name in changes}
+        former = plain_settings(row)
+        if draft.secret or draft.settings != former:
+            changes["credentials"] = _credentials(draft, row.credentials)
+        if draft.settings != former:
+            told["settings"] = [former, dict(draft.settings)]
         if draft.secret:
-            changes["credentials"] = _credentials(draft)
             told["secret"] = "replaced"
         if not changes:
             return row
@@ -199,8 +267,10 @@ def _columns(draft: AccountDraft) -> dict[str, Any]:
     }
 
 
-def _credentials(draft: AccountDraft) -> Any:
-    return {SECRET_NAMES[draft.kind]: draft.secret} if draft.secret else {}
+def _credentials(draft: AccountDraft, stored: Mapping[str, str] | None = None) -> Any:
+    """What is stored of a draft: a secret that is not given stays, settings are replaced."""
+    secret = draft.secret or (stored or {}).get(SECRET_NAMES[draft.kind], "")
+    return {**({SECRET_NAMES[draft.kind]: secret} if secret else {}), **draft.settings}
 
 
 def _told(draft: AccountDraft) -> dict[str, Any]:

@@ -39,7 +39,7 @@ SHOWN = (
     "created_at", "updated_at", "ip_address", "ssh_port", "auto_stop_timeout", "gaming_environment_ready",
     "cloudypad_configured", "games_mounted", "last_activity", "last_moonlight_connection", "session_ends_at",
     "error", "error_text", "latitude", "longitude", "owner__handle", "project_id",
-    "attempt__preset", "attempt__region", "attempt__location_name", "attempt__distance_km", "attempt__usd_per_hour",
+    "attempt__preset", "attempt__region", "attempt__location_name", "attempt__distance_km", "attempt__charge_usd_per_hour",
     "attempt__machine_id", "attempt__account__kind",
 )  # fmt: skip
 LIGHT = ("desired", "phase", "phase_since", "ip_address", "last_activity", "gaming_environment_ready")

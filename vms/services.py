@@ -21,7 +21,7 @@ from emulators.services import profile_for
 from events.services import record
 from gamer.errors import Conflict, InvalidState, NoCapacity, Unavailable, bad_field
 from gamer.queue.wake import ring
-from vms import installation, offers, placement, quotas
+from vms import budgets, credits, installation, metering, offers, placement, quotas
 from vms.channels import RECONCILER
 from vms.lifecycle import LIVE, REUSED, Desired, Phase, Status
 from vms.models import MAX_AUTO_STOP_S, MIN_AUTO_STOP_S, VM, GameSession, VMQuerySet
@@ -75,7 +75,7 @@ class Launched:
 def launch_game(*, by: Principal, owner: User | None, order: Order, now: datetime) -> Launched:
     """Plays a game on the player's VM of that console: the live one, else the stopped one, else a new one.
 
-    Raises NotFound (console not configured), ValidationError, Conflict, NoCapacity, Unavailable.
+    Raises NotFound (console not configured), ValidationError, InsufficientCredits, Conflict, NoCapacity, Unavailable.
     """
     profile = profile_for(console=order.console, game_id=order.game_id or None)
     try:
@@ -134,20 +134,25 @@ def create(*, by: Principal, owner: User | None, order: Order, now: datetime) ->
 def _new(
     by: Principal, tenant: Tenant, order: Order, profile: Profile, quote: Quote, now: datetime
 ) -> Launched:
-    _admit(tenant, order.project_id, quote.use)
+    _admit(tenant, order.project_id, quote.use, now)
     vm = _create(by, tenant, order, profile, quote, now)
     session = None
     if order.game_id:
         session = play(vm=vm, by=by, game_id=order.game_id, save_id=order.save_id, now=now)
+    # Last, because the account that pays is locked from here to the commit, and many may launch on it.
+    credits.hold_for_launch(vm, profile, now)
     return Launched(vm, session, True)
 
 
-def _admit(tenant: Tenant, project_id: int | None, wanted: Use, *, vm: VM | None = None) -> None:
+def _admit(
+    tenant: Tenant, project_id: int | None, wanted: Use, now: datetime, *, vm: VM | None = None
+) -> None:
     """The one gate before anything begins to run and cost: a new VM, the start of a stopped one, a retry.
 
     Called inside the transaction that begins it, under the locks of `quotas.lock`. `vm` is the one that is there already.
-    Raises Conflict for a limit that would be passed or a project that closes.
+    Raises Conflict for a limit that would be passed, a budget that is used up or a project that closes.
     """
+    budgets.demand_money(tenant, project_id, now)
     quotas.demand_room(tenant, project_id, wanted, without=vm)
 
 
@@ -299,7 +304,7 @@ def end_session(*, session: GameSession, by: Principal, now: datetime) -> None:
 
 
 def start(*, vm: VM, by: Principal, now: datetime) -> None:
-    """Starts a stopped VM on the same machine. Raises InvalidState, Conflict."""
+    """Starts a stopped VM on the same machine. Raises InvalidState, InsufficientCredits, Conflict."""
     try:
         with transaction.atomic():
             _start(vm, by, quotas.lock_for(vm), now)
@@ -312,7 +317,8 @@ def _start(vm: VM, by: Principal, tenant: Tenant, now: datetime) -> None:
     vm.refresh_from_db(fields=["project"])
     if vm.project_id is not None and vm.project_id not in tenant.projects:
         raise Conflict(CHANGED)
-    _admit(tenant, vm.project_id, quotas.use_of_vm(vm), vm=vm)
+    _admit(tenant, vm.project_id, quotas.use_of_vm(vm), now, vm=vm)
+    credits.hold_for_start(vm, now)
 
 
 def stop(*, vm: VM, by: Principal, now: datetime) -> None:
@@ -367,10 +373,11 @@ def retry(*, vm: VM, by: Principal, now: datetime) -> None:
             vm.refresh_from_db()
             if vm.project_id is not None and vm.project_id not in tenant.projects:
                 raise Conflict(CHANGED)
-            _admit(tenant, vm.project_id, quotas.use_of_vm(vm), vm=vm)
+            _admit(tenant, vm.project_id, quotas.use_of_vm(vm), now, vm=vm)
             record(happening(vm, "retry", {}, now, by.label))
             if vm.game_id:
                 play(vm=vm, by=by, game_id=vm.game_id, now=now)
+            credits.hold_for_start(vm, now)
             ring(RECONCILER)
     except IntegrityError as error:
         raise _taken(error, vm.owner, vm.console_id) from error
@@ -415,6 +422,8 @@ def change(
             VM.objects.filter(pk=vm.pk).update(updated_at=now, **changes)
             vm.refresh_from_db()
             record(happening(vm, "update", changes, now, by.label))
+        if "project_id" in changes:
+            metering.regroup(vm=vm, now=now)
     return vm
 
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import time
 
+from django.utils import timezone
+
 from gamer import tallies
 from gamer.queue.wake import ring
+from vms import bills, metering
 from vms.channels import RECONCILER
+from vms.reconcile import claims
 from vms.reconcile.acting import Actor
 
 # A task starts its last batch within this time, so that a slow create still ends before the queue's time-out.
 START_WITHIN_S = 20
+
+
+def repair_meters() -> None:
+    """Puts right the meters that differ from the machines' rows."""
+    metering.repair(timezone.now())
 
 
 def act() -> None:
@@ -23,3 +32,8 @@ def act() -> None:
     finally:
         actor.close()
     tallies.flush()
+
+
+def look_at_balances() -> None:
+    """Asks the providers that tell it what is left on our accounts."""
+    bills.look_at_balances(claims.database_now())

@@ -25,6 +25,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]], ...
         (
             ("Accounts", "cloud", "vms_provideraccount_changelist", ("vms.view_provideraccount",)),
             ("Offers", "sell", "vms_offer_changelist", ("vms.view_offer",)),
+            ("Machine types", "developer_board", "vms_machinetype_changelist", ("vms.view_machinetype",)),
             ("Stray machines", "running_with_errors", "vms_stray_changelist", ("vms.view_stray",)),
             ("Installation", "toggle_on", "vms_installation_changelist", ("vms.view_installation",)),
         ),
@@ -36,6 +37,23 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]], ...
             ("Games", "sports_esports", "emulators_game_changelist", ("emulators.view_game",)),
             ("Machine sizes", "straighten", "emulators_preset_changelist", ("emulators.view_preset",)),
             ("GPU classes", "memory", "emulators_gpuclass_changelist", ("emulators.view_gpuclass",)),
+        ),
+    ),
+    (
+        "Money",
+        (
+            ("Credit accounts", "account_balance_wallet", "billing_creditaccount_changelist", ("billing.view_creditaccount",)),
+            ("Ledger", "receipt_long", "billing_entry_changelist", ("billing.view_entry",)),
+            ("Usage", "timer", "billing_usagerecord_changelist", ("billing.view_usagerecord",)),
+            ("Budgets", "savings", "billing_budget_changelist", ("billing.view_budget",)),
+            ("Crossed budgets", "notification_important", "billing_budgetcrossing_changelist", ("billing.view_budgetcrossing",)),
+            ("Provider balances", "account_balance", "billing_providerbalance_changelist", ("billing.view_providerbalance",)),
+            ("Provider invoices", "request_quote", "billing_providerinvoice_changelist", ("billing.view_providerinvoice",)),
+            ("Provider differences", "difference", "billing_fleetdifference_changelist", ("billing.view_fleetdifference",)),
+            ("Rates", "price_change", "billing_rate_changelist", ("billing.view_rate",)),
+            ("Factors", "percent", "billing_ratefactor_changelist", ("billing.view_ratefactor",)),
+            ("Margin", "trending_up", "billing_margin_changelist", ("billing.view_margin",)),
+            ("Proofs", "verified", "billing_verification_changelist", ("billing.view_verification",)),
         ),
     ),
     (
@@ -54,6 +72,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]], ...
         "Records",
         (
             ("What happened", "history", "events_event_changelist", ("events.view_event",)),
+            ("Messages sent", "send", "events_delivery_changelist", ("events.view_delivery",)),
             ("Places looked up", "location_on", "locations_geocodedplace_changelist", ("locations.view_geocodedplace",)),
             ("Regions", "public", "locations_region_changelist", ("locations.view_region",)),
             ("Location Finder", "network_ping", "locations_finderanswer_changelist", ("locations.view_finderanswer",)),

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django_q.models import Schedule
 
-from accounts.models import Department, User
+from accounts.models import User
 from emulators.services import seed
 from events.auditing import Audited, audit
 from events.models import Event
@@ -31,29 +31,30 @@ def told(resource: str, resource_id: object) -> list[Event]:
 
 class TestAPage:
     def test_leaves_an_event_of_what_was_made_changed_and_deleted(self, sam: Client, world: World) -> None:
-        sam.post("/admin/accounts/department/add/", {"name": "Backroom"})
-        row = Department.objects.get(name="Backroom")
-        sam.post(f"/admin/accounts/department/{row.pk}/change/", {"name": "Front room"})
-        sam.post(f"/admin/accounts/department/{row.pk}/delete/", {"post": "yes"})
-        made, changed, gone = told("departments", row.pk)
+        sam.post("/admin/auth/group/add/", {"name": "Night shift"})
+        row = Group.objects.get(name="Night shift")
+        sam.post(f"/admin/auth/group/{row.pk}/change/", {"name": "Day shift"})
+        sam.post(f"/admin/auth/group/{row.pk}/delete/", {"post": "yes"})
+        made, changed, gone = told("groups", row.pk)
         assert [one.action for one in (made, changed, gone)] == ["create", "update", "delete"]
         assert {one.actor for one in (made, changed, gone)} == {f"user:{world.sam.handle}"}
-        assert changed.details == {"kind": "department", "name": "Front room", "fields": ["Name"]}
+        assert changed.details == {"kind": "group", "name": "Day shift", "fields": ["Name"]}
         assert gone.ip == "127.0.0.1"
 
     def test_leaves_one_for_each_row_deleted_from_the_list(self, sam: Client) -> None:
-        rows = [Department.objects.create(name=f"d{n}") for n in range(3)]
+        rows = [Group.objects.create(name=f"g{n}") for n in range(3)]
         chosen = [str(row.pk) for row in rows[:2]]
         answer = sam.post(
-            "/admin/accounts/department/",
+            "/admin/auth/group/",
             {"action": "delete_selected", "_selected_action": chosen, "post": "yes"},
         )
         assert answer.status_code == 302
-        assert [len(told("departments", row.pk)) for row in rows] == [1, 1, 0]
+        assert [len(told("groups", row.pk)) for row in rows] == [1, 1, 0]
 
-    def test_leaves_nothing_of_what_was_refused(self, sam: Client, world: World) -> None:
-        sam.post("/admin/accounts/department/add/", {"name": world.arcade.name})
-        assert not Event.objects.filter(action="create", resource="departments").exists()
+    def test_leaves_nothing_of_what_was_refused(self, sam: Client) -> None:
+        Group.objects.create(name="Night shift")
+        sam.post("/admin/auth/group/add/", {"name": "Night shift"})
+        assert not Event.objects.filter(action="create", resource="groups").exists()
 
     def test_of_a_library_is_audited_too(self, sam: Client) -> None:
         row = Schedule.objects.create(name="nightly", func="events.tasks.erase_ips", next_run=NOON)

@@ -212,6 +212,6 @@ class TestPerson:
         client = Client()
         client.force_login(helper)
         refused = client.post(f"/admin/accounts/user/{world.sam.pk}/suspend/", {"reason": "x"})
-        assert "Only an administrator" in refused.content.decode()
+        assert "only an administrator" in refused.content.decode()
         assert client.post(f"/admin/accounts/department/{world.arcade.pk}/invite/", {}).status_code == 403
         assert User.objects.get(pk=world.sam.pk).is_active

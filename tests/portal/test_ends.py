@@ -185,7 +185,10 @@ class TestSuspending:
                 as_sam.post(f"{path}/{verb}", {"reason": "x"} if verb == "suspend" else {}).status_code == 200
             )
         about = Event.objects.owned_by(world.alice.pk).filter(resource="users")
-        assert list(about.values_list("action", "details")) == [("suspend", {"reason": "x"}), ("resume", {})]
+        assert list(about.values_list("action", "details")) == [
+            ("suspend", {"reason": "x", "api_keys": 0}),
+            ("resume", {}),
+        ]
         assert wish(vm) == "gone"
         assert client_of(User.objects.get(pk=world.alice.pk)).get("/vms").status_code == 200
 

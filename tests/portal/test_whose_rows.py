@@ -46,7 +46,10 @@ class TestVms:
     ) -> None:
         User.objects.filter(pk=world.bob.pk).update(department_role="manager")
         as_manager = client_of(User.objects.get(pk=world.bob.pk))
-        clients = (as_alice, as_mona, as_manager, as_sam, as_service)
+        scopes = [Scope.READ, Scope.LAUNCH, Scope.ACT_AS]
+        of_manager = ApiKeyFactory(maker=world.mona, department=world.arcade, scopes=scopes)
+        keys = (as_service, client_with_key(of_manager.secret))
+        clients = (as_alice, as_mona, as_manager, as_sam, *keys)
         assert [sees(client, vm) for client in clients] == [{True}] * len(clients)
 
     def test_in_a_project_are_seen_by_who_made_it(
@@ -63,7 +66,7 @@ class TestVms:
         scopes = [Scope.READ, Scope.LAUNCH, Scope.ACT_AS]
         keys = [
             ApiKeyFactory(maker=world.sam, department=world.palace, scopes=scopes),
-            ApiKeyFactory(maker=world.mona, department=world.arcade, scopes=scopes),
+            ApiKeyFactory(maker=world.bob, department=world.arcade, scopes=scopes),
             ApiKeyFactory(maker=world.oscar, department=world.palace, scopes=scopes),
         ]
         clients = (as_bob, as_charlie, as_oscar, *(client_with_key(key.secret) for key in keys))

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from accounts.principal import policy
+from billing.models import Meter
+from billing.services import hours, proof
 from gamer.crash import Died, dying_at
 from gamer.errors import GamerError
 from tests.vms.control_plane import prepare
@@ -51,6 +53,7 @@ MISFORTUNES: tuple[tuple[Fault, float, dict[str, float]], ...] = (
     (Fault.LOST_DELETE, 0.05, {}),
 )
 DEATH = 0.25
+HOURS = 0.05  # a pass over the full hours
 ACCOUNTS = 3
 
 
@@ -62,6 +65,8 @@ class Report:
     doubled: int = 0
     living_behind_a_terminal_row: int = 0
     unproven: int = 0
+    broken_laws: list[str] = field(default_factory=list)  # of money
+    meters_left: int = 0
     launches: int = 0
     deaths: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
@@ -101,6 +106,8 @@ class Simulation:
         if self.chance.random() < DEATH:
             self._die()
         self.plane.turn(self.chance.choice((0.5, 1, 2, 5)))
+        if self.chance.random() < HOURS:
+            hours.close_hours(self.clock(), batch=20)
 
     def _launch(self) -> None:
         console = self.chance.choice(("nes", "3ds", "switch"))
@@ -152,6 +159,8 @@ class Simulation:
             tag__in=tags, vm__phase__in=TERMINAL_PHASES
         ).count()
         report.unproven = Attempt.objects.held().count()
+        report.broken_laws = [one.law for one in proof.verify() if not one.holds]
+        report.meters_left = Meter.objects.count()
         for vm in VM.objects.all():
             report.statuses[vm.status] += 1
             report.reached_ready += vm.ready_at is not None

@@ -7,6 +7,14 @@ Start reading at `fleet.py`. `wording.py` says how amounts, times and states rea
 from vms.admin.accounts import ProviderAccountAdmin
 from vms.admin.fleet import VMAdmin
 from vms.admin.installation import InstallationAdmin
+from vms.admin.machine_types import MachineTypeAdmin
 from vms.admin.stock import OfferAdmin, StrayAdmin
 
-__all__ = ["InstallationAdmin", "OfferAdmin", "ProviderAccountAdmin", "StrayAdmin", "VMAdmin"]
+__all__ = [
+    "InstallationAdmin",
+    "MachineTypeAdmin",
+    "OfferAdmin",
+    "ProviderAccountAdmin",
+    "StrayAdmin",
+    "VMAdmin",
+]

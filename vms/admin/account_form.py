@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
 from vms import provider_accounts
 from vms.admin.wording import kind_name
@@ -13,14 +13,30 @@ from vms.models import ProviderAccount
 from vms.provider_accounts import AccountDraft
 from vms.providers import registry
 
+SETTINGS_HELP = (
+    "For the clouds, a line each. Google: project_id=…; AWS: access_key_id=…; Azure: subscription_id=…, tenant_id=…, "
+    "client_id=…; Scaleway: access_key=…, project_id=…. Google, AWS and Azure may also stand on what the host is signed in as."
+)
+SECRET_HELP = (
+    "TensorDock and Paperspace: the API token. Google: a service account's key (JSON). AWS: the secret access key. "
+    "Azure: the client secret. Scaleway: the secret key."
+)
+
 
 class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
     secret = forms.CharField(
-        label="API token",
+        label="Secret",
         required=False,
         strip=True,
-        max_length=2000,
+        max_length=8000,
         widget=UnfoldAdminPasswordWidget(render_value=False, attrs={"autocomplete": "new-password"}),
+    )
+
+    settings = forms.CharField(
+        required=False,
+        max_length=2000,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
+        help_text=SETTINGS_HELP,
     )
 
     class Meta:
@@ -35,9 +51,15 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         stored = self.instance.pk is not None and bool(self.instance.credentials)
-        self.fields["secret"].help_text = (
-            "One is stored. Leave this empty to keep it." if stored else "None is stored yet."
+        state = (
+            "Credentials are stored. Leave this empty to keep the secret."
+            if stored
+            else "None is stored yet."
         )
+        self.fields["secret"].help_text = f"{state} {SECRET_HELP}"
+        if stored and "settings" in self.fields:
+            known = provider_accounts.plain_settings(self.instance)
+            self.initial["settings"] = "\n".join(f"{name}={value}" for name, value in known.items())
         if "kind" in self.fields:
             kinds = [kind for kind in registry.KINDS if kind != "memory"]
             self.fields["kind"] = forms.ChoiceField(
@@ -54,7 +76,16 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
             max_machines=values["max_machines"],
             max_usd_per_hour=values["max_usd_per_hour"],
             secret=values["secret"],
+            settings=values["settings"],
         )
+
+    def clean_settings(self) -> dict[str, str]:
+        lines = [line.strip() for line in self.cleaned_data["settings"].splitlines() if line.strip()]
+        pairs = [tuple(part.strip() for part in line.partition("=")[::2]) for line in lines]
+        for line, pair in zip(lines, pairs, strict=True):
+            if not all(pair):
+                raise forms.ValidationError(f"{line!r} is not of the form name=value.")
+        return dict(pairs)
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data

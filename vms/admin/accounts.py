@@ -87,7 +87,8 @@ class ProviderAccountAdmin(ServiceAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: ProviderAccount | None = None) -> Any:
         who = ("name", "kind") if obj is None else ("name",)
         now = () if obj is None else (("Now", {"fields": ("health_now", "load_now")}),)
-        secret = ("base_url", "secret") if self._may_write(request, obj) else ("base_url",)
+        # What the clouds are told besides is no secret, but who may not change it need not see whose account it is.
+        secret = ("base_url", "settings", "secret") if self._may_write(request, obj) else ("base_url",)
         return (
             *now,
             ("Account", {"fields": (who, *secret)}),

@@ -21,8 +21,8 @@ from emulators.models import Console, Preset
 from emulators.profile import Profile
 from emulators.services import profile_for
 from locations.services import search_places
-from vms import installation, queries, services
-from vms.admin.wording import hourly, kilometres, kind_name
+from vms import installation, offers, queries, services
+from vms.admin.wording import duration, hourly, kilometres, kind_name
 from vms.models import ProviderAccount
 from vms.offers import Shelf
 from vms.placement import TEXTS, Ranking, Why
@@ -214,7 +214,12 @@ def _warnings(shelf: Shelf, order: Order, profile: Profile, names: dict[int, str
     elif names and not shelf.is_fresh:
         yield "Some offers were fetched more than 5 minutes ago; a launch would wait for fresh ones before it gives up."
     loads = queries.loads()
+    now = timezone.now()
     for account in ProviderAccount.objects.defer("credentials"):
+        until = offers.demoted_until(account, now)
+        if until is not None:
+            failed = account.orders_failed_in_a_row
+            yield f"{account} comes after all others for {duration((until - now).total_seconds())}: its last {failed} orders failed."
         load = loads.get(account.pk, queries.Load())
         if account.max_machines is not None and load.machines >= account.max_machines:
             yield f"{account} holds all the machines it may ({account.max_machines}): a launch would pass over it."

@@ -72,6 +72,8 @@ ACTIONS: Mapping[str, str] = {
     "session_end": "End of game asked",
     "session_failed": "Game failed",
 }
+# Still driven, but its tool's makers advise against it: unreliable, and no longer looked after.
+DEPRECATED = frozenset({ProviderKind.CLOUDYPAD_PAPERSPACE.value})
 # Said elsewhere on the page, or only of use to programs.
 UNTOLD = frozenset({"from", "offer", "session_id"})
 BAD_ACTIONS = frozenset(
@@ -145,7 +147,8 @@ def usd(amount: Decimal) -> str:
 
 
 def kind_name(kind: str) -> str:
-    return str(ProviderKind(kind).label) if kind in ProviderKind.values else kind
+    name = str(ProviderKind(kind).label) if kind in ProviderKind.values else kind
+    return f"{name}, deprecated by CloudyPad" if kind in DEPRECATED else name
 
 
 def kilometres(distance: float | None) -> str:

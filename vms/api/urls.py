@@ -24,6 +24,7 @@ from vms.api.views.story import (
     VmStatusView,
     VmStepsView,
 )
+from vms.api.views.usage import ProviderUsageView
 
 VM = "vms/<uuid:vm_id>"
 
@@ -52,6 +53,7 @@ urlpatterns: list[URLPattern] = [
     route("launch/locations/summary", LocationSummaryView.as_view(), "locations-summary"),
     route("launch/<cloud>/regions/closest", ClosestRegionView.as_view(), "regions-closest"),
     route("launch/<cloud>/regions/all", RegionsView.as_view(), "regions-all"),
+    route("billing/usage/<provider>", ProviderUsageView.as_view(), "provider-usage"),
     route("config/providers", ProvidersView.as_view(), "providers"),
     route("agent/register", RegisterView.as_view(), "agent-register"),
     route("agent/heartbeat", HeartbeatView.as_view(), "agent-heartbeat"),

@@ -161,9 +161,9 @@ class Offer:
 class MachineSpec:
     """What is ordered: an offer in a legal size, and what the machine must know at its first boot.
 
-    `ssh_public_key` is one authorized_keys line. `ssh_host_key` is the OpenSSH private host key (PEM text) that the machine
-    shall present; adapters whose vendor has no cloud-init leave it and set `pins_host_key = False`.
-    `cloud_init` is extra user data (keys as in cloud-config), merged by the adapter with its own.
+    `ssh_public_key` is one authorized_keys line, `ssh_private_key` its other half, for tools that log in themselves. `ssh_host_key` is the
+    private host key (PEM text) that the machine shall present; adapters without cloud-init leave it and set `pins_host_key = False`.
+    `cloud_init` is extra user data (cloud-config). After `idle_stop_s` without a player it may stop itself, where the tool can (0: never).
     """
 
     offer: Offer
@@ -174,6 +174,8 @@ class MachineSpec:
     ssh_public_key: str
     ssh_host_key: str
     ssh_host_public_key: str
+    ssh_private_key: str = field(default="", repr=False)
+    idle_stop_s: int = 0
     tcp_ports: tuple[int, ...] = ()
     udp_ports: tuple[int, ...] = ()
     cloud_init: Mapping[str, Any] = field(default_factory=dict)
@@ -187,13 +189,8 @@ class MachineSpec:
     @property
     def usd_per_hour(self) -> Decimal:
         """The price of exactly this order."""
-        return self.offer.price(
-            gpus=self.gpus,
-            vcpus=self.vcpus,
-            ram_gb=self.ram_gb,
-            disk_gb=self.disk_gb,
-            dedicated_ip=self.uses_dedicated_ip,
-        )
+        size = {"gpus": self.gpus, "vcpus": self.vcpus, "ram_gb": self.ram_gb, "disk_gb": self.disk_gb}
+        return self.offer.price(**size, dedicated_ip=self.uses_dedicated_ip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +198,7 @@ class Machine:
     """What the provider runs. `tag` is "" for a machine that carries none of ours. `usd_per_hour` None when not told.
 
     `ip` is "" until known. `ssh_port` is the external port that reaches the machine's port 22. `raw` is for the operator: redacted,
-    JSON-able, at most 16 kB.
+    JSON-able, at most 16 kB. `failure`: the order was taken and then went wrong; what is left waits for its delete.
     """
 
     machine_id: str
@@ -212,6 +209,7 @@ class Machine:
     ssh_user: str = "root"
     usd_per_hour: Decimal | None = None
     raw: Mapping[str, Any] = field(default_factory=dict)
+    failure: ProviderError | None = None
 
 
 # installation (8 lower-case letters or digits) + VM (12) + attempt number: fits a vendor's name field, leads back to the row.
@@ -240,6 +238,8 @@ class Provider(ABC):
     pins_host_key: ClassVar[bool] = True
     # Whether setup must still make the machine a console (False where the vendor's tool delivers one).
     needs_setup: ClassVar[bool] = True
+    # Whether PENDING may take most of an hour: what is made is waited for in CREATING, under the deadline of the kind.
+    makes_slowly: ClassVar[bool] = False
     # Whether its machines answer SSH at all; those of a cloud without hardware do not.
     has_shell: ClassVar[bool] = True
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 from vms.providers.base import Provider, ProviderError
+from vms.providers.cloudypad import PROVIDERS, Account, open_cloudypad
+from vms.providers.cloudypad.clouds import Product
 from vms.providers.memory import MemoryProvider, cloud
 from vms.providers.tensordock import TensorDockProvider
 from vms.providers.tensordock.provider import BASE_URL
@@ -21,7 +25,17 @@ R = TypeVar("R")
 KINDS: dict[str, type[Provider]] = {
     MemoryProvider.kind: MemoryProvider,
     TensorDockProvider.kind: TensorDockProvider,
+    **PROVIDERS,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """What adapters need that drive a program: its command line, a home for this account alone, and what it may buy."""
+
+    command: str = ""
+    home: str = ""
+    stock: Sequence[Product] = ()
 
 
 class OnCall(Protocol):
@@ -30,7 +44,7 @@ class OnCall(Protocol):
     def __call__(self, kind: str, verb: str, seconds: float, error: str | None, /) -> None: ...
 
 
-VERBS = ("offers", "create", "get", "list", "delete", "stop", "start")
+VERBS = ("offers", "create", "get", "list", "delete", "stop", "start", "balance")
 
 
 def open_provider(
@@ -39,10 +53,12 @@ def open_provider(
     base_url: str = "",
     pace: Callable[[], None] = lambda: None,
     on_call: OnCall | None = None,
+    tool: Tool | None = None,
 ) -> Provider:
     """The provider of one account. Raises ValueError for an unknown kind or an impossible address.
 
-    `credentials`: tensordock {"token"}; memory {"cloud": its name} (default "default"). `base_url` "" means the vendor's own.
+    `credentials`: tensordock {"token"}; memory {"cloud": its name} (default "default"); the clouds' as in `cloudypad.clouds`.
+    `base_url` "" means the vendor's own. `tool` is for the kinds that have one.
     `pace` is called before each request to the vendor; it may wait or raise Unavailable.
     """
     match kind:
@@ -50,6 +66,10 @@ def open_provider(
             provider: Provider = MemoryProvider(cloud(credentials.get("cloud", "default")), pace=pace)
         case TensorDockProvider.kind:
             provider = TensorDockProvider(credentials.get("token", ""), base_url or BASE_URL, pace=pace)
+        case _ if kind in PROVIDERS:
+            tool = tool or Tool()
+            account = Account(tool.command, Path(tool.home), credentials, tool.stock)
+            provider = open_cloudypad(kind, account, pace=pace)
         case _:
             raise ValueError(f"no provider is called {kind!r}; there are {', '.join(KINDS)}")
     for verb in VERBS:

@@ -17,7 +17,7 @@ from events.services import Happening, record
 from gamer.context import about
 from gamer.crash import crash_point
 from redaction.masks import mask
-from vms import sessions
+from vms import metering, sessions
 from vms.lifecycle import TERMINAL, Desired, Phase, may_move
 from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount
 from vms.reconcile.outcome import AccountNote, Advance, Fail, Note, Outcome, SessionChange, Subject, Wait
@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 
 ACTOR = "policy:reconciler"
 COOL_S = 60
+# Ends of an order that speak against its account. Sold out, refused and unpaid ones do not: those are told apart already.
+PROVIDERS_FAULT = frozenset(
+    {"Unavailable", "OutcomeUnknown", "Overdue", "Lost", "StoppedByItself", "NoContact", "SetupFailed"}
+)
 
 # What the timeline says when a phase begins; a step's own notes come before it.
 ACTIONS: Mapping[Phase, str] = {
@@ -53,6 +57,7 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
     changes = _changes(source, outcome, now)
     if "machine_id" in outcome.attempt:
         outcome = replace(outcome, attempt={**outcome.attempt, "answered_at": now})
+    attempts = list(subject.held)
     _absorb(subject, changes, outcome)
     rows = VM.objects.filter(pk=subject.vm.pk, lease_token=token)
     if "desired" in changes:
@@ -76,6 +81,8 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
         moved = _write_sessions(subject.vm, outcome, now)
         _write_events(subject.vm, source, outcome, moved, now)
         _write_account(subject.attempt, outcome, now)
+        _write_reliability(subject.attempt, outcome, now)
+        metering.note(subject, attempts, source, outcome, now)
         crash_point("apply.inside")
     crash_point("apply.after")
     return True
@@ -217,6 +224,21 @@ def _write_account(attempt: Attempt | None, outcome: Outcome, now: datetime) -> 
         ProviderAccount.objects.filter(pk=attempt.account_id).update(next_sweep_at=now)
     if outcome.account is not None:
         note_account(attempt.account, outcome.account, now)
+
+
+def _write_reliability(attempt: Attempt | None, outcome: Outcome, now: datetime) -> None:
+    """Whether an account's orders come to something. That it answers says little: a tool's own list always answers."""
+    if attempt is None:
+        return
+    rows = ProviderAccount.objects.filter(pk=attempt.account_id)
+    if outcome.attempt.get("error_class") in PROVIDERS_FAULT:
+        rows.update(orders_failed_in_a_row=F("orders_failed_in_a_row") + 1, order_failed_at=now)
+    elif (
+        isinstance(outcome, Advance)
+        and outcome.phase is Phase.READY
+        and attempt.account.orders_failed_in_a_row
+    ):
+        rows.update(orders_failed_in_a_row=0, order_failed_at=None)
 
 
 def note_account(account: ProviderAccount, note: AccountNote, now: datetime) -> None:

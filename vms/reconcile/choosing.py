@@ -12,12 +12,13 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Count, Sum
 
+from billing.services import prices
 from emulators.profile import Profile
 from emulators.services import profile_for
 from events.services import record
 from gamer.crash import crash_point
 from gamer.errors import NotFound
-from vms import offers, placement, quotas
+from vms import credits, metering, offers, placement, quotas
 from vms.installation import identifier
 from vms.lifecycle import MAX_ATTEMPTS, Phase
 from vms.models import VM, Attempt, Offer, ProviderAccount
@@ -49,6 +50,7 @@ class Chooser:
         self.now = now
         self._shelf: offers.Shelf | None = None
         self._profiles: dict[tuple[str, str], Profile] = {}
+        self._card: prices.Card | None = None
         self._full: set[int] = set()
         self._too_dear: dict[int, Decimal] = {}  # by account, the least price its cap has refused
 
@@ -142,6 +144,7 @@ class Chooser:
                 self._too_dear[account.pk] = min(price, self._too_dear.get(account.pk, price))
                 return None
             attempt = self._attempt(subject.vm, offer, choice, price)
+            credits.hold_for_machine(subject.vm, attempt.charge_usd_per_hour, self.now)
             changes = {
                 **_keys(subject.vm),
                 "phase": Phase.CREATING,
@@ -165,7 +168,7 @@ class Chooser:
                 "account": account.name,
             }
             details |= {
-                "usd_per_hour": str(price),
+                "usd_per_hour": str(attempt.charge_usd_per_hour),
                 "distance_km": choice.distance_km,
                 "considered": len(ranking.why),
             }
@@ -193,8 +196,16 @@ class Chooser:
             ram_gb=choice.ram_gb,
             disk_gb=choice.disk_gb,
             usd_per_hour=price,
+            charge_usd_per_hour=self._charge(vm, offer, choice, price),
             created_at=self.now,
         )
+
+    def _charge(self, vm: VM, offer: Offer, choice: placement.Choice, price: Decimal) -> Decimal:
+        """What the player will pay for it an hour, by the rates and the margin of now."""
+        if self._card is None:
+            self._card = prices.card(self.now)
+        kind = offer.account.kind
+        return metering.price_of(self._card, kind, choice.preset, vm.console_id, price).charge_usd_per_hour
 
     def _nothing(
         self, vm: VM, past: Sequence[Attempt], ranking: placement.Ranking, shelf: offers.Shelf
@@ -250,14 +261,17 @@ def _copy(offer: Offer) -> dict[str, Any]:
 
 
 def _keys(vm: VM) -> dict[str, Any]:
-    """Key pairs of this VM, made once, before its first order."""
-    if vm.ssh_public_key:
+    """Key pairs of this VM, made once, before its first order; a host key that was learned from a machine is no other one's."""
+    if vm.ssh_public_key and vm.host_private_key:
         return {}
-    login, host = make_keypair(), make_keypair()
+    host = make_keypair()
+    keys = {"host_private_key": host.private_openssh, "host_public_key": host.public_line}
+    if vm.ssh_public_key:
+        return keys
+    login = make_keypair()
     return {
+        **keys,
         "ssh_private_key": login.private_openssh,
         "ssh_public_key": login.public_line,
-        "host_private_key": host.private_openssh,
-        "host_public_key": host.public_line,
         "agent_bootstrap": secrets.token_urlsafe(32),
     }

@@ -41,7 +41,7 @@ def noted(text: str) -> AccountNote:
     return AccountNote(error=text)
 
 
-def stored(work: Callable[[], None], what: str) -> bool:
+def stored(work: Callable[[], object], what: str) -> bool:
     """Writes what a provider told of itself; False when the database refuses it, such as a number no column holds."""
     try:
         work()

@@ -17,7 +17,8 @@ from typing import Any
 
 from gamer.crash import crash_point
 from gamer.queue.enqueue import enqueue, waiting
-from vms import offers
+from vms import offers, running_out
+from vms.bills import note_difference
 from vms.models import ProviderAccount
 from vms.provider_accounts import open_provider as open_account
 from vms.providers import base
@@ -28,6 +29,7 @@ from vms.reconcile.guard import AFTER_A_BUG_S, guarded, noted, stored
 from vms.reconcile.looking import Job, Look
 from vms.reconcile.outcome import AccountNote, Wait
 from vms.reconcile.steps import CHOOSE, decide
+from vms.spending import watch_budgets
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +78,8 @@ class Reconciler:
         self._sweeps: set[int] = set()
         self._sweeping: dict[int, Future[orphans.Sweep]] = {}
         self._renewed_at: datetime | None = None
+        self._budgets_at: datetime | None = None
+        self._credit_at: datetime | None = None
 
     def close(self) -> None:
         if self._pool is not None:
@@ -94,6 +98,8 @@ class Reconciler:
         self._start_looks(now)
         self._finish_looks(turn, patience_s)
         self._sweep(now)
+        self._watch_credit(now)
+        self._watch_budgets(now)
         self._renew(now)
         turn.hinted = claims.due_for_a_hint(now=self.clock(), limit=PER_TASK * TASKS_AT_ONCE)
         if turn.hinted:
@@ -191,6 +197,7 @@ class Reconciler:
     def _plan_sweep(self, job: Job, now: datetime) -> None:
         assert job.snapshot is not None
         sweep = orphans.plan(job.account, job.snapshot, now)
+        note_difference(job.account, job.snapshot, now)
         work = partial(orphans.carry_out, sweep, job.provider)
         failed = partial(orphans.failed, sweep)
         self._sweeping[job.account.pk] = self._submit(
@@ -223,6 +230,19 @@ class Reconciler:
         else:
             offers.store(account, found, self.clock())
             note_account(account, AccountNote(), self.clock())
+
+    def _watch_credit(self, now: datetime) -> None:
+        """Asked every few seconds whichever way the clock goes, done twice a minute, by one of all reconcilers."""
+        if self._credit_at is None or abs(now - self._credit_at) >= running_out.ASK_EVERY:
+            self._credit_at = now
+            if running_out.take_turn(now):
+                stored(partial(running_out.look, now), "credit")
+
+    def _watch_budgets(self, now: datetime) -> None:
+        """Asked every few seconds whichever way the clock goes, done every quarter of a minute, by one of all reconcilers."""
+        if self._budgets_at is None or abs(now - self._budgets_at) >= running_out.ASK_EVERY:
+            self._budgets_at = now
+            stored(partial(watch_budgets, now), "budgets")
 
     def _renew(self, now: datetime) -> None:
         """Keeps the rows of slow looks ours."""

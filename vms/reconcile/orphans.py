@@ -16,12 +16,13 @@ from django.db import connection, transaction
 from events.services import Happening, record
 from gamer.context import present
 from gamer.crash import crash_point
-from vms import installation
+from vms import installation, metering
 from vms.lifecycle import TERMINAL, Phase
 from vms.models import Attempt, ProviderAccount, Stray
 from vms.providers.base import Machine, NotFound, Provider, ProviderError, installation_of
 from vms.reconcile import claims
 from vms.reconcile.apply import ACTOR
+from vms.reconcile.loading import SECRETS
 from vms.reconcile.outcome import Snapshot, is_proven_absent
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ AGAIN = timedelta(seconds=15)
 GRACE = timedelta(minutes=10)
 RESEND = timedelta(seconds=30)
 LEAST_BUDGET = 5
+# What a meter does not read of a VM, and costs a decryption or a long value.
+VM_HEAVY = [f"vm__{name}" for name in (*SECRETS, "machine_raw")]
 
 
 @dataclass(slots=True)
@@ -110,7 +113,13 @@ def write(sweep: Sweep, now: datetime) -> None:
         strays.filter(machine_id__in=sweep.ordered).update(ordered_at=now)
         strays.filter(machine_id__in=sweep.gone, gone_at=None).update(gone_at=now)
         held = Attempt.objects.held().filter(account=sweep.account)
-        held.filter(machine_id__in=sweep.gone, closed_at__isnull=False).update(gone_at=now)
+        over = held.filter(machine_id__in=sweep.gone, closed_at__isnull=False)
+        ended = list(over.select_related("vm", "account").defer(*VM_HEAVY))
+        over.update(gone_at=now)
+        for attempt in ended:
+            attempt.gone_at = now
+            metering.follow(attempt.vm, attempt, now)
+        metering.follow_strays(sweep.account, strays.filter(machine_id__in=sweep.gone), now)
         record(*(_happening(stray, "stray_deleted", now) for stray in fresh))
         if (
             strays.filter(gone_at=None, ordered_at__isnull=False).exists()
@@ -151,13 +160,17 @@ def _record_strays(account: ProviderAccount, ours: Mapping[str, Machine], now: d
             continue
         if attempt.machine_id != machine.machine_id or attempt.gone_at is not None:
             # A slow order that landed after its attempt was closed: the row holds it until it is proven gone.
-            Attempt.objects.filter(pk=attempt.pk).update(machine_id=machine.machine_id, gone_at=None)
+            attempt.machine_id, attempt.gone_at = machine.machine_id, None
+            attempt.save(update_fields=["machine_id", "gone_at"])
+            metering.follow(attempt.vm, attempt, now)
     if rows:
         Stray.objects.bulk_create(rows, ignore_conflicts=True)
         # Back from the dead: a machine we called gone and a list shows again.
         Stray.objects.filter(account=account, machine_id__in=[row.machine_id for row in rows]).exclude(
             gone_at=None
         ).update(gone_at=None, ordered_at=None)
+        names = [row.machine_id for row in rows]
+        metering.follow_strays(account, Stray.objects.filter(account=account, machine_id__in=names), now)
 
 
 def _is_wanted(attempt: Attempt, machine: Machine) -> bool:

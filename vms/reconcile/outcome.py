@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from vms.lifecycle import Phase
 from vms.models import VM, Attempt, GameSession
-from vms.providers.base import BadCredentials, Machine, ProviderError, QuotaExceeded, Unavailable
+from vms.providers.base import (
+    BadCredentials,
+    Machine,
+    Provider,
+    ProviderError,
+    QuotaExceeded,
+    Suspendable,
+    Unavailable,
+)
 from vms.setup import StepReport
 
 
@@ -193,6 +201,14 @@ def next_offer(
         notes=(Note("attempt_failed", {**details, "error": error_class}),),
         **more,
     )
+
+
+def price_at_rest(provider: Provider, machine: Machine, attempt: Attempt) -> dict[str, Any]:
+    """What the machine costs while stopped, as a column of its attempt, where the provider can stop machines at all."""
+    if not isinstance(provider, Suspendable):
+        return {}
+    price = attempt.usd_per_hour if machine.usd_per_hour is None else machine.usd_per_hour
+    return {"stopped_usd_per_hour": provider.stopped_usd_per_hour(replace(machine, usd_per_hour=price))}
 
 
 # Absence must be seen so often, over so long, before it counts.

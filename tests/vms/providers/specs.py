@@ -11,11 +11,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from vms.providers.base import MachineSpec, Offer, make_tag
+from vms.streaming import TCP_PORTS, UDP_PORTS
 
 OURS = "contract"
 OTHERS = "stranger"
-MOONLIGHT_TCP = (47984, 47989, 48010)
-MOONLIGHT_UDP = (47998, 47999, 48000)
 
 
 @cache
@@ -41,10 +40,17 @@ def spec(offer: Offer, **changes: Any) -> MachineSpec:
         ssh_public_key=public,
         ssh_host_key=private,
         ssh_host_public_key=public,
-        tcp_ports=MOONLIGHT_TCP,
-        udp_ports=MOONLIGHT_UDP,
+        ssh_private_key=private,
+        tcp_ports=TCP_PORTS,
+        udp_ports=UDP_PORTS,
     )
     return replace(ordered, **changes)
+
+
+def whole(offer: Offer) -> MachineSpec:
+    """The order of an offer that is bought as it is."""
+    size = {"vcpus": offer.max_vcpus, "ram_gb": offer.max_ram_gb, "disk_gb": offer.max_disk_gb}
+    return spec(offer, gpus=offer.max_gpus, **size)
 
 
 def pick(offers: Sequence[Offer], *, gpus: int = 1) -> Offer:

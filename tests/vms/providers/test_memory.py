@@ -48,7 +48,7 @@ class MemoryHarness(Harness):
                 on(Fault.LOST_UNMADE, times=None)
                 on(
                     Fault.UNAVAILABLE,
-                    verbs={"offers", "get", "list", "delete", "stop", "start"},
+                    verbs={"offers", "get", "list", "delete", "stop", "start", "balance"},
                     times=None,
                 )
             case Trouble.LOST_LATE:

@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from tests.vms.providers.specs import pick, spec, tag
+from vms.providers.balance import Prepaid
 from vms.providers.base import Need, NoCapacity, Provider, Suspendable, Unavailable
 from vms.providers.memory import Fault, MemoryCloud, MemoryProvider, cloud
 from vms.providers.registry import KINDS, VERBS, open_provider
@@ -62,6 +63,8 @@ class TestWatch:
         provider.get(machine_id)
         provider.stop(machine_id)
         provider.start(machine_id)
+        assert isinstance(provider, Prepaid)
+        assert provider.balance().usd_per_hour
         provider.delete(machine_id)
         assert {verb for _, verb, _ in calls} == set(VERBS)
         assert {(kind, error) for kind, _, error in calls} == {("memory", None)}

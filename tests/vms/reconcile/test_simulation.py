@@ -19,5 +19,6 @@ def test_leaves_no_machine_behind_after_every_fault_and_death(seed: int) -> None
         0,
         0,
     ), report
+    assert (report.broken_laws, report.meters_left) == ([], 0), report
     assert set(report.statuses) <= {"terminated", "error"}, report
     assert report.reached_ready > report.launches / 4, report

@@ -9,7 +9,7 @@ from tests.vms.setup.agent.running import PublicUrl
 from tests.vms.setup.sshd import SSHD, Machine, started
 
 # Needs an OpenSSH server; the guests of the sandbox are their own.
-collect_ignore = [] if SSHD else ["test_ssh.py", "test_set_up.py"]
+collect_ignore = [] if SSHD else ["test_ssh.py", "test_set_up.py", "test_first_use.py"]
 
 
 @pytest.fixture

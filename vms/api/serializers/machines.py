@@ -63,7 +63,7 @@ class VmSerializer(serializers.ModelSerializer[VM]):
     wolf_port = serializers.SerializerMethodField()
     user_id = TextOrNull(source="owner__handle")
     project_id = serializers.IntegerField(read_only=True, allow_null=True)
-    hourly_cost_usd = MoneyField(source="attempt__usd_per_hour", read_only=True, allow_null=True)
+    hourly_cost_usd = MoneyField(source="attempt__charge_usd_per_hour", read_only=True, allow_null=True)
     distance_km = serializers.FloatField(
         source="attempt__distance_km", read_only=True, allow_null=True, help_text="From the player."
     )

@@ -39,7 +39,7 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
     provider = serializers.CharField(source="account.kind", read_only=True)
     region = TextOrNull()
     location_name = TextOrNull()
-    hourly_cost_usd = MoneyField(source="usd_per_hour", read_only=True)
+    hourly_cost_usd = MoneyField(source="charge_usd_per_hour", read_only=True)
     outcome = serializers.ChoiceField(
         [("open", "open"), ("failed", "failed"), ("won", "won")], read_only=True
     )

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from vms.providers import base
 
-VERBS = frozenset({"offers", "create", "get", "list", "delete", "stop", "start"})
+VERBS = frozenset({"offers", "create", "get", "list", "delete", "stop", "start", "balance"})
 
 
 class Fault(StrEnum):

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import ClassVar
 
+from vms.providers.balance import Balance, Prepaid
 from vms.providers.base import Machine, MachineSpec, Need, Offer, Provider, Sizes, Suspendable
 from vms.providers.memory.vendor import SIZES, MemoryCloud
 
 
-class MemoryProvider(Provider, Suspendable):
+class MemoryProvider(Provider, Suspendable, Prepaid):
     """Holds nothing of its own: make as many as you like. `pace` is called before every verb."""
 
     kind: ClassVar[str] = "memory"
@@ -55,6 +56,10 @@ class MemoryProvider(Provider, Suspendable):
         if machine.usd_per_hour is None:
             raise ValueError("the machine's running price must be known")
         return machine.usd_per_hour * self.cloud.stopped_share
+
+    def balance(self) -> Balance:
+        self._pace()
+        return self.cloud.balance()
 
 
 _clouds: dict[str, MemoryCloud] = {}

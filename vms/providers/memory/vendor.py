@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
 from vms.providers import base
+from vms.providers.balance import Balance
 from vms.providers.base import Machine, MachineSpec, MachineState, Offer, Sizes
 from vms.providers.memory.faults import Fault, Switch
 from vms.providers.memory.machines import Machines, Record
@@ -37,6 +38,7 @@ class MemoryCloud:
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.stopped_share = stopped_share
+        self.paid_in_usd = Decimal(1000)
         self.calls: Counter[str] = Counter()
         self._machines = Machines(boot_s, stop_s)
         self._clock = clock
@@ -239,6 +241,18 @@ class MemoryCloud:
                 raise base.NotFound(f"{machine_id} is being deleted")
             if record.machine.state not in {MachineState.PENDING, MachineState.RUNNING}:
                 self._machines.boot(record)
+
+    def balance(self) -> Balance:
+        """What is left of `paid_in_usd` after all machines ever made, each at its running price."""
+        with self._lock:
+            self._enter("balance")
+            now, spent, burn = self.now, Decimal(0), Decimal(0)
+            for record in self._machines.history:
+                price = record.machine.usd_per_hour or Decimal(0)
+                ended_at = now if record.gone_at is None else record.gone_at
+                spent += price * Decimal(str(ended_at - record.created_at)) / 3600
+                burn += price if record.gone_at is None else 0
+            return Balance(self.paid_in_usd - spent, burn)
 
     def _settled(self) -> Machines:
         with self._lock:

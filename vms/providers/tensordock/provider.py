@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
 from redaction.masks import redact
+from vms.providers.address import usable_ip
 from vms.providers.base import (
     TAG,
     Machine,
@@ -133,7 +133,7 @@ class TensorDockProvider(Provider, Suspendable):
             machine_id=row["id"],
             tag=name if TAG.match(name) else "",
             state=STATES.get(_status(row), MachineState.UNKNOWN),
-            ip=_ip(row.get("ipAddress")),
+            ip=usable_ip(row.get("ipAddress")),
             ssh_port=_ssh_port(row.get("portForwards")),
             ssh_user=SSH_USER,
             usd_per_hour=usd(row.get("rateHourly")),
@@ -143,15 +143,6 @@ class TensorDockProvider(Provider, Suspendable):
 
 def _status(row: Any) -> str:
     return re.sub(r"[\s_-]", "", str(row.get("status") or "")).lower()
-
-
-def _ip(value: Any) -> str:
-    """ "" until there is a usable address: empty, absent and 0.0.0.0 all mean not yet."""
-    try:
-        address = ipaddress.ip_address(str(value or "").strip())
-    except ValueError:
-        return ""
-    return "" if address.is_unspecified else str(address)
 
 
 def _ssh_port(forwards: Any) -> int:

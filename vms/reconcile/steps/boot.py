@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from vms.lifecycle import Phase
+from vms.lifecycle import Desired, Phase
 from vms.providers.base import Machine, MachineState, Provider, ProviderError
-from vms.reconcile.outcome import Advance, Fail, Outcome, Subject, Wait, is_proven_absent, next_offer
+from vms.reconcile.outcome import Advance, Fail, Note, Outcome, Subject, Wait, is_proven_absent, next_offer
+from vms.reconcile.steps.create import gone_wrong
 
 # Often in the first minute, when most machines arrive; never rarer than every 10 s.
 EARLY_S, LATE_S, EARLY_FOR_S = 2, 10, 60
@@ -32,11 +33,14 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
                 cools="its machine vanished",
             )
         return Wait(seconds=10, vm={"missing_since": since, "missing_looks": looks})
+    if machine.failure is not None:
+        return _failed(subject, machine.failure, now)
     if machine.state is MachineState.RUNNING and not machine.ip:
         machine = _in_full(provider, machine)
     if machine.state is MachineState.RUNNING and machine.ip:
         known = {"ip_address": machine.ip, "ssh_port": machine.ssh_port, "ssh_user": machine.ssh_user}
         seen = {"machine_raw": dict(machine.raw), "missing_since": None, "missing_looks": 0}
+        seen["cloudypad_configured"] = provider.kind.startswith("cloudypad")
         return Advance(phase=Phase.SETTING_UP, vm={**known, **seen})
     if machine.state is MachineState.STOPPED and vm.ready_at is None:
         return next_offer(
@@ -49,6 +53,14 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     if vm.missing_looks:
         return Wait(seconds=pause, vm={"missing_since": None, "missing_looks": 0})
     return Wait(seconds=pause)
+
+
+def _failed(subject: Subject, failure: ProviderError, now: datetime) -> Outcome:
+    """An order that had been taken. Without capacity for a start the VM stays stopped and says so: it is never replaced silently."""
+    if subject.vm.ready_at is None:
+        return gone_wrong(subject, failure, now)
+    refused = Note("start_refused", {"reason": str(failure)[:300]})
+    return Advance(phase=Phase.STOPPED, vm={"desired": Desired.STOPPED}, notes=(refused,))
 
 
 def _in_full(provider: Provider, machine: Machine) -> Machine:

@@ -12,11 +12,13 @@ from vms.providers.base import (
     BadCredentials,
     Machine,
     MachineSpec,
+    MachineState,
     NoCapacity,
     Offer,
     OutcomeUnknown,
     Place,
     Provider,
+    ProviderError,
     QuotaExceeded,
     Rejected,
     Unavailable,
@@ -30,6 +32,7 @@ from vms.reconcile.outcome import (
     is_proven_absent,
     next_offer,
     note_of,
+    price_at_rest,
 )
 from vms.streaming import TCP_PORTS, UDP_PORTS
 
@@ -42,6 +45,7 @@ PRICES = (
     "usd_per_dedicated_ip",
 )
 BOOT_LOOK_S = 2
+SLOW_LOOK_S = 20
 
 
 def offer_of(attempt: Attempt) -> Offer:
@@ -65,6 +69,8 @@ def spec_of(subject: Subject) -> MachineSpec:
         ssh_public_key=vm.ssh_public_key,
         ssh_host_key=vm.host_private_key.reveal(),
         ssh_host_public_key=vm.host_public_key,
+        ssh_private_key=vm.ssh_private_key.reveal(),
+        idle_stop_s=vm.auto_stop_timeout,
         tcp_ports=TCP_PORTS,
         udp_ports=UDP_PORTS,
     )
@@ -105,15 +111,52 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
             subject, now, type(error).__name__, str(error), nothing_made=True, account=note_of(error)
         )
     crash_point("create.after_call")
-    return _arrived(machine, account=AccountNote())
+    if provider.makes_slowly:
+        # It is waited for here: the deadline of CREATING is the kind's own, and a refusal still finds the next offer.
+        known = {"machine_id": machine.machine_id}
+        seen = {"machine_raw": dict(machine.raw)}
+        return Wait(seconds=SLOW_LOOK_S, attempt=known, vm=seen, account=AccountNote())
+    return _arrived(machine, provider, subject.attempt, account=AccountNote())
 
 
-def _arrived(machine: Machine, account: AccountNote | None = None) -> Advance:
+def _arrived(
+    machine: Machine, provider: Provider, attempt: Attempt, account: AccountNote | None = None
+) -> Advance:
     return Advance(
         phase=Phase.BOOTING,
         vm={"machine_raw": dict(machine.raw), "missing_since": None, "missing_looks": 0},
-        attempt={"machine_id": machine.machine_id},
+        attempt={"machine_id": machine.machine_id, **price_at_rest(provider, machine, attempt)},
         account=account,
+    )
+
+
+def _found(subject: Subject, machine: Machine, provider: Provider, now: datetime) -> Outcome:
+    if machine.failure is not None:
+        return gone_wrong(subject, machine.failure, now)
+    if provider.makes_slowly and machine.state is MachineState.PENDING:
+        return Wait(
+            seconds=SLOW_LOOK_S, attempt=_new_id(subject, machine), vm={"machine_raw": dict(machine.raw)}
+        )
+    assert subject.attempt is not None
+    return _arrived(machine, provider, subject.attempt)
+
+
+def _new_id(subject: Subject, machine: Machine) -> dict[str, str]:
+    """Written once: the moment it is written is when the machine began to cost."""
+    assert subject.attempt is not None
+    return {} if subject.attempt.machine_id else {"machine_id": machine.machine_id}
+
+
+def gone_wrong(subject: Subject, failure: ProviderError, now: datetime) -> Outcome:
+    """An order that was taken and failed later: on to the next offer; what is left of this one is deleted on sight."""
+    text, is_ours = str(failure), isinstance(failure, BadCredentials | QuotaExceeded | Unavailable)
+    return next_offer(
+        subject,
+        now,
+        type(failure).__name__,
+        text,
+        cools="" if is_ours else text[:300],
+        account=note_of(failure) if is_ours else AccountNote(),
     )
 
 
@@ -126,7 +169,7 @@ def find(subject: Subject, provider: Provider, now: datetime) -> Outcome:
         return Wait(seconds=1)
     machine = subject.machine
     if machine is not None:
-        return _arrived(machine)
+        return _found(subject, machine, provider, now)
     since = attempt.unseen_since or now
     looks = attempt.unseen_looks + 1
     if is_proven_absent(since, looks, now):

@@ -7,7 +7,7 @@ from typing import Any
 
 from vms.lifecycle import Desired, Phase
 from vms.providers.base import MachineState, Provider
-from vms.reconcile.outcome import Advance, Fail, Note, Outcome, Subject, Wait, is_proven_absent
+from vms.reconcile.outcome import Advance, Fail, Note, Outcome, Subject, Wait, is_proven_absent, price_at_rest
 from vms.reconcile.steps import play
 
 LOOK_S = 30
@@ -24,6 +24,7 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     if subject.snapshot is None or subject.snapshot.taken_at <= vm.phase_since:
         return Wait(seconds=pause, vm=again)
     machine = subject.machine
+    assert subject.attempt is not None
     if machine is None:
         since, looks = vm.missing_since or now, vm.missing_looks + 1
         if is_proven_absent(since, looks, now):
@@ -34,6 +35,7 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
         return Advance(
             phase=Phase.STOPPED,
             vm={"desired": Desired.STOPPED, "missing_since": None, "missing_looks": 0},
+            attempt=price_at_rest(provider, machine, subject.attempt),
             notes=(Note("power_off", {"reason": "the machine stopped by itself"}),),
         )
     if vm.missing_looks:

@@ -16,7 +16,6 @@ from vms.reconcile.outcome import Advance, Fail, Outcome, Subject, Wait, next_of
 # A machine that never lets us in is not worth the whole deadline: another offer may be ready sooner.
 FIRST_CONTACT = timedelta(minutes=3)
 CONNECT_AGAIN_S = 5
-CONNECT_AGAIN_S = 5
 
 
 def target_of(vm: VM) -> setup.Target:
@@ -35,6 +34,8 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     vm = subject.vm
     if not provider.has_shell:
         return _ready(vm, now)
+    if not provider.pins_host_key and vm.host_private_key.reveal():
+        return _learn(subject, now)
     crash_point("setup.before")
     verdict = setup.set_up(target_of(vm), subject.report)
     crash_point("setup.after")
@@ -55,6 +56,24 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
             if vm.ready_at is not None:
                 return Fail(error="setup_failed", text=text)
             return next_offer(subject, now, "SetupFailed", text, cools=text[:300])
+
+
+def _learn(subject: Subject, now: datetime) -> Outcome:
+    """Trust at first use, for clouds whose tool lets us place no host key: from here on the VM is held to this one."""
+    vm = subject.vm
+    try:
+        line = setup.learn_host_key(setup.Address(vm.ip_address, vm.ssh_port, vm.ssh_user or "root"))
+    except setup.HostKeyMismatch as error:
+        return next_offer(
+            subject, now, "SetupFailed", f"the machine cannot be set up: {error}", cools=str(error)[:300]
+        )
+    except setup.SshError as error:
+        if now - vm.phase_since < FIRST_CONTACT:
+            return Wait(seconds=CONNECT_AGAIN_S)
+        return next_offer(
+            subject, now, "NoContact", f"the machine cannot be set up: {error}", cools=str(error)[:300]
+        )
+    return Wait(seconds=0, vm={"host_public_key": line, "host_private_key": ""})
 
 
 def _ready(vm: VM, now: datetime) -> Advance:

@@ -7,7 +7,7 @@ from datetime import datetime
 from gamer.crash import crash_point
 from vms.lifecycle import Phase
 from vms.providers.base import MachineState, NotFound, Provider, ProviderError, Suspendable
-from vms.reconcile.outcome import AccountNote, Advance, Fail, Outcome, Subject, Wait, later
+from vms.reconcile.outcome import AccountNote, Advance, Fail, Outcome, Subject, Wait, later, price_at_rest
 
 LOOK_S = 3
 
@@ -29,6 +29,11 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
 def wait(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     """Absence is left to the deadline: a vanished machine ends the VM there, by a proven delete."""
     machine = subject.machine
+    assert subject.attempt is not None
     if machine is not None and machine.state is MachineState.STOPPED:
-        return Advance(phase=Phase.STOPPED, vm={"missing_since": None, "missing_looks": 0})
+        return Advance(
+            phase=Phase.STOPPED,
+            vm={"missing_since": None, "missing_looks": 0},
+            attempt=price_at_rest(provider, machine, subject.attempt),
+        )
     return Wait(seconds=LOOK_S)

@@ -1,0 +1,180 @@
+"""Money at size: holds decided, hours closed, postings a second."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from uuid import uuid4
+
+from django.db import connection, transaction
+
+from accounts.models import User
+from bench.harness import claim, timed
+from billing.models import CostCentre, CreditAccount, Hold, Meter, Subject, UsageRecord
+from billing.services import accounts, hours, proof, runway, seeding
+from gamer.env import ROOT
+from tests.factories import UserFactory
+from tests.gamer.queue.cluster import own_url
+
+NOON = datetime(2026, 6, 15, 12, tzinfo=UTC)
+RUNNING, PAYERS = 100_000, 1_000
+WRITERS, SECONDS = 8, 5
+PRICE = Decimal("1.56")
+
+
+def payers(count: int) -> list[CreditAccount]:
+    """Accounts of as many players, with credit for a long time."""
+    User.objects.bulk_create(
+        UserFactory.build(email=f"p{number}@gamer.test", handle=f"p{number}") for number in range(count)
+    )
+    users = User.objects.filter(handle__startswith="p", credit_account=None)
+    return [accounts.account_of(user, NOON) for user in users]
+
+
+def fleet(accounts_: list[CreditAccount], count: int) -> None:
+    """As many machines that play since noon, spread over the accounts, each with its hold."""
+    with transaction.atomic():
+        centres = CostCentre.objects.bulk_create(
+            CostCentre(payer=one, user=one.user, provider="tensordock", console="switch", preset="premium")
+            for one in accounts_
+        )
+        subjects = Subject.objects.bulk_create(
+            (
+                Subject(
+                    key=f"attempt:{number}", vm=uuid4(), centre=centres[number % len(centres)], price_source="quote",
+                    cost_usd_per_hour=PRICE, stopped_usd_per_hour=PRICE, charge_usd_per_hour=PRICE, started_at=NOON,
+                )
+                for number in range(count)
+            ),
+            batch_size=5000,
+        )  # fmt: skip
+        Meter.objects.bulk_create(
+            (
+                Meter(
+                    subject=one, centre_id=one.centre_id, kind="running", origin=NOON, since=NOON, is_charged=True,
+                    cost_usd_per_hour=PRICE, charge_usd_per_hour=PRICE,
+                )
+                for one in subjects
+            ),
+            batch_size=5000,
+        )  # fmt: skip
+        Hold.objects.bulk_create(
+            (
+                Hold(
+                    vm=one.vm, account_id=one.centre.payer_id, amount_usd=PRICE, held_at=NOON, renewed_at=NOON
+                )
+                for one in subjects
+            ),
+            batch_size=5000,
+        )
+        run(
+            "UPDATE billing_creditaccount account SET held_usd = sums.usd"
+            " FROM (SELECT account_id, sum(amount_usd) AS usd FROM billing_hold GROUP BY 1) AS sums"
+            " WHERE sums.account_id = account.id"
+        )
+    run("VACUUM ANALYZE")
+
+
+def run(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def backend_cpu() -> float:
+    """Seconds of CPU that this connection's backend has used: what it costs whoever else is on the machine."""
+    fields = (
+        Path(f"/proc/{connection.connection.info.backend_pid}/stat").read_text().rpartition(")")[2].split()
+    )
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def bare() -> float:
+    """The reference: as many rows of the same size into plain tables without a law, records and two lines each."""
+    run("CREATE TABLE bare_record AS SELECT * FROM billing_usagerecord WHERE false")
+    run("CREATE TABLE bare_leg AS SELECT * FROM billing_leg WHERE false")
+    took = seconds(
+        lambda: (
+            run("INSERT INTO bare_record SELECT * FROM billing_usagerecord"),
+            run("INSERT INTO bare_leg SELECT * FROM billing_leg"),
+        )
+    )
+    run("DROP TABLE bare_record, bare_leg")
+    return took
+
+
+def main() -> None:
+    seeding.seed(NOON)
+    fleet(payers(PAYERS), RUNNING)
+    looked = timed(lambda: runway.look(NOON + timedelta(minutes=30)), repeats=5)
+    claim(
+        f"deciding holds for {RUNNING:,} running VMs",
+        f"{looked.median:.2f} s",
+        against="at most 1 s",
+        holds=looked.median <= 1,
+    )
+    cpu = backend_cpu()
+    closing = seconds(lambda: hours.close_hours(NOON + timedelta(minutes=61)))
+    cpu = backend_cpu() - cpu
+    assert UsageRecord.objects.count() == RUNNING
+    plain = bare()
+    claim(
+        f"closing {RUNNING:,} hourly intervals with their legs",
+        f"{closing:.2f} s, {cpu:.2f} s of CPU",
+        against=f"at most 8 s; bare INSERT … SELECT of the same rows {plain:.2f} s, {closing / plain:.0f} x",
+        holds=closing <= 8,
+    )
+    again = seconds(lambda: hours.close_hours(NOON + timedelta(minutes=121)))
+    claim("the same an hour later, on top of it", f"{again:.2f} s", against="at most 8 s", holds=again <= 8)
+    verified = seconds(lambda: [assert_holds(one) for one in proof.verify()])
+    claim(f"proving {2 * RUNNING:,} intervals and their legs", f"{verified:.2f} s")
+    ids = list(CreditAccount.objects.filter(kind="user").values_list("pk", flat=True))
+    for name, chosen in (("one account", ids[:1]), (f"{PAYERS:,} accounts", ids)):
+        rate, reference = postings(chosen)
+        claim(
+            f"postings a second, {WRITERS} writers on {name}",
+            f"{rate:.0f}",
+            against=f"bare transactions of one UPDATE {reference:.0f}",
+        )
+    for finding in proof.verify():
+        assert_holds(finding)
+
+
+def assert_holds(finding: proof.Finding) -> None:
+    assert finding.holds, finding
+
+
+def postings(account_ids: list[int]) -> tuple[float, float]:
+    """Committed postings a second of all writers together, and of as many that only update one row."""
+    return tuple(_writers(kind, account_ids) for kind in ("post", "bare"))  # type: ignore[return-value]
+
+
+def _writers(kind: str, account_ids: list[int]) -> float:
+    environment = {**os.environ, "DATABASE_URL": own_url(), "GAMER_PROCESS": "command"}
+    ids = ",".join(map(str, account_ids))
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "bench.posting", kind, str(SECONDS), ids],
+            cwd=ROOT, env=environment, stdout=subprocess.PIPE, stdin=subprocess.PIPE,
+        )
+        for _ in range(WRITERS)
+    ]  # fmt: skip
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()  # it is up
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    return sum(int(process.communicate()[0]) for process in processes) / SECONDS

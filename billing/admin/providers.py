@@ -1,0 +1,139 @@
+"""What providers say of money and machines: balances, invoices, and the days on which they differ from us."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextInputWidget
+
+from accounts.principal import at_admin
+from billing import invoices
+from billing.models import FleetDifference, InvoiceLine, ProviderBalance, ProviderInvoice
+from gamer.errors import GamerError
+from gamer.web.admin import BoundedAdmin, ReadOnlyAdmin, ServiceAdmin
+
+TONES = {"fine": "success", "low": "danger", "differs": "danger", "same": "success"}
+
+
+@admin.register(ProviderBalance)
+class ProviderBalanceAdmin(BoundedAdmin):
+    list_display = ("name", "provider", "balance_usd", "usd_per_hour", "state", "looked_at")
+    fields = (
+        "name",
+        "provider",
+        ("balance_usd", "usd_per_hour"),
+        "low_below_usd",
+        ("looked_at", "low_since"),
+    )
+    readonly_fields = ("name", "provider", "balance_usd", "usd_per_hour", "looked_at", "low_since")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display(description="State", label=TONES)  # type: ignore[untyped-decorator]
+    def state(self, row: ProviderBalance) -> str:
+        return "low" if row.low_since is not None else "fine"
+
+
+@admin.register(FleetDifference)
+class FleetDifferenceAdmin(ReadOnlyAdmin):
+    list_display = (
+        *(
+            "day",
+            "name",
+            "provider",
+            "state",
+            "their_machines",
+            "our_machines",
+            "their_usd_per_hour",
+            "our_usd_per_hour",
+        ),
+        "looked_at",
+    )
+    list_filter = ("provider",)
+    ordering = ("-day", "name")
+    sortable_by = ()
+
+    @display(description="State", label=TONES)  # type: ignore[untyped-decorator]
+    def state(self, row: FleetDifference) -> str:
+        return "differs" if row.unknown or row.missing else "same"
+
+
+class InvoiceForm(forms.ModelForm):  # type: ignore[type-arg]
+    provider = forms.CharField(
+        max_length=30, widget=UnfoldAdminTextInputWidget(), help_text="Like tensordock."
+    )
+    file = forms.FileField(
+        widget=UnfoldAdminFileFieldWidget(),
+        help_text="CSV with day, machine_id, amount and, if there is one, line_id.",
+    )
+
+    class Meta:
+        model = ProviderInvoice
+        fields = ("provider",)
+
+    def clean_file(self) -> Any:
+        file = self.cleaned_data["file"]
+        if file.size > invoices.MOST_BYTES:
+            raise forms.ValidationError(f"More than {invoices.MOST_BYTES // 1_000_000} MB.")
+        content = file.read()
+        try:
+            invoices.read(content)
+        except GamerError as error:
+            raise forms.ValidationError(
+                [f"{name}: {texts[0]}" for name, texts in error.details.items()]
+            ) from None
+        return file.name, content
+
+
+@admin.register(ProviderInvoice)
+class ProviderInvoiceAdmin(ServiceAdmin):
+    form = InvoiceForm
+    list_display = ("file_name", "provider", "imported_at", "actor")
+    list_filter = ("provider",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+        return (
+            ("provider", "file")
+            if obj is None
+            else ("provider", "file_name", "imported_at", "actor", "digest")
+        )
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
+        if obj is not None:
+            options["form"] = forms.ModelForm
+        return super().get_form(request, obj, change, **options)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: ProviderInvoice, form: Any, change: bool) -> None:
+        name, content = form.cleaned_data["file"]
+        provider, now = form.cleaned_data["provider"], timezone.now()
+        found = invoices.load(
+            by=at_admin(request), provider=provider, file_name=name, content=content, now=now
+        )
+        obj.pk = found.invoice.pk
+        obj.refresh_from_db()
+
+
+@admin.register(InvoiceLine)
+class InvoiceLineAdmin(ReadOnlyAdmin):
+    list_display = ("day", "provider", "machine_id", "amount_usd", "invoice")
+    list_filter = ("provider",)
+    list_select_related = ("invoice",)
+    search_fields = ("machine_id__startswith",)
+    date_hierarchy = "day"
+    ordering = ("-day", "machine_id")

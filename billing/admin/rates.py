@@ -1,0 +1,102 @@
+"""The rate card and the margin: dated rows. What has begun stays; a newer row takes its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.decorators import display
+
+from accounts.principal import at_admin
+from billing.admin.wording import usd
+from billing.models import Margin, Rate, RateFactor
+from billing.services import prices
+from gamer.web.admin import ServiceAdmin
+
+COLOURS = {"in force": "success", "to come": "info", "over": "default"}
+
+
+class DatedForm(ModelForm):  # type: ignore[type-arg]
+    def clean_starts_at(self) -> Any:
+        starts_at = self.cleaned_data["starts_at"]
+        if starts_at < timezone.now() - prices.GRACE:
+            raise ValidationError("In the past. What was sold before was sold at the rates of then.")
+        return starts_at
+
+
+class DatedAdmin(ServiceAdmin):
+    """Rows are added, and taken back before they begin; none is edited."""
+
+    form = DatedForm
+    show_facets = admin.ShowFacets.NEVER
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        is_past = obj is not None and obj.starts_at <= timezone.now()
+        return bool(super().has_delete_permission(request, obj)) and not is_past
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        return {}
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        prices.add(row=obj, by=at_admin(request), now=timezone.now())
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        prices.remove(row=obj, by=at_admin(request), now=timezone.now())
+
+    @display(description="State", label=COLOURS)  # type: ignore[untyped-decorator]
+    def state(self, row: Any) -> str:
+        now = timezone.now()
+        if row.starts_at > now:
+            return "to come"
+        card = prices.card(now)
+        current = {*card.rates.values(), *card.factors.values(), card.margin}
+        return "in force" if row in current else "over"
+
+
+@admin.register(Rate)
+class RateAdmin(DatedAdmin):
+    list_display = ("provider", "size", "price", "starts_at", "state")
+    list_filter = ("provider",)
+    list_filter_sheet = False
+    fields = ("provider", "preset", "usd_per_hour", "starts_at")
+
+    @admin.display(description="Machine size", ordering="preset")
+    def size(self, rate: Rate) -> str:
+        return rate.preset or "any"
+
+    @admin.display(description="USD per hour", ordering="usd_per_hour")
+    def price(self, rate: Rate) -> str:
+        return usd(rate.usd_per_hour)
+
+
+@admin.register(RateFactor)
+class RateFactorAdmin(DatedAdmin):
+    list_display = ("provider", "of", "times", "starts_at", "state")
+    list_filter = ("provider",)
+    list_filter_sheet = False
+    fields = ("provider", "console", "factor", "starts_at")
+
+    @admin.display(description="Of", ordering="console")
+    def of(self, factor: RateFactor) -> str:
+        return factor.console or "overhead, on every console"
+
+    @admin.display(description="Factor", ordering="factor")
+    def times(self, factor: RateFactor) -> str:
+        return f"× {factor.factor.normalize():f}"
+
+
+@admin.register(Margin)
+class MarginAdmin(DatedAdmin):
+    list_display = ("percent", "starts_at", "state")
+    fields = ("share", "starts_at")
+
+    @admin.display(description="Margin", ordering="share")
+    def percent(self, margin: Margin) -> str:
+        return f"{(100 * margin.share).normalize():f} %"

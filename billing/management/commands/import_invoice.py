@@ -1,0 +1,35 @@
+"""`manage.py import_invoice PROVIDER FILE`: a provider's invoice as CSV; the same file or line only once."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from accounts.principal import command
+from billing import invoices
+from gamer.errors import GamerError
+
+
+class Command(BaseCommand):
+    help = "Imports a provider's invoice (CSV with day, machine_id, amount and, if there is one, line_id). All of it or nothing."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("provider", help="like tensordock")
+        parser.add_argument("file", type=Path)
+
+    def handle(self, *args: Any, provider: str, file: Path, **options: Any) -> None:
+        try:
+            content = file.read_bytes()
+            found = invoices.load(
+                by=command("import_invoice"), provider=provider, file_name=file.name, content=content, now=timezone.now()
+            )  # fmt: skip
+        except OSError as error:
+            raise CommandError(f"{file}: {error.strerror}") from None
+        except GamerError as error:
+            lines = [f"{name}: {text}" for name, texts in error.details.items() for text in texts]
+            raise CommandError("\n".join([error.message, *lines])) from None
+        self.stdout.write(f"{found.new} lines imported, {found.known} known already")

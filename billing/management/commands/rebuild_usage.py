@@ -1,0 +1,16 @@
+"""`manage.py rebuild_usage`: counts the days of usage anew from the intervals, after BILLING_TIME_ZONE changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from billing.services import days
+
+
+class Command(BaseCommand):
+    help = "Counts the days of usage anew from the intervals. Meters wait meanwhile; run it after BILLING_TIME_ZONE changed."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.write(f"{days.rebuild()} days and cost centres counted anew.")

@@ -1,0 +1,131 @@
+"""`manage.py usage_report`: hours and money as a table, CSV or JSON, row by row."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from billing.budgets.watch import zone
+from billing.periods import LONGEST_DAYS, Period, last_days
+from billing.reports import GROUPS, Filters, Report, Row, report
+from billing.reports.spending import STAFF
+
+FIGURES = ("vms", "provider_hours", "charged_hours", "cost_usd", "charge_usd", "margin_usd")
+
+
+def day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day like 2026-01-31") from None
+
+
+def days(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LONGEST_DAYS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not from 1 to {LONGEST_DAYS}")
+    return int(text)
+
+
+class Command(BaseCommand):
+    help = "Reports what was used, what providers ask and what customers pay for it."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
+        parser.add_argument("--days", type=days, default=30, help="today and the days before (30)")
+        parser.add_argument("--from", dest="start", type=day, metavar="DAY", help="the first day")
+        parser.add_argument("--to", dest="end", type=day, metavar="DAY", help="the last day (today)")
+        parser.add_argument(
+            "--group-by",
+            action="append",
+            choices=sorted(GROUPS),
+            help="once or twice (provider)",
+            dest="groups",
+        )
+        for name in ("provider", "region", "console", "preset"):
+            parser.add_argument(f"--{name}", default="")
+        parser.add_argument("--user", default="", metavar="USER_ID")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        groups = options["groups"] or ["provider"]
+        if len(groups) > 2 or len(set(groups)) < len(groups):
+            raise CommandError("--group-by once, or twice with different words")
+        names = ("provider", "region", "console", "preset")
+        filters = Filters(**{name: options[name] for name in names}, user__handle=options["user"])
+        now = timezone.now()
+        found = report(period=self._period(options), sight=STAFF, now=now, filters=filters, group_by=groups)
+        lines = {"table": _table, "csv": _csv, "json": _json}[options["format"]](found)
+        for line in lines:
+            self.stdout.write(line, ending="")
+
+    def _period(self, options: dict[str, Any]) -> Period:
+        usual = last_days(options["days"], timezone.now(), zone())
+        end = options["end"] or usual.end
+        start = options["start"] or (
+            usual.start if options["end"] is None else end - (usual.end - usual.start)
+        )
+        if end < start:
+            raise CommandError("--to is before --from")
+        period = Period(start, end, zone())
+        if period.days > LONGEST_DAYS:
+            raise CommandError(f"at most {LONGEST_DAYS} days")
+        return period
+
+
+def _values(row: Row) -> list[str]:
+    return [str(getattr(row, name)) for name in FIGURES]
+
+
+def _table(found: Report) -> Iterator[str]:
+    """Columns as wide as their longest text."""
+    head = [*found.group_by, *FIGURES]
+    body = [[*row.names, *_values(row)] for row in found.rows]
+    last = ["total", *[""] * (len(found.group_by) - 1), *_values(found.totals)]
+    widths = [max(map(len, column)) for column in zip(head, *body, last, strict=True)]
+    rule = ["-" * width for width in widths]
+    words = len(found.group_by)
+    for line in (head, rule, *body, rule, last):
+        cells = [
+            text.ljust(width) if at < words else text.rjust(width)
+            for at, (text, width) in enumerate(zip(line, widths, strict=True))
+        ]  # fmt: skip
+        yield "  ".join(cells).rstrip() + "\n"
+
+
+class _Line:
+    """What csv writes to: gives the line back instead of keeping it."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def _csv(found: Report) -> Iterator[str]:
+    writer = csv.writer(_Line(), lineterminator="\n")
+    yield writer.writerow([*found.group_by, *FIGURES])
+    for row in found.rows:
+        yield writer.writerow([*map(_plain, row.names), *_values(row)])
+
+
+def _plain(text: str) -> str:
+    """A name that a spreadsheet would take for a formula is quoted."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def _json(found: Report) -> Iterator[str]:
+    """One document, written row by row."""
+    period = {"start": found.period.start.isoformat(), "end": found.period.end.isoformat()}
+    yield f'{{"period": {json.dumps(period)}, "group_by": {json.dumps(found.group_by)}, "rows": ['
+    for number, row in enumerate(found.rows):
+        yield ("," if number else "") + "\n  " + json.dumps(_object(row, found.group_by))
+    yield f'\n], "totals": {json.dumps(_object(found.totals, ()))}}}\n'
+
+
+def _object(row: Row, group_by: Sequence[str]) -> dict[str, Any]:
+    figures = {name: row.vms if name == "vms" else float(getattr(row, name)) for name in FIGURES}
+    return {**dict(zip(group_by, row.names, strict=False)), **figures}

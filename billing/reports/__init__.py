@@ -1,0 +1,28 @@
+"""Reports: what was used, what it cost and what was charged for it, over whole days. Pure queries, nothing is written.
+
+Figures are the daily sums (`UsageDay`) and, for what still runs, the accrual of the open meters: equal to the sum over all
+intervals to the last digit. Start reading at `report` in `figures.py`; `spending.py` has the front page and the limits.
+"""
+
+from __future__ import annotations
+
+from billing.reports.figures import GROUPS, Filters, Report, Row, report, saved_by_stopping, series
+from billing.reports.machines import VmUsage, usage_of_vms
+from billing.reports.spending import FrontPage, Spending, forecast, front_page_figures, spending_now
+
+__all__ = [
+    "GROUPS",
+    "Filters",
+    "FrontPage",
+    "Report",
+    "Row",
+    "Spending",
+    "VmUsage",
+    "forecast",
+    "front_page_figures",
+    "report",
+    "saved_by_stopping",
+    "series",
+    "spending_now",
+    "usage_of_vms",
+]

@@ -1,0 +1,306 @@
+"""One function for every table and chart: sums over days, narrowed and grouped, in a handful of statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection
+from django.db.models import Q
+
+from accounts.models import Department, Project, User
+from billing.models import CostCentre
+from billing.periods import Period
+from billing.rating import amount
+from billing.sight import Sight
+
+HOUR_US = Decimal(3_600_000_000)
+PLACES = Decimal("0.000001")
+
+# What figures are grouped by, and the column that says it.
+GROUPS: Mapping[str, str] = {
+    "provider": "centre.provider",
+    "region": "centre.region",
+    "console": "centre.console",
+    "preset": "centre.preset",
+    "project": "centre.project_id",
+    "department": "centre.department_id",
+    "user": "centre.user_id",
+    "day": "facts.day",
+}
+Key = str | int | date | None
+
+FACTS = """
+    SELECT centre_id, day, running_us, charged_us, stopped_us, storage_us, cost_usd, charge_usd
+    FROM billing_usageday WHERE day BETWEEN %(start)s AND %(end)s {narrow}
+    UNION ALL
+    SELECT centre_id, day, CASE kind WHEN 'running' THEN us ELSE 0 END, CASE WHEN is_charged THEN us ELSE 0 END,
+           CASE kind WHEN 'stopped' THEN us ELSE 0 END, CASE kind WHEN 'storage' THEN us ELSE 0 END, cost_usd, charge_usd
+    FROM billing_accrued(%(now)s, %(zone)s) WHERE day BETWEEN %(start)s AND %(end)s {narrow}
+"""
+SUMS = f"""
+    SELECT {{groups}} coalesce(sum(facts.running_us), 0), coalesce(sum(facts.charged_us), 0), coalesce(sum(facts.stopped_us), 0),
+           coalesce(sum(facts.storage_us), 0), coalesce(sum(facts.cost_usd), 0), coalesce(sum(facts.charge_usd), 0)
+    FROM ({FACTS}) AS facts {{join}} {{grouping}}
+"""  # noqa: S608  # our own words only
+# A VM counts wherever one of its machines was, for a moment at least.
+VMS = """
+    WITH pairs AS MATERIALIZED (
+        SELECT DISTINCT {groups} subject.vm
+        FROM billing_subject subject {join} {days}
+        WHERE subject.vm IS NOT NULL AND tstzrange(subject.started_at, subject.ended_at) && {range} {narrow})
+    SELECT {keys} false, count(*) FROM pairs {grouping}
+    UNION ALL SELECT {nothing} true, count(DISTINCT vm) FROM pairs
+"""
+DAYS = """
+    JOIN (SELECT local::date AS day, tstzrange(local AT TIME ZONE %(zone)s, (local + interval '1 day') AT TIME ZONE %(zone)s) AS span
+          FROM generate_series(%(start)s::timestamp, %(end)s::timestamp, interval '1 day') AS local) AS facts ON true
+"""
+JOIN = "JOIN billing_costcentre centre ON centre.id = {table}.centre_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What a report is narrowed to; projects and departments by primary key, users by it or by their handle."""
+
+    provider: str = ""
+    region: str = ""
+    console: str = ""
+    preset: str = ""
+    project: int | None = None
+    department: int | None = None
+    user: int | None = None
+    user__handle: str = ""
+
+    def of(self) -> Q:
+        chosen = Q()
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if value not in ("", None):
+                chosen &= Q(**{one.name: value})
+        return chosen
+
+
+EVERYTHING = Filters()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The figures of one group. `keys` are its values, in the order of `group_by`; ids have their names in `names`.
+
+    Provider's money: `cost_usd` for `provider_us` microseconds. Customers': `charge_usd` for `charged_us`.
+    """
+
+    keys: tuple[Key, ...]
+    vms: int
+    running_us: int
+    charged_us: int
+    stopped_us: int
+    storage_us: int
+    cost_usd: Decimal
+    charge_usd: Decimal
+    names: tuple[str, ...] = ()
+
+    @property
+    def provider_us(self) -> int:
+        """How long providers billed machines: running, or stopped and kept."""
+        return self.running_us + self.stopped_us
+
+    @property
+    def provider_hours(self) -> Decimal:
+        return hours(self.provider_us)
+
+    @property
+    def charged_hours(self) -> Decimal:
+        return hours(self.charged_us)
+
+    @property
+    def margin_usd(self) -> Decimal:
+        return self.charge_usd - self.cost_usd
+
+    @property
+    def cost_per_play_hour(self) -> Decimal | None:
+        """What an hour somebody could play has cost us; None when nobody could."""
+        return amount(self.cost_usd * HOUR_US / self.charged_us) if self.charged_us else None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Rows by the larger sum first (days: in order), and the totals of all that was asked for."""
+
+    period: Period
+    group_by: tuple[str, ...]
+    rows: Sequence[Row]
+    totals: Row
+
+
+def hours(us: int) -> Decimal:
+    return (Decimal(us) / HOUR_US).quantize(PLACES)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """The parts every statement of a report shares."""
+
+    period: Period
+    centres: Sequence[int] | None  # None: all
+    now: datetime
+    group_by: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return {
+            "start": self.period.start, "end": self.period.end, "zone": self.period.zone.key, "now": self.now,
+            "starts_at": self.period.starts_at, "ends_at": self.period.ends_at, "centres": list(self.centres or ()),
+        }  # fmt: skip
+
+    def ask(self, template: str, table: str, narrowed: str, **parts: str) -> list[tuple[Any, ...]]:
+        columns = [GROUPS[name] for name in self.group_by]
+        keys = [f"key{number}" for number in range(len(columns))]
+        needs_centre = any(column.startswith("centre.") for column in columns)
+        statement = template.format(
+            groups="".join(f"{column} AS {key}, " for column, key in zip(columns, keys, strict=True)),
+            keys="".join(f"{key}, " for key in keys),
+            nothing="NULL, " * len(keys),
+            grouping=f"GROUP BY {', '.join(keys)}" if keys else "",
+            join=JOIN.format(table=table) if needs_centre else "",
+            narrow=f"AND {narrowed} = ANY(%(centres)s)" if self.centres is not None else "",
+            **parts,
+        )
+        with connection.cursor() as cursor:
+            cursor.execute(statement, self.parameters)
+            found: list[tuple[Any, ...]] = cursor.fetchall()
+            return found
+
+
+def report(
+    *,
+    period: Period,
+    sight: Sight,
+    now: datetime,
+    filters: Filters = EVERYTHING,
+    group_by: Iterable[str] = (),
+    counts_vms: bool = True,
+) -> Report:
+    """Sums of a period, for what somebody may see of it. `group_by` names up to two of GROUPS.
+
+    `counts_vms` False leaves `vms` 0: counting looks at every machine, and sums at days only.
+
+    At most five statements, whatever is asked: which centres, sums, machines, and names.
+    """
+    names = tuple(group_by)
+    question = _Question(period, chosen_centres(sight, filters), now, names)
+    sums = question.ask(SUMS, "facts", "centre_id")
+    machines, vms = _machines(question) if counts_vms else ({}, 0)
+    rows = [
+        _row(tuple(found[: len(names)]), machines.get(tuple(found[: len(names)]), 0), found[len(names) :])
+        for found in sums
+    ]
+    if not names:
+        return Report(period, names, rows, rows[0])
+    totals = _total(rows, vms)
+    if "day" in names:
+        rows.sort(key=lambda row: (row.keys[names.index("day")], -row.cost_usd, str(row.keys)))
+    else:
+        rows.sort(key=lambda row: (-(row.cost_usd if sight.shows_cost else row.charge_usd), str(row.keys)))
+    return Report(period, names, _named(rows, names), totals)
+
+
+def series(
+    *,
+    period: Period,
+    sight: Sight,
+    now: datetime,
+    filters: Filters = EVERYTHING,
+    by: str | None = None,
+    counts_vms: bool = True,
+) -> Sequence[Row]:
+    """One row for every day of the period, also for those without use; with `by`, one per day and group."""
+    names = ("day", by) if by else ("day",)
+    found = report(
+        period=period, sight=sight, now=now, filters=filters, group_by=names, counts_vms=counts_vms
+    ).rows
+    if by is not None:
+        return found
+    of_day = {row.keys[0]: row for row in found}
+    return [of_day.get(day) or _nothing((day,)) for day in period.each()]
+
+
+def saved_by_stopping(*, period: Period, sight: Sight) -> Decimal:
+    """What machines would have cost had they run while they were stopped, minus what they cost stopped: what auto-stop saved."""
+    centres = chosen_centres(sight, EVERYTHING)
+    narrow = "AND record.centre_id = ANY(%(centres)s)" if centres is not None else ""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            SELECT coalesce(sum(billing_total(subject.cost_usd_per_hour, record.started_at, record.ended_at) - record.cost_usd), 0)
+            FROM billing_usagerecord record JOIN billing_subject subject ON subject.id = record.subject_id
+            WHERE record.day BETWEEN %(start)s AND %(end)s AND record.kind <> 'running' {narrow}
+            """,  # noqa: S608  # our own words only
+            {"start": period.start, "end": period.end, "centres": list(centres or ())},
+        )
+        return Decimal(cursor.fetchone()[0])
+
+
+def chosen_centres(sight: Sight, filters: Filters) -> Sequence[int] | None:
+    """The centres asked for; None for all of them."""
+    wanted = sight.of() & filters.of()
+    if not wanted:
+        return None
+    return list(CostCentre.objects.filter(wanted).order_by("id").values_list("id", flat=True))
+
+
+def _machines(question: _Question) -> tuple[dict[tuple[Key, ...], int], int]:
+    """How many VMs there were in each group, and in all of them together."""
+    is_daily = "day" in question.group_by
+    found = question.ask(
+        VMS, "subject", "subject.centre_id",
+        days=DAYS if is_daily else "",
+        range="facts.span" if is_daily else "tstzrange(%(starts_at)s, greatest(%(starts_at)s, least(%(ends_at)s, %(now)s)))",
+    )  # fmt: skip
+    groups = {tuple(row[:-2]): int(row[-1]) for row in found if not row[-2]}
+    return groups, next(int(row[-1]) for row in found if row[-2])
+
+
+def _row(keys: tuple[Key, ...], vms: int, figures: Sequence[Any]) -> Row:
+    running, charged, stopped, storage, cost, charge = figures
+    return Row(keys, vms, int(running), int(charged), int(stopped), int(storage), cost, charge)
+
+
+def _nothing(keys: tuple[Key, ...]) -> Row:
+    return Row(keys, 0, 0, 0, 0, 0, Decimal(0), Decimal(0))
+
+
+def _total(rows: Sequence[Row], vms: int) -> Row:
+    return Row(
+        (), vms, sum(row.running_us for row in rows), sum(row.charged_us for row in rows),
+        sum(row.stopped_us for row in rows), sum(row.storage_us for row in rows),
+        sum((row.cost_usd for row in rows), Decimal(0)), sum((row.charge_usd for row in rows), Decimal(0)),
+    )  # fmt: skip
+
+
+NAMED: Mapping[str, tuple[type[Any], str]] = {
+    "project": (Project, "name"),
+    "department": (Department, "name"),
+    "user": (User, "handle"),
+}
+
+
+def _named(rows: Sequence[Row], group_by: Sequence[str]) -> Sequence[Row]:
+    """Ids get the names people know; one statement for each kind of them."""
+    known: dict[int, dict[Any, str]] = {}
+    for position, group in enumerate(group_by):
+        if group in NAMED:
+            model, column = NAMED[group]
+            ids = {row.keys[position] for row in rows} - {None}
+            known[position] = dict(model.objects.filter(pk__in=ids).values_list("pk", column))
+    return [
+        Row(
+            row.keys, row.vms, row.running_us, row.charged_us, row.stopped_us, row.storage_us, row.cost_usd, row.charge_usd,
+            tuple(known[at].get(key, "") if at in known else str(key) for at, key in enumerate(row.keys)),
+        )
+        for row in rows
+    ]  # fmt: skip

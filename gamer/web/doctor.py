@@ -1,0 +1,119 @@
+"""What `manage.py doctor` looks at on this host. Apps above add theirs by dotted path in settings.DOCTOR_CHECKS."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from django.conf import settings
+from django.core.checks import CheckMessage, run_checks
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils.module_loading import import_string
+
+from gamer.web import health
+
+OLDEST_POSTGRES = 15
+VERSION_S = 20
+ERROR_LEVEL = 40
+
+
+class Verdict(StrEnum):
+    """What a finding means, the best first."""
+
+    FINE = "fine"
+    WORSE = "worse"  # something is not to be had; the rest works
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `advice` says what to do, where there is something to do."""
+
+    name: str
+    verdict: Verdict
+    text: str
+    advice: str = ""
+
+
+Check = Callable[[datetime], Iterable[Finding]]
+
+
+def environment(now: datetime) -> Iterable[Finding]:
+    """The system checks, in a doctor's words."""
+    found: Sequence[CheckMessage] = run_checks(include_deployment_checks=settings.ENV.is_production)
+    if not found:
+        yield Finding("environment", Verdict.FINE, "every variable can be read")
+    for message in found:
+        verdict = Verdict.BROKEN if message.level >= ERROR_LEVEL else Verdict.WORSE
+        yield Finding(f"environment {message.id}", verdict, message.msg, message.hint or "")
+
+
+def database(now: datetime) -> Iterable[Finding]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('server_version_num')::int, current_setting('server_version')")
+        number, version = cursor.fetchone()
+    if number // 10_000 < OLDEST_POSTGRES:
+        yield Finding(
+            "database", Verdict.BROKEN, f"Postgres {version}", f"Use Postgres {OLDEST_POSTGRES} or later."
+        )
+        return
+    executor = MigrationExecutor(connection)
+    waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if waiting:
+        yield Finding("database", Verdict.BROKEN, f"{len(waiting)} migrations wait", "Run: manage.py migrate")
+    else:
+        yield Finding("database", Verdict.FINE, f"Postgres {version}, migrated")
+
+
+def queue(now: datetime) -> Iterable[Finding]:
+    """Work that nobody takes up: no worker runs, or none that can reach this database."""
+    for part in (*health.queue(now), *health.scheduler(now)):
+        if part.problem:
+            yield Finding(part.name, Verdict.BROKEN, part.problem, "Start a worker: manage.py qworker")
+        else:
+            yield Finding(part.name, Verdict.FINE, "nothing waits")
+
+
+def programs(now: datetime) -> Iterable[Finding]:
+    yield program("ssh", "-V", advice="Install openssh-client: CloudyPad sets machines up over it.")
+    yield program("rclone", "version", advice="Install rclone: without it no saves and games are copied.")
+
+
+def program(name: str, *version: str, advice: str, is_needed: bool = False) -> Finding:
+    """Whether a program is there, and what it calls its version. Asked with no stdin and for a bounded time."""
+    if shutil.which(name) is None:
+        return Finding(name, Verdict.BROKEN if is_needed else Verdict.WORSE, "not installed", advice)
+    try:
+        said = subprocess.run(
+            [name, *version], stdin=subprocess.DEVNULL, capture_output=True, timeout=VERSION_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding(name, Verdict.BROKEN, f"does not answer ({type(error).__name__})", advice)
+    lines = (said.stdout or said.stderr).decode(errors="replace").strip().splitlines()
+    return Finding(name, Verdict.FINE, lines[0][:80] if lines else "there")
+
+
+def look(now: datetime) -> list[Finding]:
+    """Everything, in the order of the settings. A check that cannot reach the database is a finding of its own."""
+    found: list[Finding] = []
+    for path in settings.DOCTOR_CHECKS:
+        check: Check = import_string(path)
+        try:
+            found.extend(check(now))
+        except (DatabaseError, InterfaceError) as error:
+            name = path.rpartition(".")[2]
+            text = f"the database does not answer ({type(error).__name__})"
+            found.append(
+                Finding(
+                    name,
+                    Verdict.BROKEN,
+                    text,
+                    "Start Postgres, or correct DATABASE_URL, then: manage.py migrate",
+                )
+            )
+    return found

@@ -1,0 +1,78 @@
+"""Customers as processes of their own: launches, play and stops of one account, or the pass that closes hours.
+
+`python -m tests.billing.customers customer|closer <account> <how many> <seed>`; prints how many launches were let in. Each has a
+clock of its own that jumps back now and then; what is due is said twice, as a queue would.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+BEGIN = datetime(2026, 6, 15, 12, tzinfo=UTC)
+STEP = timedelta(minutes=4)
+
+
+def clock(chance: random.Random, number: int) -> datetime:
+    """On by some minutes each time, and every fifth time back by up to an hour."""
+    back = timedelta(minutes=chance.randint(1, 60)) if chance.random() < 0.2 else timedelta()
+    return max(BEGIN + STEP * number - back, BEGIN)
+
+
+def play(account_id: int, count: int, seed: int) -> int:
+    """Launches and stops on one account, each with its hold; those it cannot pay are refused."""
+    from django.db import transaction
+
+    from billing.models import CreditAccount
+    from billing.services import holds, metering, prices
+    from billing.services.metering import Dimensions, Machine, State
+    from gamer.crash import crash_point
+    from gamer.errors import InsufficientCredits
+
+    running, let_in = State("running"), 0
+    playing = State("running", is_charged=True)
+    chance = random.Random(seed)
+    account = CreditAccount.objects.get(pk=account_id)
+    price = prices.card(BEGIN).price("tensordock", "premium", "switch")
+    for number in range(count):
+        vm, now = uuid4(), clock(chance, number)
+        machine = Machine(Dimensions(account_id, "tensordock", "switch", "premium"), price, now, vm)
+        key = f"attempt:{seed}-{os.getpid()}-{number}"
+        try:
+            with transaction.atomic():
+                holds.put(vm=vm, account=account, usd_per_hour=price.charge_usd_per_hour, now=now)
+        except InsufficientCredits:
+            continue
+        let_in += 1
+        for state in (running, playing, playing, None, None):
+            with transaction.atomic():
+                metering.follow(key=key, state=state, now=now, describe=lambda machine=machine: machine)
+                if state is None:
+                    holds.release(vm)
+                crash_point("customer.inside")
+            now += timedelta(minutes=chance.randint(-10, 60))
+    return let_in
+
+
+def close(count: int, seed: int) -> int:
+    """Passes over the full hours, as two schedulers would run them at once."""
+    from billing.services import hours
+
+    chance = random.Random(seed)
+    return sum(hours.close_hours(clock(chance, number), batch=3) for number in range(count))
+
+
+def main() -> None:
+    import django
+
+    django.setup()
+    role, account_id, count, seed = sys.argv[1], *map(int, sys.argv[2:])
+    done = play(account_id, count, seed) if role == "customer" else close(count, seed)
+    sys.stdout.write(f"{done}\n")
+
+
+if __name__ == "__main__":
+    main()

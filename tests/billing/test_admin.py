@@ -1,0 +1,151 @@
+"""Staff's pages of money."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from billing.models import CreditAccount, Entry, Grant, Leg, Margin, Rate, Subject, UsageRecord, Verification
+from billing.services import accounts
+from events.models import Event
+from tests.billing.metered import PLAYS, D, Till
+from tests.factories import UserFactory
+from tests.world import World
+
+pytestmark = pytest.mark.django_db
+HOME = "/admin/billing/"
+
+
+@pytest.fixture
+def sam(world: World) -> Client:
+    client = Client()
+    client.force_login(world.sam)
+    return client
+
+
+@pytest.fixture
+def till(world: World) -> Till:
+    now = timezone.now()
+    till = Till(world.alice, now)
+    till.follow("attempt:1", PLAYS, now - timedelta(minutes=90), started_at=now - timedelta(minutes=90))
+    till.follow("attempt:1", None, now)
+    return till
+
+
+def text(client: Client, path: str) -> str:
+    answer = client.get(f"{HOME}{path}")
+    assert answer.status_code == 200, answer.content[:500]
+    return answer.content.decode()
+
+
+class TestPages:
+    def test_lead_from_a_figure_to_its_interval_and_back(self, till: Till, sam: Client) -> None:
+        entry, record = Entry.objects.get(kind="usage"), UsageRecord.objects.first()
+        account = text(sam, f"creditaccount/{till.account.pk}/change/")
+        assert f"/admin/billing/entry/{entry.pk}/change/" in account
+        assert f"/admin/billing/usagerecord/{record.pk}/change/" in text(sam, f"entry/{entry.pk}/change/")
+        page = text(sam, f"usagerecord/{record.pk}/change/")
+        assert f"/admin/billing/entry/{entry.pk}/change/" in page
+        assert f"/admin/billing/subject/{record.subject_id}/change/" in page
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "creditaccount",
+            "entry",
+            "leg",
+            "usagerecord",
+            "subject",
+            "rate",
+            "ratefactor",
+            "margin",
+            "verification",
+        ],
+    )
+    def test_open_for_staff_with_a_row_each(self, till: Till, sam: Client, name: str) -> None:
+        Verification.objects.create(at=timezone.now())
+        assert "result_list" in text(sam, f"{name}/")
+
+    def test_show_what_an_account_has(self, till: Till, sam: Client) -> None:
+        page = text(sam, "creditaccount/")
+        assert "\N{MINUS SIGN}" not in page
+        assert "$2.66" in page  # 5 - 1.5 × 1.56
+        assert text(sam, f"leg/?account__id__exact={till.account.pk}")
+
+    @pytest.mark.parametrize(("model", "name"), [(Entry, "entry"), (Leg, "leg"), (Subject, "subject")])
+    def test_change_nothing(self, till: Till, sam: Client, model: Any, name: str) -> None:
+        assert sam.post(f"{HOME}{name}/{model.objects.first().pk}/delete/").status_code == 403
+        assert sam.get(f"{HOME}{name}/add/").status_code == 403
+
+
+class TestCredit:
+    def form(self, **changes: Any) -> dict[str, Any]:
+        return {"amount": "10", "reason": "Compensation", "days": "", "token": "t1", **changes}
+
+    def test_is_given_once_however_often_the_form_is_sent(self, till: Till, sam: Client) -> None:
+        page = f"{HOME}creditaccount/{till.account.pk}/give/"
+        assert sam.get(page).status_code == 200
+        for _ in range(2):
+            assert sam.post(page, self.form(days="30")).status_code == 302
+        assert till.balance == D("12.66")
+        grant = Grant.objects.get(amount_usd=10)
+        assert grant.expires_at.date() == (timezone.now() + timedelta(days=30)).date()
+        assert Event.objects.get(action="credit_given").actor == "user:sam@gamer.test"
+
+    def test_that_cannot_be_taken_is_said_beside_the_amount(self, till: Till, sam: Client) -> None:
+        answer = sam.post(f"{HOME}creditaccount/{till.account.pk}/give/", self.form(amount="-100"))
+        assert "at most 2.66 can be taken" in answer.content.decode()
+        assert till.balance == D("2.66")
+
+    def test_opens_the_account_of_somebody_named(self, world: World, sam: Client) -> None:
+        page = f"{HOME}creditaccount/give-to/"
+        assert sam.post(page, self.form(user_id="nobody")).status_code == 200
+        assert sam.post(page, self.form(department=world.arcade.pk)).status_code == 302
+        assert CreditAccount.objects.get(department=world.arcade).balance_usd == 10
+
+    def test_may_be_no_longer_demanded(self, world: World, sam: Client) -> None:
+        account = accounts.account_of(world.arcade, timezone.now())
+        page = f"{HOME}creditaccount/{account.pk}/postpaid/"
+        assert sam.get(page).status_code == 200
+        sam.post(page)
+        account.refresh_from_db()
+        assert account.is_postpaid
+
+    def test_is_given_by_those_only_who_may(self, till: Till) -> None:
+        client = Client()
+        client.force_login(UserFactory(is_staff=True))
+        page = f"{HOME}creditaccount/{till.account.pk}/give/"
+        assert client.post(page, self.form()).status_code == 403
+        assert till.balance == D("2.66")
+
+
+class TestRates:
+    def form(self, starts_at: Any, **changes: Any) -> dict[str, Any]:
+        when = {"starts_at_0": f"{starts_at:%Y-%m-%d}", "starts_at_1": f"{starts_at:%H:%M:%S}"}
+        return {"provider": "tensordock", "preset": "premium", "usd_per_hour": "1.5", **when, **changes}
+
+    def test_are_added_for_the_time_to_come(self, till: Till, sam: Client) -> None:
+        answer = sam.post(f"{HOME}rate/add/", self.form(timezone.now() + timedelta(days=1)))
+        assert answer.status_code == 302, answer.content[:2000]
+        row = Rate.objects.latest("id")
+        assert "to come" in text(sam, "rate/?provider=tensordock")
+        assert Event.objects.latest("id").resource_id == f"rate-{row.pk}"
+        sam.post(f"{HOME}rate/{row.pk}/delete/", {"post": "yes"})
+        assert not Rate.objects.filter(pk=row.pk).exists()
+
+    def test_change_nothing_that_was_sold(self, till: Till, sam: Client) -> None:
+        answer = sam.post(f"{HOME}rate/add/", self.form(timezone.now() - timedelta(days=1)))
+        assert "In the past" in answer.content.decode()
+        begun = Rate.objects.first()
+        assert sam.post(f"{HOME}rate/{begun.pk}/delete/", {"post": "yes"}).status_code == 403
+
+    def test_come_with_a_margin_of_their_own(self, till: Till, sam: Client) -> None:
+        soon = timezone.now() + timedelta(minutes=1)
+        when = {"starts_at_0": f"{soon:%Y-%m-%d}", "starts_at_1": f"{soon:%H:%M:%S}"}
+        assert sam.post(f"{HOME}margin/add/", {"share": "0.15", **when}).status_code == 302
+        assert Margin.objects.first().share == D("0.15")
+        assert "15 %" in text(sam, "margin/")

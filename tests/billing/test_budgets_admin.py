@@ -1,0 +1,180 @@
+"""Staff's pages of budgets, and of what providers say."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from accounts.principal import policy
+from billing.budgets import rows
+from billing.budgets.rows import Target
+from billing.models import Budget, BudgetCrossing, FleetDifference, InvoiceLine, ProviderBalance
+from events import deliveries
+from events.deliveries import Post
+from events.models import Event
+from tests.world import NOON, World
+
+pytestmark = pytest.mark.django_db
+BUDGETS = "/admin/billing/budget/"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@pytest.fixture
+def staff(world: World) -> Client:
+    client = Client()
+    client.force_login(world.sam)
+    return client
+
+
+def typed(**changes: Any) -> dict[str, Any]:
+    right = {
+        "name": "June", "provider": "", "project": "", "department": "", "user": "", "period": "monthly", "starts_on": "",
+        "ends_on": "", "limit_usd": "500", "thresholds": "80 notify\n100% notify block", "emails": "ops@gamer.test",
+        "webhook_url": "", "webhook_secret": SECRET, "is_active": "on",
+    }  # fmt: skip
+    return {**right, **changes}
+
+
+def errors_of(answer: Any) -> dict[str, Any]:
+    assert answer.status_code == 200
+    return dict(answer.context["adminform"].form.errors)
+
+
+class TestBudgets:
+    def test_are_made_as_over_http(self, world: World, staff: Client) -> None:
+        answer = staff.post(f"{BUDGETS}add/", typed(department=world.arcade.pk, webhook_url="https://a.test"))
+        assert answer.status_code == 302, answer.context and errors_of(answer)
+        budget = Budget.objects.get()
+        assert (budget.covers, budget.department, budget.emails) == (
+            "department",
+            world.arcade,
+            ["ops@gamer.test"],
+        )
+        found = budget.thresholds.values_list("percent", "notifies", "blocks_launches", "stops_vms")
+        assert list(found) == [(80, True, False, False), (100, True, True, False)]
+        assert budget.webhook is not None
+        assert budget.webhook.secret.reveal() == SECRET
+        event = Event.objects.get(resource="billing", action="create")
+        assert event.actor == "user:sam@gamer.test"
+
+    def test_offer_a_secret_and_never_show_it_again(self, staff: Client) -> None:
+        assert b"whsec_" in staff.get(f"{BUDGETS}add/").content
+        staff.post(f"{BUDGETS}add/", typed(webhook_url="https://a.test"))
+        page = staff.get(f"{BUDGETS}{Budget.objects.get().pk}/change/")
+        assert b"https://a.test" in page.content
+        assert b"whsec_MfKQ9" not in page.content
+
+    @pytest.mark.parametrize(
+        ("wrong", "field"),
+        [
+            ({"thresholds": "soon"}, "thresholds"),
+            ({"thresholds": "80 shout"}, "thresholds"),
+            ({"emails": "nobody"}, "emails"),
+            ({"webhook_secret": "x"}, "webhook_secret"),
+            ({"webhook_url": "https://a.test", "webhook_secret": ""}, "webhook_secret"),
+            ({"limit_usd": "much"}, "limit_usd"),
+        ],
+    )
+    def test_say_what_is_wrong_beside_the_field(
+        self, staff: Client, wrong: dict[str, str], field: str
+    ) -> None:
+        assert field in errors_of(staff.post(f"{BUDGETS}add/", typed(**wrong)))
+        assert not Budget.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("wrong", "text"),
+        [
+            ({"limit_usd": "0"}, "limit_usd"),
+            ({"period": "custom"}, "starts_on"),
+            ({"provider": "libvirt", "user": "1"}, "covers"),
+            ({"webhook_url": "http://a.test"}, "webhook_url"),
+        ],
+    )
+    def test_show_what_the_service_refuses(
+        self, world: World, staff: Client, wrong: dict[str, str], text: str
+    ) -> None:
+        wrong = {name: str(world.alice.pk) if name == "user" else value for name, value in wrong.items()}
+        answer = staff.post(f"{BUDGETS}add/", typed(**wrong), follow=True)
+        assert text in " ".join(str(one) for one in answer.context["messages"])
+        assert not Budget.objects.exists()
+
+    def test_are_changed_and_deleted(self, staff: Client) -> None:
+        budget = rows.create(by=policy("test"), now=NOON, name="June", limit_usd=Decimal(5)).budget
+        answer = staff.post(f"{BUDGETS}{budget.pk}/change/", typed(limit_usd="7", thresholds="90 stop"))
+        assert answer.status_code == 302, errors_of(answer)
+        budget.refresh_from_db()
+        assert budget.limit_usd == 7
+        assert [(one.percent, one.stops_vms, one.notifies) for one in budget.thresholds.all()] == [
+            (90, True, False)
+        ]
+        assert staff.post(f"{BUDGETS}{budget.pk}/delete/", {"post": "yes"}).status_code == 302
+        assert not Budget.objects.exists()
+        assert Event.objects.filter(resource="billing", action="delete").exists()
+
+    def test_are_listed_with_what_is_spent_in_a_fixed_number_of_statements(
+        self, world: World, staff: Client
+    ) -> None:
+        def counted() -> int:
+            with CaptureQueriesContext(connection) as asked:
+                assert "0.00 (0 %)" in staff.get(BUDGETS).content.decode()
+            return len(asked)
+
+        rows.create(by=policy("test"), now=timezone.now(), name="all", limit_usd=Decimal(5))
+        few = counted()
+        for person in (world.alice, world.bob, world.charlie):
+            rows.create(
+                by=policy("test"),
+                now=timezone.now(),
+                name="x",
+                limit_usd=Decimal(5),
+                target=Target(user=person),
+            )
+        assert counted() == few
+
+
+class TestWhatProvidersSay:
+    def test_is_imported_from_a_file_and_refused_line_by_line(self, staff: Client) -> None:
+        path = "/admin/billing/providerinvoice/add/"
+        bad = SimpleUploadedFile("june.csv", b"day,machine_id,amount\n2026-06-01,m1,much\n")
+        answer = staff.post(path, {"provider": "tensordock", "file": bad})
+        assert "line 2" in str(errors_of(answer)["file"])
+        good = SimpleUploadedFile("june.csv", b"day,machine_id,amount\n2026-06-01,m1,1.5\n")
+        assert staff.post(path, {"provider": "tensordock", "file": good}).status_code == 302
+        assert InvoiceLine.objects.get().amount_usd == Decimal("1.5")
+
+    def test_has_a_mark_below_which_staff_are_told(self, staff: Client) -> None:
+        ProviderBalance.objects.create(provider_account=1, provider="memory", name="memory", balance_usd=5)
+        answer = staff.post("/admin/billing/providerbalance/1/change/", {"low_below_usd": "3"})
+        assert answer.status_code == 302
+        assert ProviderBalance.objects.get().low_below_usd == 3
+
+    @pytest.mark.parametrize(
+        "page", ["budgetcrossing", "providerbalance", "fleetdifference", "providerinvoice", "invoiceline"]
+    )
+    def test_is_on_a_page(self, world: World, staff: Client, page: str) -> None:
+        budget = rows.create(by=policy("test"), now=NOON, name="June", limit_usd=Decimal(5)).budget
+        days = {"period_start": date(2026, 6, 1), "period_end": date(2026, 6, 30)}
+        BudgetCrossing.objects.create(
+            budget=budget, percent=80, spent_usd=4, limit_usd=5, crossed_at=NOON, **days
+        )
+        ProviderBalance.objects.create(
+            provider_account=1, provider="memory", name="memory", balance_usd=5, low_since=NOON
+        )
+        FleetDifference.objects.create(
+            day=date(2026, 6, 1), provider_account=1, provider="memory", name="memory", looked_at=NOON, their_machines=2,
+            our_machines=1, our_usd_per_hour=1, unknown=["m-1"],
+        )  # fmt: skip
+        answer = staff.get(f"/admin/billing/{page}/")
+        assert answer.status_code == 200
+
+    def test_goes_out_as_messages_that_staff_can_look_up(self, staff: Client) -> None:
+        deliveries.post([Post("k", "email", "alice@gamer.test", "x.y", "Hello alice", "Text")], now=NOON)
+        assert b"Hello alice" in staff.get("/admin/events/delivery/").content

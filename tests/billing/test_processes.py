@@ -1,0 +1,120 @@
+"""One account, eight processes, two passes over the hours, deaths without warning: the books are right."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+import pytest
+from django.db import transaction
+
+from accounts.principal import command
+from billing.models import CreditAccount, Hold, Meter, Subject, UsageRecord
+from billing.services import accounts, credits, holds, hours, metering
+from gamer.env import ROOT
+from gamer.errors import InsufficientCredits
+from tests import world as worlds
+from tests.at_once import at_once
+from tests.billing.customers import BEGIN
+from tests.billing.metered import D, Till, broken
+from tests.gamer.queue.cluster import own_url
+from tests.world import World
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+LAUNCHES, CUSTOMERS = 25, 8
+
+
+@pytest.fixture
+def world(transactional_db: None) -> World:
+    return worlds.build()
+
+
+def start(role: str, account: CreditAccount, count: int, seed: int, **extra: str) -> subprocess.Popen[bytes]:
+    arguments = [role, str(account.pk), str(count), str(seed)]
+    environment = {
+        **os.environ,
+        "DATABASE_URL": own_url(),
+        "DJANGO_SETTINGS_MODULE": "gamer.settings",
+        "GAMER_PROCESS": "command",
+        **extra,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.billing.customers", *arguments],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def results(processes: list[subprocess.Popen[bytes]]) -> list[int]:
+    return [int(process.communicate(timeout=200)[0] or b"-1") for process in processes]
+
+
+def clear_up(account: CreditAccount) -> None:
+    """What the killed left: their machines end, as the next look would find."""
+    for subject in Subject.objects.filter(ended_at=None):
+        metering.follow(
+            key=subject.key, state=None, now=BEGIN + timedelta(days=1), describe=lambda: pytest.fail("known")
+        )
+    for hold in Hold.objects.filter(account=account):
+        holds.release(hold.vm)
+
+
+class TestEightProcesses:
+    def test_on_one_account_count_every_second_once_whoever_dies(self, world: World) -> None:
+        till = Till(world.alice, BEGIN)
+        credits.change(by=command("test"), owner=world.alice, usd=D("100"), reason="Test", now=BEGIN)
+        account = till.account
+        customers = [start("customer", account, LAUNCHES, seed) for seed in range(CUSTOMERS - 2)]
+        doomed = [
+            start("customer", account, LAUNCHES, 90, GAMER_DIE_AT="customer.inside"),
+            start("closer", account, 40, 91, GAMER_DIE_AT="hours.inside"),
+        ]
+        closers = [start("closer", account, 60, seed) for seed in (70, 71)]
+        let_in = results(customers)
+        results(closers)
+        assert results(doomed)[0] == -1
+        assert all(count > 0 for count in let_in), let_in
+        assert broken() == []
+        clear_up(account)
+        hours.close_hours(BEGIN + timedelta(days=1))
+        account.refresh_from_db()
+        charged = sum((one.charge_usd for one in UsageRecord.objects.all()), D("0"))
+        assert (account.held_usd, Meter.objects.count()) == (0, 0)
+        assert account.balance_usd == D("105") - charged
+        assert charged > 0
+        assert broken() == []
+
+    def test_hold_no_more_at_once_than_there_is(self, world: World) -> None:
+        """The welcome credit is an hour of three machines: eight ask, three are let in."""
+        account = accounts.account_of(world.alice, BEGIN)
+
+        def launch() -> bool:
+            try:
+                with transaction.atomic():
+                    holds.put(vm=uuid4(), account=account, usd_per_hour=D("1.56"), now=BEGIN)
+            except InsufficientCredits:
+                return False
+            return True
+
+        answers = at_once(*[launch] * CUSTOMERS)
+        assert sorted(map(str, answers)) == ["False"] * 5 + ["True"] * 3
+        account.refresh_from_db()
+        assert account.available_usd == D("0.32")
+        assert broken() == []
+
+    def test_that_look_at_an_account_first_open_it_once(self, world: World) -> None:
+        opened = at_once(*[lambda: accounts.account_of(world.alice, BEGIN).balance_usd] * CUSTOMERS)
+        assert opened == [D("5")] * CUSTOMERS
+        assert broken() == []
+
+    def test_with_the_same_posting_book_it_once(self, world: World) -> None:
+        def give() -> Decimal:
+            return credits.change(
+                by=command("test"), owner=world.alice, usd=D("10"), reason="Test", now=BEGIN, key="one"
+            ).balance_usd
+
+        assert at_once(*[give] * CUSTOMERS) == [D("15")] * CUSTOMERS
+        assert broken() == []

@@ -1,0 +1,117 @@
+"""Every law of money that `verify_ledger` counts again, broken behind the database's back, and found."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from billing import health, tasks
+from billing.models import UsageDay, Verification
+from billing.services import hours, proof
+from events.models import Event
+from tests import world as worlds
+from tests.billing.metered import PLAYS, Till
+from tests.world import NOON
+
+
+@pytest.fixture
+def till(transactional_db: None) -> Till:
+    till = Till(worlds.build().alice, NOON)
+    till.follow("a", PLAYS, NOON)
+    till.follow("a", None, NOON + timedelta(minutes=90))
+    till.follow("b", PLAYS, NOON)
+    hours.close_hours(NOON + timedelta(minutes=61))
+    return till
+
+
+def tamper(statement: str) -> None:
+    """As somebody with the database's password could: with every trigger off."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute(statement)
+        cursor.execute("SET session_replication_role = DEFAULT")
+
+
+LEG = "(SELECT id FROM billing_leg WHERE record_id IS NOT NULL ORDER BY id LIMIT 1)"
+RECORD = "(SELECT id FROM billing_usagerecord ORDER BY id LIMIT 1)"
+
+
+class TestVerifyLedger:
+    def test_finds_nothing_where_all_is_well(self, till: Till) -> None:
+        out = StringIO()
+        call_command("verify_ledger", stdout=out)
+        assert out.getvalue().count("ok ") == len(proof.LAWS)
+        assert Verification.objects.get().broken == {}
+
+    @pytest.mark.parametrize(
+        ("law", "statement"),
+        [
+            (
+                "the ledger sums to zero",
+                f"UPDATE billing_leg SET amount_usd = amount_usd + 1 WHERE id = {LEG}",
+            ),
+            ("each entry sums to zero and is whole", f"DELETE FROM billing_leg WHERE id = {LEG}"),
+            (
+                "balances equal the replay of all entries",
+                "UPDATE billing_creditaccount SET balance_usd = balance_usd + 0.000001 WHERE kind = 'user'",
+            ),
+            (
+                "what is held equals the holds",
+                "UPDATE billing_creditaccount SET held_usd = 1 WHERE kind = 'user'",
+            ),
+            (
+                "no interval is counted twice",
+                "UPDATE billing_meter SET since = since - interval '1 minute'",
+            ),
+            ("no second is missing", f"DELETE FROM billing_usagerecord WHERE id = {RECORD}"),
+            (
+                "each interval costs what its prices say",
+                f"UPDATE billing_usagerecord SET cost_usd = cost_usd + 0.000001 WHERE id = {RECORD}",
+            ),
+            (
+                "each charge is posted once, to its payer",
+                f"UPDATE billing_leg SET record_id = NULL WHERE id = {LEG}",
+            ),
+            (
+                "each day is the sum of its intervals",
+                "UPDATE billing_usageday SET running_us = running_us + 1",
+            ),
+        ],
+    )
+    def test_finds_what_was_tampered_with(self, till: Till, law: str, statement: str) -> None:
+        tamper(statement)
+        out = StringIO()
+        with pytest.raises(SystemExit) as exit_code:
+            call_command("verify_ledger", stdout=out)
+        assert exit_code.value.code == 1
+        assert f"BROKEN  {law}" in out.getvalue()
+        assert law in Verification.objects.get().broken
+
+
+class TestTheNightlyProof:
+    def test_alarms_and_is_seen_in_health(self, till: Till) -> None:
+        tasks.verify()
+        (part,) = health.ledger(Verification.objects.latest("id").at)
+        assert part.problem.startswith("an hour has been open") or part.problem == ""
+        UsageDay.objects.update(cost_usd=0)
+        tasks.verify()
+        (part,) = health.ledger(Verification.objects.first().at)
+        assert part.problem == "broken: each day is the sum of its intervals"
+        assert Event.objects.get(action="ledger_broken").resource == "billing"
+
+
+class TestHealth:
+    def test_is_well_while_hours_are_closed(self, till: Till) -> None:
+        (part,) = health.ledger(NOON + timedelta(minutes=110))
+        assert part.problem == ""
+        (part,) = health.ledger(NOON + timedelta(minutes=160))
+        assert part.problem == "an hour has been open for 100 minutes"
+
+    def test_misses_a_proof_that_is_days_old(self, till: Till) -> None:
+        Verification.objects.create(at=NOON)
+        (part,) = health.ledger(NOON + timedelta(days=3))
+        assert part.problem == "was last proven at 2026-06-15 12:00 UTC"

@@ -1,0 +1,203 @@
+"""kill -9 in the middle of every call of the tool, of each process that takes part in it: the next pass repairs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.vms.providers.cloudypad_vendor import StandInHarness
+from tests.vms.providers.harness import by_tag
+from tests.vms.providers.specs import spec, tag
+from tests.waiting import eventually
+from vms.providers.base import MachineState, Need, NotFound, Unavailable
+from vms.providers.cloudypad import CloudyPadProvider, cli, orders
+from vms.providers.cloudypad.books import MOST_TRIES, Order
+from vms.providers.cloudypad.names import name_of
+
+NAME = name_of(tag())
+ROOT = Path(__file__).resolve().parents[3]
+VICTIMS = ("caller", "runner", "tool", "runner and tool", "all")
+
+
+@pytest.fixture
+def harness(tmp_path: Path) -> Iterator[StandInHarness]:
+    made = StandInHarness(tmp_path)
+    yield made
+    made.finish()
+
+
+@pytest.fixture
+def provider(harness: StandInHarness) -> CloudyPadProvider:
+    return harness.open()
+
+
+def kill_in_the_middle(harness: StandInHarness, verb: str, victims: str) -> None:
+    """Another process calls; once the tool is in the middle of it, the victims die."""
+    argv = [
+        sys.executable,
+        "-m",
+        "tests.vms.providers.cloudypad_caller",
+        str(harness.vendor.parent),
+        verb,
+        NAME,
+    ]
+    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL) as caller:
+        eventually(lambda: harness.is_waiting(NAME), timeout_s=60)
+        tool = harness.tool_pid(NAME)
+        runner = parent_of(tool)
+        doomed = {
+            "caller": [caller.pid],
+            "runner": [runner],
+            "tool": [tool],
+            "runner and tool": [runner, tool],
+            "all": [caller.pid, runner, tool],
+        }
+        for pid in doomed[victims]:
+            os.kill(pid, signal.SIGKILL)
+        if caller.pid not in doomed[victims]:
+            caller.kill()
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def passes(harness: StandInHarness, provider: CloudyPadProvider) -> MachineState | None:
+    """The loop's looks, and time: until nothing is under way."""
+    for _ in range(6):
+        eventually(harness.is_quiet, timeout_s=60)
+        provider.list()
+        harness.advance(61)
+    return by_tag(provider)[tag()].state if tag() in by_tag(provider) else None
+
+
+def stand_up(harness: StandInHarness, provider: CloudyPadProvider) -> None:
+    provider.create(spec(provider.offers(Need())[0]), tag())
+    harness.advance()
+
+
+@pytest.mark.parametrize("victims", VICTIMS)
+class TestDeath:
+    def test_in_a_create_leaves_one_machine_that_comes_to_run(
+        self, harness: StandInHarness, provider: CloudyPadProvider, victims: str
+    ) -> None:
+        kill_in_the_middle(harness, "create", victims)
+        assert passes(harness, provider) is MachineState.RUNNING
+        assert harness.alive() == [tag()]
+
+    def test_in_a_stop_leaves_a_stopped_machine(
+        self, harness: StandInHarness, provider: CloudyPadProvider, victims: str
+    ) -> None:
+        stand_up(harness, provider)
+        harness.fault("slow", ["stop"])
+        kill_in_the_middle(harness, "stop", victims)
+        assert passes(harness, provider) is MachineState.STOPPED
+        assert harness.alive() == [tag()]
+
+    def test_in_a_start_leaves_a_running_machine(
+        self, harness: StandInHarness, provider: CloudyPadProvider, victims: str
+    ) -> None:
+        stand_up(harness, provider)
+        provider.stop(NAME)
+        harness.advance()
+        kill_in_the_middle(harness, "start", victims)
+        assert passes(harness, provider) is MachineState.RUNNING
+        assert harness.alive() == [tag()]
+
+    def test_in_a_delete_leaves_nothing(
+        self, harness: StandInHarness, provider: CloudyPadProvider, victims: str
+    ) -> None:
+        stand_up(harness, provider)
+        harness.fault("slow", ["destroy"])
+        kill_in_the_middle(harness, "delete", victims)
+        assert passes(harness, provider) is None
+        assert harness.alive() == []
+
+
+class TestDeathOfTheRunner:
+    def test_lets_nobody_else_begin_while_its_tool_lives(
+        self, harness: StandInHarness, provider: CloudyPadProvider
+    ) -> None:
+        stand_up(harness, provider)
+        harness.fault("slow", ["stop"])
+        kill_in_the_middle(harness, "stop", "runner")
+        before = len(harness.calls("stop"))
+        assert by_tag(provider)[tag()].state is MachineState.STOPPING
+        assert len(harness.calls("stop")) == before
+
+
+class TestDeathBeforeTheRunner:
+    def test_leaves_an_order_that_the_next_look_begins(
+        self, harness: StandInHarness, provider: CloudyPadProvider
+    ) -> None:
+        stand_up(harness, provider)
+        with harness.home.book(NAME).changing() as page:
+            page.queue.append(Order("stop", ["stop", NAME, "--wait"], 60))
+        assert passes(harness, provider) is MachineState.STOPPED
+
+
+class TestDeathEachTime:
+    def test_ends_in_an_error_that_says_so(
+        self, harness: StandInHarness, provider: CloudyPadProvider
+    ) -> None:
+        harness.fault("die_made", ["create"], None)
+        with pytest.raises(Exception, match="cut off"):
+            provider.create(spec(provider.offers(Need())[0]), tag())
+        for _ in range(MOST_TRIES + 1):
+            eventually(harness.is_quiet, timeout_s=60)
+            machine = by_tag(provider)[tag()]
+        assert isinstance(machine.failure, Unavailable)
+        assert len(harness.calls("deploy")) == MOST_TRIES - 1
+        provider.delete(NAME)
+        harness.advance()
+        assert harness.alive() == []
+
+
+class TestTheToolsOwnLock:
+    def test_that_a_death_left_behind_is_lifted(
+        self, harness: StandInHarness, provider: CloudyPadProvider
+    ) -> None:
+        """By somebody outside our sight, so that no page of ours tells of it."""
+        stand_up(harness, provider)
+        (harness.vendor / "stacks" / NAME).write_text("1")
+        with pytest.raises(Unavailable, match="locked"):
+            provider.delete(NAME)
+        assert harness.alive() == [tag()]
+        provider.delete(NAME)
+        assert harness.alive() == []
+        with pytest.raises(NotFound):
+            provider.get(NAME)
+
+
+class TestOrders:
+    def test_of_one_machine_are_carried_out_one_after_the_other(
+        self, harness: StandInHarness, provider: CloudyPadProvider
+    ) -> None:
+        provider.create(spec(provider.offers(Need())[0]), tag())
+        provider.stop(NAME)
+        provider.start(NAME)
+        provider.stop(NAME)
+        assert harness.calls("stop") == []
+        for _ in range(3):
+            harness.advance()
+        assert [argv[0] for argv in harness.calls() if argv[0] in ("create", "stop", "start")] == [
+            *("create", "stop", "start", "stop"),
+        ]
+        assert provider.get(NAME).state is MachineState.STOPPED
+
+    def test_that_take_too_long_are_ended_and_said_so(self, harness: StandInHarness) -> None:
+        hasty = cli.Times(names=0, status=0, probe=0, create_watch=60, act_watch=60, create_limit=1)
+        harness.fault("never_runs", ["create"])
+        provider = harness.open(times=hasty)
+        provider.create(spec(provider.offers(Need())[0]), tag())
+        eventually(lambda: not harness.busy(), timeout_s=60)
+        machine = provider.get(NAME)
+        assert isinstance(machine.failure, Unavailable)
+        assert "limit" in str(machine.failure)
+        assert orders.words_of(harness.home.book(NAME)) == ""

@@ -1,0 +1,117 @@
+"""Launches by way of CloudyPad: the loop's clock is simulated, the tool's processes are real (its stand-in's)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from accounts.principal import Principal
+from emulators.services import seed
+from tests.vms.control_plane import ControlPlane, story
+from tests.vms.providers.cloudypad_vendor import StandInHarness
+from tests.world import Clock, World
+from vms import installation, services
+from vms.models import VM, Attempt, ProviderAccount
+from vms.providers.base import Provider
+
+STEP_S = 15
+
+
+class PadPlane(ControlPlane):
+    """One account at Google's cloud, by way of the stand-in; its vendor's time passes with ours."""
+
+    harness: StandInHarness
+
+    def open(self, account: ProviderAccount) -> Provider:  # type: ignore[override]
+        return self.harness.open()
+
+    def turn(self, seconds: float = STEP_S) -> int:
+        done = super().turn(seconds)
+        self.harness.advance(seconds)
+        return done
+
+
+@pytest.fixture
+def pads(world: World, clock: Clock, tmp_path: Path) -> Iterator[PadPlane]:
+    seed(now=clock())
+    installation.row()
+    plane = PadPlane(clock)
+    plane.harness = StandInHarness(tmp_path)
+    ProviderAccount.objects.create(
+        name="gcp", kind="cloudypad_gcp", calls_per_minute=1_000_000, call_tokens=1_000_000,
+        next_refresh_at=clock(), next_sweep_at=clock(), call_tokens_at=clock(),
+    )  # fmt: skip
+    yield plane
+    plane.harness.finish()
+
+
+def until(plane: PadPlane, vm: VM, status: str) -> VM:
+    return plane.until(vm, status, seconds=3600, step=STEP_S)
+
+
+class TestLaunch:
+    def test_lives_a_whole_life(self, pads: PadPlane, world: World, clock: Clock) -> None:
+        vm = until(pads, pads.launch(owner=world.alice), "running")
+        assert (vm.cloudypad_configured, vm.gaming_environment_ready, vm.ip_address) == (
+            True,
+            True,
+            "203.0.113.7",
+        )
+        assert vm.machine_raw["open_to_everybody"]
+        assert vm.attempt.account.kind == "cloudypad_gcp"
+        by = Principal(user=world.alice)
+        services.stop(vm=vm, by=by, now=clock())
+        until(pads, vm, "stopped")
+        services.start(vm=vm, by=by, now=clock())
+        until(pads, vm, "running")
+        services.destroy(vm=vm, by=by, now=clock())
+        until(pads, vm, "terminated")
+        assert pads.harness.alive() == []
+        assert len(pads.harness.calls("create")) == 1
+
+    def test_is_creating_for_longer_than_other_kinds_may(self, pads: PadPlane, world: World) -> None:
+        pads.harness.fault("never_runs", ["create"])
+        vm = pads.launch(owner=world.alice)
+        pads.settle(seconds=1500, step=60)
+        vm.refresh_from_db()
+        assert (vm.phase, vm.status) == ("creating", "creating")
+        assert vm.machine_raw["last_run"]["verb"] == "create"
+        pads.settle(seconds=1200, step=60)
+        vm.refresh_from_db()
+        assert vm.error == "creating_overdue"
+
+    def test_that_is_refused_late_takes_the_next_offer(self, pads: PadPlane, world: World) -> None:
+        pads.harness.fault("no_capacity_later", ["create"])
+        vm = until(pads, pads.launch(owner=world.alice), "running")
+        first, second = Attempt.objects.filter(vm=vm).order_by("number")
+        assert (first.error_class, second.outcome) == ("NoCapacity", "won")
+        assert "sufficient capacity" in first.error_text
+        pads.settle(seconds=300, step=60)
+        assert pads.harness.alive() == [second.tag]
+
+    def test_that_is_refused_at_once_takes_the_next_offer(self, pads: PadPlane, world: World) -> None:
+        pads.harness.fault("no_capacity", ["create"])
+        vm = until(pads, pads.launch(owner=world.alice), "running")
+        first, second = Attempt.objects.filter(vm=vm).order_by("number")
+        assert (first.error_class, second.outcome) == ("NoCapacity", "won")
+        pads.settle(seconds=300, step=60)
+        assert pads.harness.alive() == [second.tag]
+        assert len(pads.harness.calls("destroy")) == 1
+
+
+class TestStart:
+    def test_that_is_refused_late_stays_stopped_and_says_so(
+        self, pads: PadPlane, world: World, clock: Clock
+    ) -> None:
+        vm = until(pads, pads.launch(owner=world.alice), "running")
+        by = Principal(user=world.alice)
+        services.stop(vm=vm, by=by, now=clock())
+        until(pads, vm, "stopped")
+        services.start(vm=vm, by=by, now=clock())
+        pads.harness.fault("start_refused_later", ["start"])
+        until(pads, vm, "creating")
+        until(pads, vm, "stopped")
+        assert "start_refused" in " ".join(story(vm))
+        assert len(pads.harness.alive()) == 1

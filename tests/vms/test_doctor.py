@@ -1,0 +1,108 @@
+"""The doctor: what is well, what is not and what to do about it, by its exit code too."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.conf import LazySettings
+from django.core.management import call_command
+from django.utils import timezone
+
+from gamer.web.doctor import Finding, Verdict, program
+from tests.vms.providers.cloudypad_vendor import CANARY, StandInHarness
+from vms import doctor
+from vms.models import ProviderAccount
+from vms.providers.memory import Fault, cloud
+
+
+def asked(*flags: str) -> tuple[int, str]:
+    out = StringIO()
+    try:
+        call_command("doctor", *flags, stdout=out)
+    except SystemExit as ended:
+        return int(ended.code or 0), out.getvalue()
+    return 0, out.getvalue()
+
+
+@pytest.fixture
+def account(db: None, request: pytest.FixtureRequest) -> ProviderAccount:
+    cloud(request.node.name).heal()
+    return ProviderAccount.objects.create(name="mem", kind="memory", credentials={"cloud": request.node.name})
+
+
+@pytest.fixture
+def pads(db: None, tmp_path: Path, settings: LazySettings) -> StandInHarness:
+    """The account's home is where the stand-in expects it, beside its vendor."""
+    harness = StandInHarness(tmp_path)
+    settings.ENV = replace(settings.ENV, cloudypad_bin=harness.account.command, cloudypad_home=str(tmp_path))
+    ProviderAccount.objects.create(
+        name="pads", kind="cloudypad_gcp", credentials=dict(harness.account.credentials)
+    )
+    return harness
+
+
+class TestCommand:
+    def test_finds_a_host_with_its_parts_in_order(self, account: ProviderAccount) -> None:
+        code, told = asked("--json")
+        found = {each["name"]: each for each in json.loads(told)["findings"]}
+        assert found["database"]["text"].startswith("Postgres ")
+        assert found["geocoder index"]["verdict"] == "fine"
+        assert found["account mem (memory)"]["text"] == "answers; 0 machines"
+        assert code == ["fine", "worse", "broken"].index(json.loads(told)["verdict"])
+
+    def test_says_what_to_do_about_refused_credentials(
+        self, account: ProviderAccount, request: pytest.FixtureRequest
+    ) -> None:
+        cloud(request.node.name).switch_on(Fault.BAD_CREDENTIALS, times=None)
+        code, told = asked()
+        cloud(request.node.name).heal()
+        assert code == 2
+        assert "FAIL  account mem (memory): BadCredentials" in told
+        assert "Give it new credentials" in told
+
+    def test_warns_of_a_paused_account(self, account: ProviderAccount) -> None:
+        ProviderAccount.objects.update(is_paused=True)
+        assert doctor._account(ProviderAccount.objects.get(), timezone.now()).verdict is Verdict.WORSE
+
+    def test_says_when_nobody_does_the_work(self, account: ProviderAccount, settings: LazySettings) -> None:
+        settings.DOCTOR_CHECKS = ["gamer.web.doctor.queue"]
+        assert asked() == (0, "ok    queue: nothing waits\nok    scheduler: nothing waits\n")
+
+    def test_has_nothing_to_say_of_clouds_that_are_not_used(self, account: ProviderAccount) -> None:
+        assert list(doctor.cloudypad(timezone.now())) == []
+
+
+class TestCloudyPad:
+    def test_asks_the_tool_for_its_version(self, pads: StandInHarness) -> None:
+        found = {each.name: each for each in doctor.cloudypad(timezone.now())}
+        assert found["cloudypad"] == Finding("cloudypad", Verdict.FINE, "0.45.1", "")
+        assert {"pulumi", "ansible-playbook"} <= found.keys()
+
+    def test_asks_the_account_by_a_list(self, pads: StandInHarness) -> None:
+        (found,) = doctor.accounts(timezone.now())
+        assert found == Finding("account pads (cloudypad_gcp)", Verdict.FINE, "answers; 0 machines")
+
+    def test_tells_no_secret(self, pads: StandInHarness) -> None:
+        pads.fault("bad_credentials", ["list"])
+        (found,) = doctor.accounts(timezone.now())
+        assert found.verdict is Verdict.BROKEN
+        assert CANARY not in found.text
+
+    def test_misses_the_program(self, pads: StandInHarness, settings: LazySettings) -> None:
+        settings.ENV = replace(settings.ENV, cloudypad_bin="")
+        (found,) = doctor.cloudypad(timezone.now())
+        assert (found.verdict, "CLOUDYPAD_BIN" in found.advice) == (Verdict.BROKEN, True)
+
+
+class TestProgram:
+    def test_that_is_not_there_is_told_with_what_to_do(self) -> None:
+        assert program("no-such-program", "--version", advice="Install it.") == Finding(
+            "no-such-program", Verdict.WORSE, "not installed", "Install it."
+        )
+
+    def test_that_is_there_says_its_version(self) -> None:
+        assert program("python3", "--version", advice="").text.startswith("Python 3")

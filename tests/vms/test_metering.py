@@ -1,0 +1,281 @@
+"""What the reconciler's life of a VM costs and charges: orders, retries, lost machines, strays, stops, and empty accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.db.models import F
+
+from accounts.principal import Principal, policy
+from billing.models import CreditAccount, Hold, Meter, Subject, UsageRecord
+from billing.services import accounts, credits, hours
+from events.models import Event
+from gamer.crash import Died, dying_at
+from gamer.errors import InsufficientCredits
+from tests.billing.metered import D, broken
+from tests.vms.control_plane import ControlPlane, prepare
+from tests.world import Clock, World
+from vms import metering, services
+from vms.lifecycle import Phase
+from vms.models import VM, Attempt, Installation, Stray
+
+pytestmark = pytest.mark.django_db
+BY = policy("test")
+
+
+@pytest.fixture
+def plane(world: World, clock: Clock) -> Iterator[ControlPlane]:
+    plane = prepare(clock)
+    plane.turn()
+    plane.turn()
+    yield plane
+    plane.reconciler.close()
+    plane.actor.close()
+
+
+@pytest.fixture
+def alices(plane: ControlPlane, world: World) -> CreditAccount:
+    return accounts.account_of(world.alice, plane.now())
+
+
+def free(account: CreditAccount) -> Decimal:
+    account.refresh_from_db()
+    return account.available_usd
+
+
+def charge(vm: VM) -> Decimal:
+    return sum((one.charge_usd for one in UsageRecord.objects.filter(subject__vm=vm.pk)), D("0"))
+
+
+def cost(vm: VM) -> Decimal:
+    return sum((one.cost_usd for one in UsageRecord.objects.filter(subject__vm=vm.pk)), D("0"))
+
+
+def until_it_boots(plane: ControlPlane, vm: VM) -> None:
+    while vm.phase != Phase.BOOTING:
+        plane.turn()
+        vm.refresh_from_db()
+
+
+def end(plane: ControlPlane, vm: VM) -> None:
+    services.destroy(vm=vm, by=BY, now=plane.now())
+    plane.until(vm, "terminated")
+
+
+class TestAGame:
+    def test_is_charged_from_ready_until_it_ends_at_the_price_it_was_sold_for(
+        self, plane: ControlPlane, world: World, alices: CreditAccount
+    ) -> None:
+        vm = plane.launch(world.alice)
+        plane.until(vm, "running")
+        begun, price = vm.phase_since, vm.attempt.charge_usd_per_hour
+        assert price == vm.attempt.usd_per_hour
+        assert free(alices) == D("5") - price.quantize(D("0.000001"))
+        plane.settle(seconds=3600, step=60)
+        services.destroy(vm=vm, by=BY, now=plane.now())
+        plane.until(vm, "terminated")
+        ended = Event.objects.about("vms", vm.pk).get(action="ending").at
+        seconds = D(str((ended - begun).total_seconds()))
+        assert charge(vm) == (price * seconds / 3600).quantize(D("0.000001"))
+        assert charge(vm) < cost(vm)  # booting and deleting are ours
+        assert free(alices) == D("5") - charge(vm)
+        assert (Hold.objects.count(), Meter.objects.count(), broken()) == (0, 0, [])
+
+    def test_costs_us_from_the_order_to_the_proof(self, plane: ControlPlane, world: World) -> None:
+        vm = plane.launch(world.alice)
+        plane.until(vm, "running")
+        end(plane, vm)
+        attempt = Attempt.objects.get()
+        subject = Subject.objects.get()
+        assert (subject.started_at, subject.ended_at) == (attempt.sent_at, attempt.gone_at)
+        assert (subject.price_source, subject.vm) == ("quote", vm.pk)
+
+    def test_stopped_is_not_charged_and_still_costs(self, plane: ControlPlane, world: World) -> None:
+        vm = plane.launch(world.alice)
+        plane.until(vm, "running")
+        services.stop(vm=vm, by=BY, now=plane.now())
+        plane.until(vm, "stopped")
+        assert not Hold.objects.exists()
+        paid, spent = charge(vm), cost(vm)
+        plane.settle(seconds=3600, step=60)
+        services.start(vm=vm, by=BY, now=plane.now())
+        assert Hold.objects.get().vm == vm.pk
+        plane.until(vm, "running")
+        assert charge(vm) == paid
+        assert cost(vm) > spent
+        kinds = UsageRecord.objects.filter(subject__vm=vm.pk).order_by("started_at")
+        assert [one.kind for one in kinds if one.kind == "stopped"] != []
+        end(plane, vm)
+        assert broken() == []
+
+    def test_that_nobody_owns_is_the_houses(self, plane: ControlPlane) -> None:
+        vm = plane.launch()
+        plane.until(vm, "running")
+        assert not Hold.objects.exists()
+        plane.settle(seconds=600, step=60)
+        end(plane, vm)
+        assert charge(vm) > 0
+        assert Subject.objects.get().centre.payer.code == "unowned"
+        assert broken() == []
+
+
+class TestALaunch:
+    def test_without_an_hours_credit_is_refused_and_leaves_nothing(
+        self, plane: ControlPlane, world: World, alices: CreditAccount
+    ) -> None:
+        by = Principal(user=world.sam)
+        credits.change(by=by, owner=world.alice, usd=D("-4.9"), reason="Test", now=plane.now())
+        with pytest.raises(InsufficientCredits) as error:
+            plane.launch(world.alice)
+        assert set(error.value.details) == {"needed_usd", "available_usd", "missing_usd", "account"}
+        assert (VM.objects.count(), free(alices)) == (0, D("0.1"))
+
+    def test_that_never_becomes_ready_costs_the_player_nothing(
+        self, plane: ControlPlane, world: World, alices: CreditAccount
+    ) -> None:
+        vm = plane.launch(world.alice)
+        until_it_boots(plane, vm)
+        assert Hold.objects.exists()
+        end(plane, vm)
+        assert (charge(vm), free(alices)) == (D("0"), D("5"))
+        assert cost(vm) > 0
+        assert broken() == []
+
+    def test_tried_again_is_held_for_again(self, plane: ControlPlane, world: World) -> None:
+        vm = plane.launch(world.alice)
+        plane.reconciler.turn()
+        VM.objects.filter(pk=vm.pk).update(phase_since=plane.now() - timedelta(hours=1))
+        plane.until(vm, "error")
+        assert not Hold.objects.exists()
+        services.retry(vm=vm, by=BY, now=plane.now())
+        assert Hold.objects.exists()
+        plane.until(vm, "running")
+        end(plane, vm)
+        assert broken() == []
+
+    def test_given_up_for_the_next_offer_holds_the_new_price_and_costs_twice_for_a_while(
+        self, plane: ControlPlane, world: World
+    ) -> None:
+        vm = plane.launch(world.alice)
+        until_it_boots(plane, vm)
+        VM.objects.filter(pk=vm.pk).update(phase_since=plane.now() - timedelta(hours=1))
+        plane.until(vm, "running")
+        old, new = Subject.objects.order_by("id")
+        assert old.ended_at > new.started_at
+        assert Hold.objects.get().amount_usd == new.charge_usd_per_hour
+        end(plane, vm)
+        assert {one.subject_id for one in UsageRecord.objects.filter(charge_usd__gt=0)} == {new.pk}
+        assert broken() == []
+
+
+class TestTheDatabaseAndTheRows:
+    def test_hold_after_a_death_at_any_point_of_writing(self, plane: ControlPlane, world: World) -> None:
+        vm = plane.launch(world.alice)
+        for point in ("apply.before", "apply.inside", "apply.after"):
+            for _ in range(2):
+                with dying_at(point):
+                    try:
+                        plane.turn()
+                    except Died:
+                        plane.clock.advance(seconds=31)
+        plane.until(vm, "running")
+        plane.settle(seconds=3700, step=60)
+        for point in ("hours.claimed", "hours.inside", "hours.after"):
+            with dying_at(point), pytest.raises(Died):
+                hours.close_hours(plane.now())
+            plane.clock.advance(hours=1)
+        hours.close_hours(plane.now())
+        end(plane, vm)
+        assert broken() == []
+
+    def test_are_brought_together_for_machines_from_before_there_were_meters(
+        self, plane: ControlPlane, world: World
+    ) -> None:
+        vm = plane.launch(world.alice)
+        plane.until(vm, "running")
+        last = UsageRecord.objects.latest("ended_at").ended_at
+        Meter.objects.all().delete()
+        Subject.objects.update(key="another machine", ended_at=last)
+        assert [metering.repair(plane.now()), metering.repair(plane.now())] == [1, 0]
+        meter = Meter.objects.get()
+        assert (meter.is_charged, meter.since) == (True, plane.now())
+        end(plane, vm)
+        assert broken() == []
+
+
+class TestAStray:
+    def test_is_metered_at_what_the_vendor_asks_and_charged_to_nobody(self, plane: ControlPlane) -> None:
+        vm = plane.launch()
+        plane.until(vm, "running")
+        VM.objects.filter(pk=vm.pk).update(attempt=None, phase=Phase.DELETED, next_look_at=None)
+        Attempt.objects.all().delete()
+        plane.settle(seconds=1500, step=10)
+        stray = Stray.objects.get()
+        assert stray.gone_at is not None
+        subject = Subject.objects.get(key=f"stray:{stray.pk}")
+        assert (subject.started_at, subject.ended_at) == (stray.first_seen_at, stray.gone_at)
+        record = UsageRecord.objects.filter(subject=subject).first()
+        assert record.cost_usd_per_hour == stray.usd_per_hour
+        assert record.charge_usd == 0
+
+
+class TestAnEmptyAccount:
+    def test_ends_its_games_within_a_look_after_a_warning(
+        self, plane: ControlPlane, world: World, alices: CreditAccount
+    ) -> None:
+        vm = plane.launch(world.alice)
+        plane.until(vm, "running")
+        begun, price = vm.phase_since, vm.attempt.charge_usd_per_hour
+        by = Principal(user=world.sam)
+        credits.change(by=by, owner=world.alice, usd=-free(alices), reason="Test", now=plane.now())
+        ends = begun + timedelta(hours=float(alices_balance(alices) / price))
+        plane.clock.now = ends - timedelta(minutes=10)
+        plane.turn()
+        plane.turn()
+        assert Event.objects.get(action="credit_low").owner_id == world.alice.pk
+        plane.clock.now = ends - timedelta(seconds=2)
+        plane.settle(seconds=62)
+        vm.refresh_from_db()
+        assert vm.desired == "stopped"
+        at = Event.objects.about("vms", vm.pk).get(action="credit_exhausted").at
+        assert ends <= at <= ends + timedelta(seconds=60)
+        plane.until(vm, "stopped")
+        assert broken() == []
+
+    def test_ends_them_for_good_where_a_stopped_machine_is_dear(
+        self, plane: ControlPlane, world: World, alices: CreditAccount
+    ) -> None:
+        vm = plane.launch(world.alice)
+        plane.until(vm, "running")
+        Attempt.objects.update(stopped_usd_per_hour=F("usd_per_hour"))
+        plane.clock.advance(days=1)
+        Installation.objects.update(credit_look_at=plane.now())
+        VM.objects.update(session_ends_at=plane.now() + timedelta(days=1))
+        plane.turn()
+        vm.refresh_from_db()
+        assert vm.desired == "gone"
+
+    def test_leaves_those_alone_who_play_on_account(self, plane: ControlPlane, world: World) -> None:
+        vm = plane.launch(world.sam)
+        plane.until(vm, "running")
+        plane.clock.advance(hours=7)
+        plane.settle(seconds=62, step=2)
+        vm.refresh_from_db()
+        assert vm.desired == "running"
+
+
+def alices_balance(account: CreditAccount) -> Decimal:
+    account.refresh_from_db()
+    return account.balance_usd
+
+
+class TestTheLook:
+    def test_is_one_reconcilers_and_survives_a_clock_that_went_back(self, plane: ControlPlane) -> None:
+        from vms import running_out
+
+        now = plane.clock.advance(minutes=5)
+        assert [running_out.take_turn(now), running_out.take_turn(now)] == [True, False]
+        assert running_out.take_turn(now - timedelta(days=1))

@@ -1,0 +1,163 @@
+"""Accounts at clouds: from the environment, and from staff's words to credentials."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from django.conf import LazySettings
+from django.test import Client
+
+from accounts.principal import Principal
+from emulators.services import seed
+from locations import regions
+from tests.vms.providers.cloudypad_vendor import COMMAND
+from tests.world import Clock, World
+from vms import machine_types, provider_accounts
+from vms.models import MachineType, ProviderAccount
+from vms.provider_accounts import AccountDraft
+from vms.providers.base import Need
+
+CANARY = "cloud-canary-81f2"
+
+
+@pytest.fixture(autouse=True)
+def _tool(settings: LazySettings, tmp_path: Path) -> None:
+    settings.ENV = replace(settings.ENV, cloudypad_bin=COMMAND, cloudypad_home=str(tmp_path / "homes"))
+    (tmp_path / "homes" / "vendor").mkdir(parents=True)
+    for name, content in (("clock", "0"), ("faults.json", "[]")):
+        (tmp_path / "homes" / "vendor" / name).write_text(content)
+    (tmp_path / "homes" / "vendor" / "waiting").mkdir()
+
+
+def draft(kind: str = "cloudypad_gcp", secret: str = "", **settings: str) -> AccountDraft:
+    return AccountDraft("cloud", kind, "", 90, None, None, secret, settings)
+
+
+class TestSeed:
+    def test_opens_an_account_for_each_cloud_the_environment_names(
+        self, db: None, clock: Clock, settings: LazySettings
+    ) -> None:
+        clouds = {
+            "cloudypad_gcp": {"project_id": "p"},
+            "cloudypad_aws": {"access_key_id": "A", "secret_access_key": CANARY},
+        }
+        settings.ENV = replace(settings.ENV, clouds=clouds)
+        provider_accounts.seed(clock())
+        provider_accounts.seed(clock())
+        assert {row.name: dict(row.credentials) for row in ProviderAccount.objects.all()} == {
+            "gcp": {"project_id": "p"},
+            "aws": {"access_key_id": "A", "secret_access_key": CANARY},
+        }
+
+    def test_opens_none_where_there_is_no_tool(self, db: None, clock: Clock, settings: LazySettings) -> None:
+        settings.ENV = replace(settings.ENV, cloudypad_bin="", clouds={"cloudypad_gcp": {"project_id": "p"}})
+        provider_accounts.seed(clock())
+        assert not ProviderAccount.objects.filter(kind="cloudypad_gcp").exists()
+
+
+class TestOpen:
+    def test_gives_each_account_a_home_and_the_table_of_its_cloud(self, db: None, clock: Clock) -> None:
+        regions.seed(clock())
+        machine_types.seed(clock())
+        rows = [
+            ProviderAccount.objects.create(name=name, kind="cloudypad_aws", credentials={"clouder": "dummy"})
+            for name in ("one", "other")
+        ]
+        tools = [provider_accounts.tool_of(row) for row in rows]
+        assert len({tool.home for tool in tools if tool is not None}) == 2
+        offers = provider_accounts.open_provider(rows[0]).offers(Need())
+        assert {offer.order["machine_type"] for offer in offers} == {"g4dn.xlarge", "g5.2xlarge"}
+        assert len(offers) == len(machine_types.products("cloudypad_aws"))
+
+
+class TestFaults:
+    @pytest.mark.parametrize(
+        ("given", "field"),
+        [
+            (draft("cloudypad_gcp"), "settings"),
+            (draft("cloudypad_gcp", project_id="p"), None),
+            (draft("cloudypad_gcp", clouder="dummy"), None),
+            (draft("cloudypad_gcp", project_id="p", clouder="moon"), "settings"),
+            (draft("cloudypad_gcp", projekt="p"), "settings"),
+            (draft("cloudypad_aws"), None),
+            (draft("cloudypad_azure", tenant_id="t"), "settings"),
+            (draft("cloudypad_scaleway", project_id="p"), "secret"),
+            (draft("cloudypad_scaleway", CANARY, project_id="p"), None),
+            (draft("cloudypad_paperspace"), "secret"),
+            (draft("tensordock", CANARY, project_id="p"), "settings"),
+        ],
+    )
+    def test_name_the_field(self, given: AccountDraft, field: str | None) -> None:
+        assert [*provider_accounts.faults(given, has_secret=False)] == ([field] if field else [])
+
+    def test_say_that_there_is_no_tool(self, settings: LazySettings) -> None:
+        settings.ENV = replace(settings.ENV, cloudypad_bin="")
+        assert "CLOUDYPAD_BIN" in provider_accounts.faults(draft(project_id="p"), has_secret=False)["kind"]
+
+
+class TestChange:
+    def test_replaces_settings_and_keeps_the_secret(self, world: World, clock: Clock) -> None:
+        by = Principal(user=world.sam)
+        made = provider_accounts.create(draft=draft(secret=CANARY, project_id="p"), by=by, now=clock())
+        provider_accounts.change(account=made, draft=draft(project_id="q"), by=by, now=clock())
+        made.refresh_from_db()
+        assert dict(made.credentials) == {"service_account": CANARY, "project_id": "q"}
+        assert provider_accounts.plain_settings(made) == {"project_id": "q"}
+
+
+class TestForm:
+    def test_shows_settings_and_never_the_secret(self, world: World, clock: Clock, client: Client) -> None:
+        client.force_login(world.sam)
+        by = Principal(user=world.sam)
+        made = provider_accounts.create(
+            draft=draft(secret=CANARY, project_id="my-project"), by=by, now=clock()
+        )
+        page = client.get(f"/admin/vms/provideraccount/{made.pk}/change/").content.decode()
+        assert "project_id=my-project" in page
+        assert CANARY not in page
+
+    def test_says_that_paperspace_is_deprecated(self, world: World, client: Client) -> None:
+        client.force_login(world.sam)
+        page = client.get("/admin/vms/provideraccount/add/").content.decode()
+        assert "Paperspace (CloudyPad), deprecated by CloudyPad" in page
+
+    @pytest.mark.parametrize("text", ["project_id", "=p", "project_id="])
+    def test_refuses_a_line_that_is_no_setting(self, world: World, client: Client, text: str) -> None:
+        client.force_login(world.sam)
+        form = {
+            "name": "x",
+            "kind": "cloudypad_gcp",
+            "base_url": "",
+            "calls_per_minute": 90,
+            "secret": "",
+            "settings": text,
+        }
+        answer = client.post("/admin/vms/provideraccount/add/", form)
+        assert "is not of the form name=value" in answer.content.decode()
+        assert not ProviderAccount.objects.exists()
+
+
+class TestMachineTypesPage:
+    def test_lists_what_each_is_large_enough_for_and_takes_a_change(
+        self, world: World, clock: Clock, client: Client
+    ) -> None:
+        seed(now=clock())
+        regions.seed(clock())
+        machine_types.seed(clock())
+        client.force_login(world.sam)
+        page = client.get("/admin/vms/machinetype/").content.decode()
+        assert "g2-standard-8" in page
+        assert page.count("advanced, premium, retro") + page.count("retro, advanced, premium") >= 5
+        row = MachineType.objects.get(name="g2-standard-8")
+        form = {name: getattr(row, name) for name in machine_types.EDITED} | {
+            "zones": "us-central1-b\nus-east1-b\n",
+            "is_sold": "on",
+        }
+        answer = client.post(f"/admin/vms/machinetype/{row.pk}/change/", form)
+        assert answer.status_code == 302
+        row.refresh_from_db()
+        assert row.zones == ["us-central1-b", "us-east1-b"]
+        refused = client.post(f"/admin/vms/machinetype/{row.pk}/change/", {**form, "zones": "moon-base1-a"})
+        assert "No region is known for moon-base1-a" in refused.content.decode()

@@ -1,0 +1,137 @@
+"""Orders on their way: given, begun, watched, taken up again after a death. The page is the order's truth; whoever looks carries on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from vms.providers.base import MachineState
+from vms.providers.cloudypad.answers import events_in
+from vms.providers.cloudypad.books import MOST_TRIES, Book, Home, Order, Page, Run
+from vms.providers.cloudypad.cli import Cli
+
+# What an order that is under way makes of a machine.
+STATES = {
+    "create": MachineState.PENDING,
+    "deploy": MachineState.PENDING,
+    "start": MachineState.PENDING,
+    "stop": MachineState.STOPPING,
+    "destroy": MachineState.STOPPING,
+}
+MADE = "configuration-end"
+TAKEN = "provision-begin"
+PROVISIONED = "provision-end"
+# The exit code of a run that was cut off, and did not say how it ended.
+CUT_OFF = -1
+# Bytes of a run's words that are read: its error, or its success, stands at the end.
+LAST_WORDS = 64 * 1024
+LOCKED = "stack is currently locked"
+CANCEL_LOCK = "--force-pulumi-cancel"
+
+
+def state_of(page: Page) -> MachineState | None:
+    """What the orders under way say of a machine; None when none is, or only a quiet one."""
+    loud = [order.verb for order in page.queue if not order.is_quiet]
+    if not loud:
+        return None
+    return MachineState.STOPPING if "destroy" in loud else STATES[loud[0]]
+
+
+def give(cli: Cli, book: Book, order: Order, machine: dict[str, Any] | None = None) -> None:
+    """Puts an order behind those the machine has, and sees that somebody carries them out."""
+    with book.changing() as page:
+        page.queue.append(order)
+        page.machine = machine or page.machine
+    carry_on(cli, book)
+
+
+def carry_on(cli: Cli, book: Book) -> None:
+    """Starts a runner where orders wait and nobody is at them. An order that was cut off in the middle is taken up again."""
+    page = book.page()
+    if page is None or not page.queue:
+        return
+    lock = book.take()
+    if lock is None:
+        return
+    try:
+        is_due = _mend(cli.home, book)
+    except BaseException:
+        os.close(lock)
+        raise
+    if is_due:
+        cli.start(book, lock)
+    else:
+        os.close(lock)
+
+
+def _mend(home: Home, book: Book) -> bool:
+    """Under the run lock: makes of an order that was cut off one that can be begun again. Whether any is left."""
+    if book.page() is None:
+        return False
+    with book.changing() as page:
+        order = page.head
+        if order is not None and page.is_cut_off():
+            _take_up(home, book, page, order)
+        return bool(page.queue)
+
+
+def _take_up(home: Home, book: Book, page: Page, order: Order) -> None:
+    run = page.run if page.run is not None and page.run.order_id == order.id else None
+    if order.verb in ("create", "deploy"):
+        state = home.state_text(book.name)
+        if order.verb == "create" and not state:
+            # Cut off before the tool wrote its state, which it does before it asks its cloud for anything.
+            _settle(page, order, run, CUT_OFF)
+            return
+        if events_in(state)[-1:] == [MADE]:
+            _settle(page, order, run, 0)
+            return
+        order.verb, order.argv = "deploy", ["deploy", book.name, "--yes", CANCEL_LOCK]
+    elif CANCEL_LOCK not in order.argv:
+        # The lock on the cloud's resources is the tool's own, and a run that was cut off leaves it behind.
+        order.argv = [*order.argv, CANCEL_LOCK]
+    if order.tries >= MOST_TRIES:
+        _settle(page, order, run, CUT_OFF)
+
+
+def _settle(page: Page, order: Order, run: Run | None, exit_code: int) -> None:
+    page.drop(order.id)
+    ended = run or Run(order.id, order.verb, time.time())
+    ended.ended_at, ended.exit_code = time.time(), exit_code
+    page.run = ended
+
+
+def watch(cli: Cli, book: Book, order_id: str, seconds: float, is_taken: Callable[[], bool]) -> Run | None:
+    """Waits until an order's run has ended, or it is evidently taken, or `seconds` are over. The run, if it has ended."""
+    until = cli.clock.now() + seconds
+    while True:
+        page = book.page()
+        run = page.run if page is not None else None
+        if run is not None and run.order_id == order_id and run.ended_at is not None:
+            return run
+        if page is None or is_taken() or cli.clock.now() >= until:
+            return None
+        carry_on(cli, book)
+        cli.clock.nap()
+
+
+def words_of(book: Book) -> str:
+    """What the last run said, as far as it has come."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), book.log.open("rb") as log:
+        log.seek(max(0, book.log.stat().st_size - LAST_WORDS))
+        return log.read(LAST_WORDS).decode(errors="replace")
+    return ""
+
+
+def forget(book: Book) -> None:
+    """Lets go of a machine that is gone, unless somebody is at it."""
+    lock = book.take()
+    if lock is None:
+        return
+    page = book.page()
+    if page is None or not page.queue:
+        book.forget()
+    os.close(lock)
