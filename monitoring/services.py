@@ -86,11 +86,11 @@ def _roll_up_stretch(ended: datetime) -> datetime:
     """Minutes, and the hours they complete. Answers how far minutes have come."""
     with transaction.atomic():
         minutes = _progress("minute", ended)
+        hours = _progress("hour", floor(minutes.until, HOUR))
         until = min(ended, minutes.until + STRETCH)
         if until <= minutes.until:
             return minutes.until
         _run(statements.MINUTES, since=minutes.until, until=until)
-        hours = _progress("hour", floor(minutes.until, HOUR))
         if hours.until < floor(until, HOUR):
             _run(statements.HOURS, since=hours.until, until=floor(until, HOUR))
             Progress.objects.filter(pk="hour").update(until=floor(until, HOUR))
@@ -170,6 +170,22 @@ def forget(*, now: datetime, most: int = 2_000_000) -> int:
             if count < BATCH:
                 break
     return gone
+
+
+def seed_demo(*, subject: UUID, since: datetime, until: datetime, now: datetime) -> int:
+    """Made-up minutes, and their hours, of a machine somebody played on in that time; how many. What is there already stays.
+
+    Only for shows: what was measured and what was made up cannot be told apart afterwards. Not for a time that may still be told.
+    """
+    roll_up(now=now)
+    since, until = floor(since, MINUTE), min(floor(until, MINUTE), floor(now - LATE, MINUTE)) - MINUTE
+    made = _run(statements.DEMO, subject=subject, since=since, until=until)
+    first, hours_until = floor(since, HOUR), Progress.objects.values_list("until", flat=True).get(pk="hour")
+    hours = {(subject, first + number * HOUR) for number in range((until - first) // HOUR + 1)}
+    hours = {(one, at) for one, at in hours if at < hours_until}
+    if hours:
+        _run_these(statements.LATE_HOURS, hours, HOUR)
+    return made
 
 
 def seed(now: datetime) -> None:

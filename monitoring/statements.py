@@ -126,3 +126,32 @@ BUSY = """
     SELECT subject FROM monitoring_sample WHERE at >= %(since)s
     GROUP BY subject HAVING avg(numbers[{n}]) >= %(least)s ORDER BY subject LIMIT %(most)s
 """
+
+# Plausible values of a machine on which somebody plays; `m` are minutes, with a beginning of the subject's own.
+_DEMO = {
+    "cpu_percent": "45 + 22 * sin(m / 47) + 8 * sin(m * 2.4)",
+    "ram_used_mb": "6200 + 900 * sin(m / 90)",
+    "disk_used_percent": "32 + mod(m::numeric, 1440)::float8 / 60",
+    "load": "2 + sin(m / 47)",
+    "received_mbps": "0.8 + 0.3 * sin(m * 1.7)",
+    "sent_mbps": "27 + 6 * sin(m / 9)",
+    "gpu_percent": "60 + 20 * sin(m / 31) + 8 * sin(m * 1.3)",
+    "gpu_ram_used_mb": "5100 + 700 * sin(m / 120)",
+    "gpu_ram_mb": "24564",
+    "gpu_celsius": "61 + 9 * sin(m / 31)",
+    "gpu_encoder_percent": "30 + 4 * sin(m * 1.9)",
+    "games": "1",
+    "is_playing": "1",
+}
+DEMO = f"""
+    INSERT INTO monitoring_minute (subject, at, mins, maxs, sums, counts)
+    SELECT %(subject)s, at, {_array(lambda n: f"0.95 * v[{n}]", "real")}, {_array(lambda n: f"1.05 * v[{n}]", "real")},
+           {_array(lambda n: f"4 * v[{n}]", "float8")}, {_array(lambda n: f"4 * (v[{n}] IS NOT NULL)::int", "integer")}
+    FROM (
+        SELECT at, ARRAY[{", ".join(_DEMO.get(one.name, "NULL") for one in MEASURES)}]::float8[] AS v FROM (
+            SELECT at, (EXTRACT(EPOCH FROM at) / 60 + mod(hashtext(%(subject)s::text), 1000))::float8 AS m
+            FROM generate_series(%(since)s::timestamptz, %(until)s, '1 minute') AS at
+        ) AS times
+    ) AS made
+    ON CONFLICT DO NOTHING
+"""

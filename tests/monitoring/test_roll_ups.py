@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from monitoring import queries, services
-from monitoring.measures import NAMES, POSITIONS, Reading, floor
+from monitoring.measures import MEASURES, NAMES, POSITIONS, Reading, floor
 from monitoring.models import Hour, Late, Minute, Progress, Sample
 from tests.at_once import at_once
 from tests.world import NOON
@@ -194,6 +194,29 @@ class TestForgetting:
         with django_assert_num_queries(1 + 2):
             assert services.forget(now=NOON + 5 * HOUR, most=7) == 7
         assert services.forget(now=NOON + 5 * HOUR) == 3
+
+
+class TestDemo:
+    def test_shows_a_month_of_plausible_values_and_stays_the_same_when_repeated(self):
+        now, spans = NOON, []
+        for days in (1, 20):
+            since = NOON - timedelta(days=days, minutes=7)
+            assert services.seed_demo(subject=VM, since=since, until=since + 2 * HOUR, now=now) == 120
+            assert services.seed_demo(subject=VM, since=since, until=since + 2 * HOUR, now=now) == 0
+            spans.append(
+                queries.span(window=timedelta(days=days + 1), step=HOUR if days == 1 else None, now=now)
+            )
+        for span in spans:
+            known = queries.series(subject=VM, span=span)
+            for measure in MEASURES:
+                values = [one for one in known.values[measure.name] if one is not None]
+                assert values, measure.name
+                assert measure.low <= min(values) <= max(values) <= measure.high
+        assert Hour.objects.count() == 6
+
+    def test_leaves_alone_what_may_still_be_told(self):
+        assert services.seed_demo(subject=VM, since=NOON - 2 * HOUR, until=NOON, now=NOON) == 60
+        assert not Minute.objects.filter(at__gte=NOON - HOUR).exists()
 
 
 def test_seeding_twice_is_seeding_once():
