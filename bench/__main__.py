@@ -8,7 +8,17 @@ from importlib import import_module
 
 from bench.harness import database, stop_postgres
 
-SHORT = ("ranking", "launches", "transitions", "listing", "growth", "simulation", "reports", "money")
+SHORT = (
+    "ranking",
+    "launches",
+    "transitions",
+    "listing",
+    "growth",
+    "simulation",
+    "reports",
+    "money",
+    "heartbeats",
+)
 LONG = ("soak", "fuzzing")
 
 

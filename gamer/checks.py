@@ -91,10 +91,17 @@ def numbers(**_: Any) -> list[CheckMessage]:
     for name, value, low in (
         ("STOPPED_KEEP_HOURS", settings.ENV.stopped_keep_hours, 0),
         ("PORT", settings.ENV.port, 1),
+        # What comes an hour late is still rolled up from samples, and hours from minutes.
+        ("METRICS_SAMPLE_HOURS", settings.ENV.metrics_sample_hours, 3),
+        ("METRICS_MINUTE_DAYS", settings.ENV.metrics_minute_days, 1),
+        ("METRICS_HOUR_DAYS", settings.ENV.metrics_hour_days, 1),
     ):
-        if not value.isdigit() or int(value) < low:
+        if not value.isdigit() or not low <= int(value) < 100_000:
             found.append(
-                Error(f"{name} is {value!r}; it must be a whole number of at least {low}.", id="gamer.E003")
+                Error(
+                    f"{name} is {value[:20]!r}; it must be a whole number of at least {low}, and below 100,000.",
+                    id="gamer.E003",
+                )
             )
     try:
         if not 0 <= Decimal(settings.ENV.signup_credit_usd) < 1_000_000:

@@ -73,6 +73,9 @@ class Environment:
     cloudypad_home: str
     clouds: dict[str, dict[str, str]]
     stopped_keep_hours: str
+    metrics_sample_hours: str
+    metrics_minute_days: str
+    metrics_hour_days: str
     signup_credit_usd: str
     billing_time_zone: str
     admin_password: str
@@ -161,6 +164,9 @@ def read() -> Environment:
         cloudypad_home=str(env.str("CLOUDYPAD_HOME", "")),
         clouds=cloud_credentials(env),
         stopped_keep_hours=str(env.str("STOPPED_KEEP_HOURS", "48")),
+        metrics_sample_hours=str(env.str("METRICS_SAMPLE_HOURS", "6")),
+        metrics_minute_days=str(env.str("METRICS_MINUTE_DAYS", "7")),
+        metrics_hour_days=str(env.str("METRICS_HOUR_DAYS", "400")),
         signup_credit_usd=str(env.str("SIGNUP_CREDIT_USD", "5")),
         billing_time_zone=str(env.str("BILLING_TIME_ZONE", "UTC")),
         admin_password=key("ADMIN_PASSWORD", ""),
@@ -169,6 +175,11 @@ def read() -> Environment:
         missing=missing,
         unreadable=unreadable,
     )
+
+
+def whole(text: str, stand_in: int) -> int:
+    """A whole number, or what stands in for one that the checks refuse."""
+    return int(text) if text.isdigit() and len(text) < 6 else stand_in
 
 
 def cloud_credentials(env: environ.Env) -> dict[str, dict[str, str]]:

@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "accounts",
     "emulators",
     "billing",
+    "monitoring",
     "vms",
     "portal",
 ]
@@ -269,7 +270,12 @@ DOCTOR_CHECKS = [
     "vms.doctor.accounts",
 ]
 # What /metrics reads from rows, bottom up; an app above adds its own here.
-METRICS = ["gamer.web.metrics.queue", "gamer.web.metrics.tallies", "vms.metrics.figures"]
+METRICS = [
+    "gamer.web.metrics.queue",
+    "gamer.web.metrics.tallies",
+    "monitoring.metrics.figures",
+    "vms.metrics.figures",
+]
 METRICS_ALLOWED_NETWORKS = ENV.metrics_allowed_networks
 
 # Measured in facts/queue-and-postgres.md 2.8; retry > timeout * (1 + (queue_limit + bulk) / workers).
@@ -308,6 +314,7 @@ SEEDS = [
     "locations.regions.seed",
     "accounts.services.seed",
     "emulators.services.seed",
+    "monitoring.services.seed",
     "vms.machine_types.seed",
     "billing.services.seeding.seed",
     "vms.provider_accounts.seed",
@@ -320,7 +327,13 @@ OFFER_FACTS = "vms.offers.facts"
 RECORDER = "events.services.note"  # where the ground records what was done with it
 # A misspelt kind of event fails its first test; in production it is better recorded than lost.
 REFUSE_UNLISTED_EVENTS = not ENV.is_production
-STOPPED_KEEP_HOURS = int(ENV.stopped_keep_hours) if ENV.stopped_keep_hours.isdigit() else 48
+STOPPED_KEEP_HOURS = _env.whole(ENV.stopped_keep_hours, 48)
+# How long machines' samples are kept, and what they are rolled up into.
+METRICS_KEPT = {
+    "sample": timedelta(hours=_env.whole(ENV.metrics_sample_hours, 6)),
+    "minute": timedelta(days=_env.whole(ENV.metrics_minute_days, 7)),
+    "hour": timedelta(days=_env.whole(ENV.metrics_hour_days, 400)),
+}
 # Days and months of money are this zone's; to change it, run `manage.py rebuild_usage` afterwards.
 BILLING_TIME_ZONE = ENV.billing_time_zone
 SIGNUP_CREDIT_USD = _amount(ENV.signup_credit_usd)

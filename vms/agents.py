@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -21,6 +21,8 @@ from django.db.models import F, Q
 from events.services import record
 from gamer.errors import Conflict, NotAuthenticated, NotFound, bad_field
 from gamer.web.throttles import Rate, demand, give_back
+from monitoring import services as monitoring
+from monitoring.measures import Reading
 from vms import activity, sessions
 from vms.models import VM, GameSession, VMQuerySet
 from vms.reconcile.apply import happening
@@ -71,9 +73,10 @@ def heartbeat(
     sent_at: datetime,
     is_playing: bool | None,
     idle_s: float | None,
+    measured: Mapping[str, float],
     now: datetime,
 ) -> None:
-    """Notes that the agent lives, and whether somebody plays. One statement: 2,000 machines send one every 15 s.
+    """Notes that the agent lives, whether somebody plays, and what it measured. 2,000 machines send one every 15 s.
 
     Raises ValidationError when it speaks from the future, Conflict for a message that was taken before: within one boot numbers
     rise, and a boot begins later than the one before.
@@ -91,6 +94,8 @@ def heartbeat(
     known |= activity.columns(is_playing, idle_s, now)
     if not VM.objects.filter(fresh, pk=vm.pk).update(**known):
         raise Conflict("This heartbeat was taken before.")
+    if measured:
+        monitoring.record(subject=vm.pk, samples=[Reading(sent_at, measured)], now=now)
 
 
 def count_refusal(vm: VM) -> None:

@@ -28,6 +28,7 @@ PREFIX = "gamer_"
 # What a tally counts, by its name.
 TALLIES: dict[str, str] = {
     "provider_calls": "Calls to providers, by the error class they ended with (none: it went well).",
+    "samples_refused": "Samples of machines that were not taken, or values left out of them, by the reason.",
     "provider_call_seconds": "Seconds spent in calls to providers.",
 }
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
+from django.utils import timezone
 
 from accounts.models import User
+from monitoring import queries as monitoring
 from vms.admin.wording import kind_name
-from vms.lifecycle import Status
+from vms.lifecycle import Phase, Status
 from vms.models import VM, Attempt, ProviderAccount, VMQuerySet
 
 # People and machines whose beginning is typed: so many are looked for, the next letter finds the rest.
 MOST_MATCHES = 200
+# Four heartbeats that did not come.
+SILENT = timedelta(minutes=1)
 HEX = re.compile(r"[0-9a-f]{1,32}\Z")
 
 
@@ -49,6 +54,34 @@ class ProviderFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return queryset.filter(attempt__account__kind=self.value()) if self.value() else queryset
+
+
+class ConditionFilter(admin.SimpleListFilter):
+    """Machines somebody should look at, by what their agents tell: one query more, and only when it is asked."""
+
+    title = "condition"
+    parameter_name = "condition"
+    SILENT = "silent"
+    BUSY = {"busy": ("cpu_percent", 90.0), "hot": ("gpu_celsius", 85.0), "full": ("disk_used_percent", 90.0)}
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return [
+            (self.SILENT, "silent for a minute"),
+            ("busy", "processor above 90 %"),
+            ("hot", "graphics above 85 °C"),
+            ("full", "disk above 90 %"),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        value, now = self.value(), timezone.now()
+        if value == self.SILENT:
+            # Agents that never spoke are silent too, once their machine has run for so long.
+            heard = Q(agent_seen_at__lt=now - SILENT) | Q(agent_seen_at=None)
+            return queryset.filter(heard, phase=Phase.READY, ready_at__lt=now - SILENT)
+        if value in self.BUSY:
+            name, least = self.BUSY[value]
+            return queryset.live().filter(pk__in=monitoring.busy(name=name, least=least, now=now))
+        return queryset
 
 
 class AccountFilter(admin.SimpleListFilter):

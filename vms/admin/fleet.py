@@ -19,7 +19,7 @@ from unfold.views import ChangeList
 from gamer.web.admin import ReadOnlyAdmin
 from vms import queries
 from vms.admin import acts, page, preview
-from vms.admin.filters import AccountFilter, ProviderFilter, StatusFilter, found_by
+from vms.admin.filters import AccountFilter, ConditionFilter, ProviderFilter, StatusFilter, found_by
 from vms.admin.wording import COLOURS, NONE, ago, duration, kind_name, unbroken, usd
 from vms.models import VM, VMQuerySet
 
@@ -55,7 +55,7 @@ class VMAdmin(ReadOnlyAdmin):
         "trouble",
     )
     list_display_links = ("name_and_id",)
-    list_filter = (StatusFilter, ProviderFilter, AccountFilter, "console")
+    list_filter = (StatusFilter, ConditionFilter, ProviderFilter, AccountFilter, "console")
     list_filter_sheet = False
     list_disable_select_all = True
     list_fullwidth = True

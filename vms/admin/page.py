@@ -23,6 +23,15 @@ MOST_SESSIONS = 50
 # Seconds between two looks of an open page.
 CLOSELY, NOW_AND_THEN = 3, 20
 
+# By the names of `static/vms/charts.js`.
+CHARTS = (
+    ("cpu", "Processor"),
+    ("memory", "Memory"),
+    ("disk", "Disk"),
+    ("gpu", "Graphics"),
+    ("network", "Network"),
+)
+
 STEP_COLOURS = {"done": "success", "running": "info", "failed": "danger"}
 OUTCOME_COLOURS = {"won": "success", "failed": "danger", "open": "info"}
 SESSION_COLOURS = {"launched": "success", "queued": "info", "failed": "danger"}
@@ -72,7 +81,17 @@ def story_of(vm: VM, now: datetime) -> dict[str, Any]:
         "lines": [_line(event) for event in events[:MOST_EVENTS]],
         "has_more_events": len(events) > MOST_EVENTS,
         "sessions": [_session(one, now) for one in sessions],
+        "windows": _windows(vm, now),
+        "charts": CHARTS,
     }
+
+
+def _windows(vm: VM, now: datetime) -> list[tuple[str, int, bool]]:
+    """What the charts may show: label, seconds up to now, and whether that grows while one looks."""
+    windows = [("Hour", 3600, False), ("Day", 86_400, False)]
+    if vm.ready_at is not None and not vm.is_terminal:
+        windows.append(("Session", max(300, int((now - vm.ready_at).total_seconds())), True))
+    return windows
 
 
 def _facts(vm: VM, cost: Decimal, now: datetime) -> list[tuple[str, str]]:

@@ -251,6 +251,37 @@ MANIFEST = _said(
 SESSION_EVENT = _asked(
     "A game that ended by itself", {"state": "ended", "at": "2026-06-15T13:00:00.000Z", "exit_code": 0}
 )
+_HOUR = {"vm_id": VM_ID, "since": "2026-06-15T12:01:00Z", "until": "2026-06-15T13:01:00Z"}
+METRICS = _said(
+    "The processor in the last quarter of an hour",
+    {
+        "vm_id": VM_ID,
+        "since": "2026-06-15T12:45:00Z",
+        "until": "2026-06-15T13:00:00Z",
+        "step": 300,
+        "aggregate": "avg",
+        "times": ["2026-06-15T12:45:00Z", "2026-06-15T12:50:00Z", "2026-06-15T12:55:00Z"],
+        "metrics": {"cpu_percent": {"unit": "%", "values": [38.25, None, 41.5]}},
+    },
+)
+METRICS_SUMMARY = _said(
+    "An hour of playing",
+    {
+        **_HOUR,
+        "latest_at": "2026-06-15T13:00:45Z",
+        "metrics": {
+            "gpu_percent": {"unit": "%", "latest": 64.0, "avg": 58.2, "min": 3.0, "max": 91.0, "count": 239}
+        },
+    },
+)
+METRICS_TRENDS = _said(
+    "A disk that fills",
+    {
+        **_HOUR,
+        "disk_full_at": "2026-06-16T19:20:00Z",
+        "metrics": {"disk_used_percent": {"unit": "%", "slope_per_hour": 2.04, "fit": 0.98}},
+    },
+)
 HOSTNODE = {
     "id": "host:3f2a:geforcertx4090-pcie-24gb",
     "provider": "tensordock",

@@ -13,6 +13,7 @@ from vms.api.views.discovery import (
 )
 from vms.api.views.launch import LaunchGameView, LaunchOnVmView
 from vms.api.views.machines import ExtendVmView, RetryVmView, StartVmView, StopVmView, VmsView, VmView
+from vms.api.views.monitoring import VmMetricsView, VmSummaryView, VmTrendsView
 from vms.api.views.regions import ClosestRegionView, RegionsView
 from vms.api.views.story import (
     SessionView,
@@ -42,6 +43,9 @@ urlpatterns: list[URLPattern] = [
     route(f"{VM}/stop", StopVmView.as_view(), "vm-stop"),
     route(f"{VM}/retry", RetryVmView.as_view(), "vm-retry"),
     route(f"{VM}/extend", ExtendVmView.as_view(), "vm-extend"),
+    route(f"monitoring/{VM}/metrics", VmMetricsView.as_view(), "vm-metrics"),
+    route(f"monitoring/{VM}/summary", VmSummaryView.as_view(), "vm-metrics-summary"),
+    route(f"monitoring/{VM}/trends", VmTrendsView.as_view(), "vm-metrics-trends"),
     route("sessions/<uuid:session_id>", SessionView.as_view(), "session"),
     route("launch/game", LaunchGameView.as_view(), "launch-game"),
     route("launch/vm/<uuid:vm_id>/game", LaunchOnVmView.as_view(), "launch-on-vm"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 
 import pytest
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 from playwright.sync_api import Page
 
+from monitoring import services as monitoring
+from monitoring.measures import Reading
 from tests import world as worlds
 from tests.browsing import log_in, window
 from tests.vms.control_plane import ControlPlane, prepare
@@ -77,6 +80,40 @@ class TestPage:
         page.get_by_text("deep in the log").wait_for()
         Session.objects.all().delete()
         page.wait_for_url("**/admin/login/**")
+
+
+def told(vm: VM, now: datetime, **values: float) -> None:
+    monitoring.record(subject=vm.pk, samples=[Reading(now, values)], now=now)
+
+
+class TestCharts:
+    def test_say_in_words_that_nothing_was_measured_and_draw_what_is_by_themselves(self, page, vm):
+        VM.objects.filter(pk=vm.pk).update(desired=Desired.GONE)  # under way, so that the page looks often
+        page.goto(f"/admin/vms/vm/{vm.pk}/change/")
+        page.get_by_text("Nothing was measured in this time.").wait_for()
+        assert page.locator("canvas:visible").count() == 0
+        now = timezone.now()
+        for number in range(3):
+            told(vm, now - timedelta(seconds=30 * number), cpu_percent=41.5, disk_used_percent=12)
+        page.get_by_label("Processor over time").wait_for()
+        page.locator("[data-chart=cpu]").get_by_text("41.5 %").wait_for()
+        page.get_by_label("Disk over time").wait_for()
+        assert not page.get_by_label("Graphics over time").is_visible()
+        assert not page.get_by_text("Nothing was measured in this time.").is_visible()
+
+    def test_show_another_time_and_keep_it(self, page, vm):
+        told(vm, timezone.now(), cpu_percent=7, gpu_percent=55.5)
+        VM.objects.filter(pk=vm.pk).update(desired=Desired.GONE)
+        page.goto(f"/admin/vms/vm/{vm.pk}/change/")
+        page.locator("[data-chart=gpu]").get_by_text("55.5 %").wait_for()
+        with page.expect_response(lambda answer: "/metrics?window=86400" in answer.url):
+            page.get_by_role("button", name="Day", exact=True).click()
+        # The page looks again, and so do the charts, at the same time as before.
+        with page.expect_response(lambda answer: "/metrics?window=" in answer.url) as again:
+            told(vm, timezone.now() - timedelta(seconds=30), cpu_percent=7)
+        assert again.value.url.endswith("window=86400")
+        assert page.get_by_role("button", name="Day", exact=True).get_attribute("aria-pressed") == "true"
+        page.locator("[data-chart=gpu]").get_by_text("55.5 %").wait_for()
 
 
 class TestPreview:

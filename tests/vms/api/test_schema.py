@@ -23,7 +23,7 @@ READS = (
     *("/launch/locations/summary", "/config/providers"),
     *("/launch/{cloud}/regions/closest", "/launch/{cloud}/regions/all"),
 )
-OURS = ("/vms", "/sessions", "/launch", "/agent", "/config/providers")
+OURS = ("/vms", "/monitoring", "/sessions", "/launch", "/agent", "/config/providers")
 
 
 @cache

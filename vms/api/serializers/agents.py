@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import serializers
@@ -80,6 +81,16 @@ class HeartbeatSerializer(StrictSerializer):
     sessions = SessionStateSerializer(many=True, max_length=MAX_SESSIONS)
     metrics = MetricsField()
     activity = ActivitySerializer(required=False)
+
+
+def measured_in(heartbeat: Mapping[str, Any]) -> dict[str, float]:
+    """What a checked heartbeat measured, by monitoring's names: the meters' values, the games, whether somebody plays."""
+    if not heartbeat["metrics"]:
+        return {}
+    running = sum(one["state"] == GameSession.Status.LAUNCHED for one in heartbeat["sessions"])
+    measured: dict[str, float] = {**heartbeat["metrics"], "games": running}
+    is_playing = heartbeat.get("activity", {}).get("is_playing")
+    return measured if is_playing is None else {**measured, "is_playing": float(is_playing)}
 
 
 class SessionEventSerializer(StrictSerializer):

@@ -23,6 +23,7 @@ from vms.api.serializers.agents import (
     RegistrationSerializer,
     SessionEventSerializer,
     TokenSerializer,
+    measured_in,
 )
 
 TAGS = ["agent"]
@@ -84,6 +85,7 @@ class HeartbeatView(_AgentView):
             sent_at=asked["sent_at"],
             is_playing=activity.get("is_playing"),
             idle_s=activity.get("idle_s"),
+            measured=measured_in(asked),
             now=timezone.now(),
         )
         return Response(status=204)
