@@ -176,7 +176,7 @@ def busy(*, name: str, least: float, now: datetime) -> list[UUID]:
 
 def _read(
     subject: UUID, span: Span, names: Sequence[str], aggregates: Sequence[str], origin: datetime = EPOCH
-) -> list[tuple]:  # type: ignore[type-arg]
+) -> list[tuple[Any, ...]]:
     until = dict(Progress.objects.values_list("level", "until"))
     minutes_until = span.since if span.level == "sample" else until.get("minute", span.since)
     hours_until = until.get("hour", span.since) if span.level == "hour" else span.since
