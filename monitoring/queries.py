@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -175,12 +176,12 @@ def busy(*, name: str, least: float, now: datetime) -> list[UUID]:
 
 def _read(
     subject: UUID, span: Span, names: Sequence[str], aggregates: Sequence[str], origin: datetime = EPOCH
-) -> list[tuple]:  # type: ignore[type-arg]
+) -> list[tuple[Any, ...]]:
     until = dict(Progress.objects.values_list("level", "until"))
     minutes_until = span.since if span.level == "sample" else until.get("minute", span.since)
     hours_until = until.get("hour", span.since) if span.level == "hour" else span.since
     statement = statements.window([POSITIONS[name] for name in names], aggregates)
-    values = {
+    values: dict[str, Any] = {
         "subject": subject,
         "since": span.since,
         "until": span.until,
@@ -191,7 +192,7 @@ def _read(
     }
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def _tidy(value: float | None) -> float | None:

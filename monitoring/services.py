@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -46,7 +47,7 @@ def record(*, subject: UUID, samples: Sequence[Reading], now: datetime) -> Recor
     rows, refused = sift(samples, now)
     taken = 0
     if rows:
-        values = {
+        values: dict[str, Any] = {
             "subject": subject,
             "ats": [row.at for row in rows],
             "numbers": [
@@ -129,7 +130,7 @@ def _progress(level: str, ended: datetime) -> Progress:
     return row
 
 
-def _run(statement: str, **values: object) -> int:
+def _run(statement: str, **values: Any) -> int:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         return int(cursor.rowcount)

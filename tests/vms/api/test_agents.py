@@ -134,7 +134,7 @@ class TestHeartbeat:
     def test_notes_that_the_agent_lives(self, vm, agent, django_assert_max_num_queries):
         VM.objects.filter(pk=vm.pk).update(agent_seen_at=None)
         before = VM.objects.get(pk=vm.pk).updated_at
-        with django_assert_max_num_queries(3):  # who asks, their pace, and the note
+        with django_assert_max_num_queries(4):  # who asks, their pace, the note, the sample
             assert post(agent, HEARTBEAT, beat()).status_code == 204
         vm.refresh_from_db()
         assert timezone.now() - vm.agent_seen_at < timedelta(seconds=30)
