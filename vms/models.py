@@ -22,6 +22,7 @@ from vms.columns import PROVIDER_KINDS as PROVIDER_KINDS
 from vms.columns import usd_field as usd_field
 from vms.lifecycle import LIVE, TERMINAL, Desired, Phase, Status, columns_of, status_of
 from vms.machine_type import MachineType as MachineType
+from vms.stray import Stray as Stray
 
 if TYPE_CHECKING:
     from accounts.principal import Principal
@@ -488,26 +489,3 @@ class GameSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.game_id} ({self.status})"
-
-
-class Stray(models.Model):
-    """A machine of this installation that no VM wants: seen in a list, deleted within a budget, kept as a record."""
-
-    class Reason(models.TextChoices):
-        SUPERSEDED = "superseded", "its VM goes on without it"
-        UNKNOWN = "unknown", "no row knows it"
-
-    account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="strays")
-    machine_id = models.CharField(max_length=100)
-    tag = models.CharField(max_length=60)
-    reason = models.CharField(max_length=12, choices=Reason.choices)
-    usd_per_hour = usd_field(null=True)
-    first_seen_at = models.DateTimeField()
-    ordered_at = models.DateTimeField(null=True, help_text="When its deletion was last ordered.")
-    gone_at = models.DateTimeField(null=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["account", "machine_id"], name="stray_once")]
-
-    def __str__(self) -> str:
-        return f"{self.tag} ({self.reason})"

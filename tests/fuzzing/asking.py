@@ -75,6 +75,8 @@ def things_of(scene: Scene) -> dict[str, str]:
         "id": str(scene.world.alice.pk),
         "console_type": "switch",
         "cloud": "gcp",
+        "budget_id": str(scene.budget.pk),
+        "provider": "tensordock",
     }
 
 

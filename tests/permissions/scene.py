@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -14,6 +15,9 @@ from rest_framework.test import APIClient
 from accounts import invitations, logins, passwords
 from accounts.models import ApiKey, Department, DepartmentRole, Invitation, Project, Quota, Scope
 from accounts.principal import Principal
+from billing.budgets import rows as budgets
+from billing.budgets.rows import Target
+from billing.models import Budget
 from emulators.models import ProviderPreference
 from emulators.services.configs import delete_config
 from tests.factories import ApiKeyFactory, DepartmentFactory, ProjectFactory, QuotaFactory
@@ -45,6 +49,7 @@ class Scene:
     session: GameSession  # of `vm`
     project: Project  # alice's own
     quota: Quota  # alice's
+    budget: Budget  # of what alice spends
     key: ApiKey  # alice's
     empty: Department  # nobody's
     offer: Invitation  # of Arcade, to charlie
@@ -98,6 +103,13 @@ def build(world: World, plane: ControlPlane) -> Scene:
         session=GameSession.objects.get(vm=vm),
         project=ProjectFactory(owner=world.alice),
         quota=QuotaFactory(user=world.alice, max_vms=5),
+        budget=budgets.create(
+            by=Principal(user=world.sam),
+            now=now,
+            name="Alice's",
+            limit_usd=Decimal(50),
+            target=Target(user=world.alice),
+        ).budget,
         key=ApiKeyFactory(maker=world.alice, scopes=[Scope.READ]),
         empty=DepartmentFactory(name="Empty"),
         offer=invitations.invite(

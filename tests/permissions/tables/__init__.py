@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.permissions.rows import Row
-from tests.permissions.tables import catalogue, doors, machines, people, tenants
+from tests.permissions.tables import catalogue, doors, machines, money, people, tenants
 
 ROWS: tuple[Row, ...] = (
     *doors.ROWS,
@@ -11,4 +11,5 @@ ROWS: tuple[Row, ...] = (
     *tenants.ROWS,
     *catalogue.ROWS,
     *machines.ROWS,
+    *money.ROWS,
 )

@@ -36,6 +36,13 @@ ROWS = (
         Row("GET", f"vm-{part}", READ_HERS, path=vm)
         for part in ("status", "connection", "events", "attempts", "steps", "sessions")
     ),
+    *(
+        Row("GET", f"vm-{part}", READ_HERS, path=vm)
+        for part in ("metrics", "metrics-summary", "metrics-trends")
+    ),
+    # The memory cloud's machines answer to nobody's question, and so the right ones hear that they are away.
+    Row("GET", "vm-pairing", READ_HERS, 503, path=vm),
+    Row("POST", "vm-pairing", WRITE_HERS, 503, path=vm, body=lambda s: {"request_id": "1", "pin": "1234"}),
     *(Row(method, "vm-start", WRITE_HERS, 202, path=stopped) for method in ("POST", "PUT")),
     *(Row(method, "vm-stop", WRITE_HERS, 202, path=vm) for method in ("POST", "PUT")),
     Row("POST", "vm-retry", WRITE_HERS, 202, path=failed),
@@ -51,6 +58,7 @@ ROWS = (
         "POST", "agent-register", EVERYBODY,
         body=lambda s: {"vm_id": str(s.vm.pk), "bootstrap_token": s.vm.agent_bootstrap.reveal()},
     ),
+    Row("GET", "agent-manifest", AGENTS, odd=NO_AGENT),
     Row("POST", "agent-heartbeat", AGENTS, odd=NO_AGENT, body=lambda s: {}),
     Row("POST", "agent-session-events", AGENTS, odd=NO_AGENT, path=session, body=lambda s: {}),
 )  # fmt: skip
