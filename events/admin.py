@@ -1,4 +1,4 @@
-"""The audit, to look at and to take along: nobody edits what happened."""
+"""The audit, to look at and to take along, and the messages that went out: nobody edits what happened."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 
 from events import timeline
-from events.models import Event, EventQuerySet
+from events.models import Delivery, Event, EventQuerySet
 from events.services import Happening, record
 from gamer.web.admin import ReadOnlyAdmin
 
@@ -80,3 +80,39 @@ class EventAdmin(ReadOnlyAdmin):
         lines = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td></tr>", changes)
         head = "<table><tr><th>Field</th><th>Before</th><th>After</th></tr>{}</table>"
         return format_html(head, lines)
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    list_display = (
+        "when",
+        "channel",
+        "target",
+        "subject",
+        "attempts",
+        "next_try_at",
+        "delivered_at",
+        "given_up_at",
+        "last_error",
+    )
+    list_filter = ("channel",)
+    search_fields = ("target__startswith",)
+    search_help_text = "The beginning of an address"
+    ordering = ("-id",)
+    sortable_by = ()
+    fields = (
+        ("channel", "target"), "subject", "text", ("created_at", "attempts", "next_try_at"), ("delivered_at", "given_up_at"),
+        "last_error",
+    )  # fmt: skip
+
+    @admin.display(description="at (UTC)")
+    def when(self, delivery: Delivery) -> str:
+        return f"{delivery.created_at:%Y-%m-%d %H:%M:%S}"
+
+    @admin.display
+    def subject(self, delivery: Delivery) -> str:
+        return str(delivery.payload.get("subject", ""))
+
+    @admin.display
+    def text(self, delivery: Delivery) -> str:
+        return str(delivery.payload.get("text", ""))

@@ -88,6 +88,10 @@ ACTIONS: Mapping[str, str] = {
     "credit_low": "credit is about to run out",
     "ledger_broken": "a law of the ledger does not hold; which and where",
     "budget_crossed": "spending crossed a budget's mark",
+    "daily_limit_warning": "the day's cost is at 80 % of the limit that was asked about",
+    "daily_limit_exceeded": "the day's cost has reached that limit",
+    "monthly_limit_warning": "the month's cost is at 80 % of that limit",
+    "monthly_limit_exceeded": "the month's cost has reached that limit",
     "balance_low": "what is left on an account at a provider is low",
     "invoice_imported": "a provider's invoice was imported",
     # the audit itself
