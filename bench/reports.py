@@ -20,10 +20,11 @@ from bench.harness import claim, timed
 from billing import ledger
 from billing.budgets import rows, watch
 from billing.budgets.rows import Target
-from billing.models import Budget, CostCentre, UsageDay, UsageRecord
+from billing.models import Budget, CostCentre, UsageDay, UsageRecord, UsageSum
 from billing.periods import Period, last_days, month_so_far
 from billing.reports import Filters, forecast, front_page_figures, report, series
 from billing.reports.spending import STAFF
+from billing.services import days
 from billing.sight import Sight
 
 RECORDS, DAYS = 10_000_000, 365
@@ -41,17 +42,17 @@ PEOPLE = """
 MADE_CENTRES = """
     INSERT INTO billing_costcentre (payer_id, provider, provider_account, region, console, preset, user_id, department_id)
     SELECT %(payer)s, (ARRAY['tensordock', 'cloudypad_gcp', 'libvirt'])[1 + n %% 3], 1, 'region' || n %% 12,
-           (ARRAY['switch', '3ds', 'snes', 'wii', 'nds'])[1 + n %% 5], (ARRAY['premium', 'advanced', 'retro'])[1 + n %% 3],
+           (ARRAY['switch', '3ds', 'snes', 'wii', 'nds'])[1 + n / 7 %% 5], (ARRAY['premium', 'advanced', 'retro'])[1 + n / 7 %% 3],
            u.id, u.department_id
     FROM generate_series(0, %(centres)s - 1) n
     JOIN (SELECT id, department_id, row_number() OVER (ORDER BY id) - 1 AS at FROM accounts_user) u ON u.at = n %% %(players)s
 """
-# One machine per centre and session; a session is ten intervals of an hour, cut at full hours.
+# One machine per centre and session, and every fiftieth takes over from another; a session is ten intervals of an hour, cut at full hours.
 MADE_SUBJECTS = """
     INSERT INTO billing_subject (key, vm, centre_id, price_source, factors, cost_usd_per_hour, stopped_usd_per_hour,
-                                 charge_usd_per_hour, started_at, ended_at)
-    SELECT 'bench:' || n, md5(n::text)::uuid, first.id + n %% %(centres)s, 'rate', '[]', price, price, price * 1.15, began,
-           began + interval '10 hours'
+                                 charge_usd_per_hour, started_at, ended_at, is_counted)
+    SELECT 'bench:' || n, md5((CASE WHEN n %% 50 = 49 THEN n - 1 ELSE n END)::text)::uuid, first.id + n %% %(centres)s, 'rate',
+           '[]', price, price, price * 1.15, began, began + interval '10 hours', n %% 50 < 49
     FROM (SELECT min(id) AS id FROM billing_costcentre) first, generate_series(0, %(subjects)s - 1) n,
     LATERAL (SELECT (0.1 + (n %% 97) * 0.0123457)::numeric(14, 9) AS price,
                     %(start)s::timestamptz + (n %% %(days)s) * interval '1 day' + (n %% 13) * interval '1 hour' AS began) told
@@ -67,17 +68,12 @@ MADE_RECORDS = """
            CASE WHEN h > 0 THEN round(s.charge_usd_per_hour, 6) ELSE 0 END
     FROM billing_subject s, generate_series(0, 9) h
 """
-MADE_DAYS = """
-    INSERT INTO billing_usageday (day, centre_id, running_us, charged_us, stopped_us, storage_us, cost_usd, charge_usd)
-    SELECT day, centre_id, count(*) * 3600000000, count(*) FILTER (WHERE is_charged) * 3600000000, 0, 0, sum(cost_usd), sum(charge_usd)
-    FROM billing_usagerecord GROUP BY day, centre_id
-"""
 MADE_METERS = """
     WITH machines AS (
         INSERT INTO billing_subject (key, vm, centre_id, price_source, factors, cost_usd_per_hour, stopped_usd_per_hour,
-                                     charge_usd_per_hour, started_at)
+                                     charge_usd_per_hour, started_at, is_counted)
         SELECT 'now:' || n, md5('now' || n)::uuid, first.id + n %% %(centres)s, 'rate', '[]', 0.5, 0.5, 0.6,
-               %(now)s::timestamptz - (n %% 3600) * interval '1 second'
+               %(now)s::timestamptz - (n %% 3600) * interval '1 second', true
         FROM (SELECT min(id) AS id FROM billing_costcentre) first, generate_series(0, %(running)s - 1) n
         RETURNING *)
     INSERT INTO billing_meter (subject_id, centre_id, kind, origin, since, cost_usd_per_hour, charge_usd_per_hour, is_charged)
@@ -103,11 +99,12 @@ def fill(now: datetime) -> None:
         for name, _ in indexes:
             cursor.execute(f"DROP INDEX {name}")
         cursor.execute("ALTER TABLE billing_usagerecord DROP CONSTRAINT usage_never_overlaps")
-        for statement in (PEOPLE, MADE_CENTRES, MADE_SUBJECTS, MADE_RECORDS, MADE_DAYS):
+        for statement in (PEOPLE, MADE_CENTRES, MADE_SUBJECTS, MADE_RECORDS):
             cursor.execute(statement, told)
         for _, definition in indexes:
             cursor.execute(definition)
         cursor.execute("SET session_replication_role = origin")
+        days.rebuild()
         cursor.execute("VACUUM ANALYZE")
 
 
@@ -151,7 +148,8 @@ def main() -> None:
     year = Period(yesterday - timedelta(days=DAYS - 2), yesterday, UTC)
     month = Period(yesterday - timedelta(days=29), yesterday, UTC)
     claim(
-        "usage intervals, and daily sums of them", f"{UsageRecord.objects.count():,} / {UsageDay.objects.count():,}",
+        "usage intervals, daily sums of them, coarse ones",
+        f"{UsageRecord.objects.count():,} / {UsageDay.objects.count():,} / {UsageSum.objects.count():,}",
         against=f"{CostCentre.objects.count():,} cost centres",
     )  # fmt: skip
     for group, column in (
