@@ -17,12 +17,14 @@ SELECT (started_at AT TIME ZONE %s)::date, centre_id, 0, 0, 0, 0, 0, 0, count(*)
 SUMS = """
 INSERT INTO billing_usagesum (day, face, provider, provider_account, region, console, preset, project_id, department_id,
                               running_us, charged_us, stopped_us, storage_us, cost_usd, charge_usd, vms_begun, is_whole)
-SELECT day, CASE WHEN grouping(provider) = 0 THEN 'product' WHEN grouping(department_id) = 0 THEN 'tenant' ELSE 'all' END,
+SELECT day, CASE grouping(provider, console, department_id) WHEN 7 THEN 'all' WHEN 3 THEN 'place' WHEN 5 THEN 'game' WHEN 1 THEN 'product'
+            ELSE 'tenant' END,
        coalesce(provider, ''), provider_account, coalesce(region, ''), coalesce(console, ''), coalesce(preset, ''), project_id,
        department_id, sum(running_us), sum(charged_us), sum(stopped_us), sum(storage_us), sum(cost_usd), sum(charge_usd),
        sum(vms_begun), true
   FROM billing_usageday days JOIN billing_costcentre centre ON centre.id = days.centre_id
- GROUP BY GROUPING SETS ((day), (day, provider, provider_account, region, console, preset), (day, project_id, department_id))
+ GROUP BY GROUPING SETS ((day), (day, provider, provider_account, region), (day, console, preset),
+                         (day, provider, provider_account, region, console, preset), (day, project_id, department_id))
 """
 
 
@@ -49,7 +51,9 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("all", "everything"),
-                            ("product", "what was bought"),
+                            ("place", "providers and regions"),
+                            ("game", "consoles and presets"),
+                            ("product", "places and games"),
                             ("tenant", "for whom"),
                         ],
                         max_length=7,

@@ -251,10 +251,12 @@ class UsageDay(DaySum):
 
 
 class Face(models.TextChoices):
-    """What a coarse sum keeps apart: nothing, what was bought, or for whom."""
+    """What a coarse sum keeps apart: nothing, where it was, for what, both of these, or for whom."""
 
     ALL = "all", "everything"
-    PRODUCT = "product", "what was bought"
+    PLACE = "place", "providers and regions"
+    GAME = "game", "consoles and presets"
+    PRODUCT = "product", "places and games"
     TENANT = "tenant", "for whom"
 
 

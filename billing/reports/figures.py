@@ -63,13 +63,13 @@ VMS = """
         SELECT spans.*, facts.vm, facts.centre_id
         FROM spans JOIN billing_subject facts ON facts.started_at >= spans.lower AND facts.started_at < spans.upper
         WHERE facts.vm IS NOT NULL AND NOT facts.is_counted {narrow}),
-    pairs AS MATERIALIZED (SELECT DISTINCT {groups} facts.vm, facts.lower, facts.upper FROM others AS facts {join})
-    SELECT {keys} count(*) FROM pairs
-    WHERE NOT EXISTS (
-        SELECT FROM billing_subject facts {join}
-        WHERE facts.vm = pairs.vm AND facts.is_counted AND facts.started_at >= pairs.lower AND facts.started_at < pairs.upper
-        {same} {narrow})
-    {grouping}
+    told AS MATERIALIZED (
+        SELECT {groups} facts.*, counted.started_at >= facts.lower AND counted.started_at < facts.upper {begun} AS is_begun,
+               {same} AS is_same
+        FROM others AS facts {join}
+        JOIN billing_subject counted ON counted.vm = facts.vm AND counted.is_counted {same_join})
+    SELECT {keys} false, count(DISTINCT (vm, lower)) FROM told WHERE NOT (is_begun AND is_same) {grouping}
+    UNION ALL SELECT {nothing} true, count(DISTINCT vm) FROM told WHERE NOT is_begun
 """
 WHOLE = "SELECT %(starts_at)s::timestamptz AS lower, %(ends_at)s::timestamptz AS upper"
 DAYS = """
@@ -181,11 +181,17 @@ class _Question:
         statement = template.format(
             groups="".join(f"{column} AS {key}, " for column, key in zip(columns, keys, strict=True)),
             keys="".join(f"{key}, " for key in keys),
-            same="".join(
-                f" AND {column} IS NOT DISTINCT FROM pairs.{key}"
-                for column, key in zip(columns, keys, strict=True)
+            nothing="NULL, " * len(keys),
+            same=" AND ".join(
+                f"{column} IS NOT DISTINCT FROM counted_{column}"
+                for column in columns
                 if column != GROUPS["day"]
-            ),
+            )
+            or "true",
+            same_join="JOIN billing_costcentre counted_centre ON counted_centre.id = counted.centre_id"
+            if needs_centre
+            else "",
+            begun="AND counted.centre_id = ANY(%(centres)s)" if self.centres is not None else "",
             grouping=f"GROUP BY {', '.join(keys)}" if keys else "",
             join=JOIN.format(table="facts") if needs_centre else "",
             narrow="AND centre_id = ANY(%(centres)s)" if self.centres is not None else "",
@@ -296,11 +302,12 @@ def _sums(question: _Question, wanted: Q) -> list[tuple[Any, ...]]:
 
 def _others(question: _Question) -> tuple[dict[tuple[Key, ...], int], int]:
     """How many VMs there were beside those that began, in each group, and in all of them together."""
-    (whole,) = replace(question, group_by=()).ask(VMS, spans=WHOLE)
-    if not question.group_by:
-        return {(): int(whole[0])}, int(whole[0])
-    found = question.ask(VMS, spans=DAYS if "day" in question.group_by else WHOLE)
-    return {tuple(row[:-1]): int(row[-1]) for row in found}, int(whole[0])
+    is_daily = "day" in question.group_by
+    found = question.ask(VMS, spans=DAYS if is_daily else WHOLE)
+    groups = {tuple(row[:-2]): int(row[-1]) for row in found if not row[-2]}
+    if is_daily:
+        found = replace(question, group_by=()).ask(VMS, spans=WHOLE)
+    return groups, next(int(row[-1]) for row in found if row[-2])
 
 
 def _row(keys: tuple[Key, ...], vms: int, figures: Sequence[Any]) -> Row:

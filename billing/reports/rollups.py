@@ -17,6 +17,8 @@ FIGURES = ("running_us", "charged_us", "stopped_us", "storage_us", "cost_usd", "
 # The narrowest first.
 KEPT = {
     Face.ALL: frozenset({"day"}),
+    Face.PLACE: frozenset({"day", "provider", "provider_account", "region"}),
+    Face.GAME: frozenset({"day", "console", "preset"}),
     Face.PRODUCT: frozenset({"day", "provider", "provider_account", "region", "console", "preset"}),
     Face.TENANT: frozenset({"day", "project", "department"}),
 }

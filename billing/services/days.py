@@ -22,11 +22,13 @@ ADD_DAYS = f"""
 # … and once for every face of the coarse sums, as rows of their own.
 ADD_SUMS = f"""
     INSERT INTO billing_usagesum (day, face, {DIMENSIONS}, {FIGURES}, is_whole)
-    SELECT day, CASE WHEN grouping(provider) = 0 THEN 'product' WHEN grouping(department_id) = 0 THEN 'tenant' ELSE 'all' END,
+    SELECT day, CASE grouping(provider, console, department_id) WHEN 7 THEN 'all' WHEN 3 THEN 'place' WHEN 5 THEN 'game'
+           WHEN 1 THEN 'product' ELSE 'tenant' END,
            coalesce(provider, ''), provider_account, coalesce(region, ''), coalesce(console, ''), coalesce(preset, ''),
            project_id, department_id, {SUMMED}, {{is_whole}}
       FROM added JOIN billing_costcentre centre ON centre.id = added.centre_id
-     GROUP BY GROUPING SETS ((day), (day, provider, provider_account, region, console, preset), (day, project_id, department_id))
+     GROUP BY GROUPING SETS ((day), (day, provider, provider_account, region), (day, console, preset),
+                             (day, provider, provider_account, region, console, preset), (day, project_id, department_id))
 """  # noqa: S608  # our own words only
 COUNT = f"""
     WITH added AS (

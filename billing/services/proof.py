@@ -98,13 +98,16 @@ LAWS: dict[str, str] = {
                        running_us, charged_us, stopped_us, storage_us, cost_usd, charge_usd, vms_begun
                   FROM billing_usagesum
                 UNION ALL
-                SELECT day, face, CASE face WHEN 'product' THEN provider ELSE '' END,
-                       CASE face WHEN 'product' THEN provider_account END, CASE face WHEN 'product' THEN region ELSE '' END,
-                       CASE face WHEN 'product' THEN console ELSE '' END, CASE face WHEN 'product' THEN preset ELSE '' END,
+                SELECT day, face,
+                       CASE WHEN face IN ('place', 'product') THEN provider ELSE '' END,
+                       CASE WHEN face IN ('place', 'product') THEN provider_account END,
+                       CASE WHEN face IN ('place', 'product') THEN region ELSE '' END,
+                       CASE WHEN face IN ('game', 'product') THEN console ELSE '' END,
+                       CASE WHEN face IN ('game', 'product') THEN preset ELSE '' END,
                        CASE face WHEN 'tenant' THEN project_id END, CASE face WHEN 'tenant' THEN department_id END,
                        -running_us, -charged_us, -stopped_us, -storage_us, -cost_usd, -charge_usd, -vms_begun
                   FROM billing_usageday days JOIN billing_costcentre centre ON centre.id = days.centre_id
-                 CROSS JOIN (VALUES ('all'), ('product'), ('tenant')) AS faces (face)) AS both_sides
+                 CROSS JOIN (VALUES ('all'), ('place'), ('game'), ('product'), ('tenant')) AS faces (face)) AS both_sides
          GROUP BY day, face, provider, provider_account, region, console, preset, project_id, department_id
         HAVING (sum(running_us), sum(charged_us), sum(stopped_us), sum(storage_us), sum(cost_usd), sum(charge_usd), sum(vms_begun))
                <> (0, 0, 0, 0, 0, 0, 0)""",

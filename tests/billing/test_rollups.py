@@ -93,6 +93,8 @@ class TestCoarseSums:
         [
             (Filters(), (), Face.ALL),
             (Filters(), ("day",), Face.ALL),
+            (Filters(provider="libvirt"), ("region", "day"), Face.PLACE),
+            (Filters(preset="retro"), ("console",), Face.GAME),
             (Filters(provider="libvirt"), ("console", "day"), Face.PRODUCT),
             (Filters(department=1), ("project",), Face.TENANT),
             (Filters(department=1), ("provider",), None),
