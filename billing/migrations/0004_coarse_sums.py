@@ -87,13 +87,17 @@ class Migration(migrations.Migration):
             index=models.Index(
                 condition=models.Q(("is_counted", False), ("vm__isnull", False)),
                 fields=["started_at"],
+                include=["vm", "centre"],
                 name="subject_not_counted",
             ),
         ),
         migrations.AddConstraint(
             model_name="subject",
             constraint=models.UniqueConstraint(
-                condition=models.Q(("is_counted", True)), fields=("vm",), name="subject_counted_once"
+                condition=models.Q(("is_counted", True)),
+                fields=("vm",),
+                include=("started_at", "centre"),
+                name="subject_counted_once",
             ),
         ),
         migrations.AddIndex(

@@ -91,7 +91,12 @@ class Subject(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["vm"], condition=Q(is_counted=True), name="subject_counted_once"),
+            models.UniqueConstraint(
+                fields=["vm"],
+                condition=Q(is_counted=True),
+                include=["started_at", "centre"],
+                name="subject_counted_once",
+            ),
             models.CheckConstraint(
                 condition=Q(
                     cost_usd_per_hour__gte=0, stopped_usd_per_hour__gte=0, charge_usd_per_hour__gte=0
@@ -108,6 +113,7 @@ class Subject(models.Model):
             models.Index(fields=["centre", "started_at"], name="subject_of_centre"),
             models.Index(
                 fields=["started_at"],
+                include=["vm", "centre"],
                 condition=Q(is_counted=False, vm__isnull=False),
                 name="subject_not_counted",
             ),

@@ -26,7 +26,7 @@ KEPT = {
 
 def face_of(wanted: Q, group_by: Sequence[str]) -> Face | None:
     """The coarsest sums that tell these groups apart and can be narrowed like that; None where only centres can."""
-    named = {*group_by, *(name.partition("__")[0] for name, _ in _conditions(wanted))}
+    named = {*group_by, *(name.partition("__")[0] for name in _conditions(wanted))}
     return next((face for face, kept in KEPT.items() if named <= kept), None)
 
 
@@ -50,8 +50,12 @@ def merged(parts: Sequence[tuple[Any, ...]], keys: int) -> list[tuple[Any, ...]]
     return [(*key, *figures) for key, figures in found.items()]
 
 
-def _conditions(wanted: Q) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+def _conditions(wanted: Q) -> list[str]:
+    """The columns that it looks at."""
+    found: list[str] = []
     for child in wanted.children:
-        found += _conditions(child) if isinstance(child, Q) else [child]
+        if isinstance(child, Q):
+            found += _conditions(child)
+        elif isinstance(child, tuple):
+            found.append(str(child[0]))
     return found

@@ -65,13 +65,15 @@ REBUILT_SUMS = f"WITH added AS (SELECT * FROM billing_usageday) {ADD_SUMS.format
 def count_vms(counts: Mapping[int, int], at: datetime) -> None:
     """Adds to how many VMs began at a centre on the day of a moment; a VM that moves is taken from one and given to another."""
     with connection.cursor() as cursor:
-        told = {
-            "centres": list(counts),
-            "counts": list(counts.values()),
-            "at": at,
-            "zone": settings.BILLING_TIME_ZONE,
-        }
-        cursor.execute(COUNT, told)
+        cursor.execute(
+            COUNT,
+            {
+                "centres": list(counts),
+                "counts": list(counts.values()),
+                "at": at,
+                "zone": settings.BILLING_TIME_ZONE,
+            },
+        )
 
 
 def fold() -> int:
