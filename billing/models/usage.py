@@ -167,8 +167,13 @@ class UsageRecord(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="records", db_index=False)
-    centre = models.ForeignKey(CostCentre, on_delete=models.PROTECT, related_name="records", db_index=False)
+    # Both are there: looked up once per statement (migration 0005), not row by row.
+    subject = models.ForeignKey(
+        Subject, on_delete=models.PROTECT, related_name="records", db_index=False, db_constraint=False
+    )
+    centre = models.ForeignKey(
+        CostCentre, on_delete=models.PROTECT, related_name="records", db_index=False, db_constraint=False
+    )
     kind = models.CharField(max_length=7, choices=UsageKind.choices)
     day = models.DateField()
     started_at = models.DateTimeField()

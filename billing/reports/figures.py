@@ -52,13 +52,14 @@ SUMS = """
     FROM ({facts}) AS facts {join} {grouping}
 """
 # A VM counts wherever one of its machines began in the period, or was at its beginning. The sums know how many began, one
-# machine for each VM; here are the few others: machines from before, and those that took over from another.
+# machine for each VM; here are the few others: machines from before, and those that took over from another. `lower` of the range
+# keeps the planner from reading everything that began before, which is everything.
 VMS = """
     WITH spans AS MATERIALIZED ({spans}),
     others AS MATERIALIZED (
         SELECT spans.*, facts.vm, facts.centre_id
         FROM spans JOIN billing_subject facts ON tstzrange(facts.started_at, facts.ended_at) @> spans.lower
-        WHERE facts.vm IS NOT NULL AND facts.started_at < spans.lower AND spans.lower < %(now)s {narrow}
+        WHERE facts.vm IS NOT NULL AND lower(tstzrange(facts.started_at, facts.ended_at)) < spans.lower AND spans.lower < %(now)s {narrow}
         UNION ALL
         SELECT spans.*, facts.vm, facts.centre_id
         FROM spans JOIN billing_subject facts ON facts.started_at >= spans.lower AND facts.started_at < spans.upper
