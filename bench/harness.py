@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests import plugin  # a throw-away Postgres, keys, and no way off this machine
 
@@ -38,6 +39,16 @@ def timed(work: Callable[[], object], *, repeats: int = 7, warm: int = 1) -> Tim
         work()
         runs.append(time.perf_counter() - started)
     return Timing(tuple(runs))
+
+
+def backend_cpu() -> float:
+    """Seconds of CPU that this connection's backend has used: what it costs whoever else is on the machine."""
+    from django.db import connection
+
+    fields = (
+        Path(f"/proc/{connection.connection.info.backend_pid}/stat").read_text().rpartition(")")[2].split()
+    )
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def claim(name: str, measured: str, *, against: str = "", holds: bool | None = None) -> None:

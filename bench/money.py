@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from uuid import uuid4
 
 from django.db import connection, transaction
 
 from accounts.models import User
-from bench.harness import claim, timed
+from bench.harness import backend_cpu, claim, timed
 from billing.models import CostCentre, CreditAccount, Hold, Meter, Subject, UsageRecord
 from billing.services import accounts, hours, proof, runway, seeding
 from gamer.env import ROOT
@@ -90,14 +89,6 @@ def seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
-
-
-def backend_cpu() -> float:
-    """Seconds of CPU that this connection's backend has used: what it costs whoever else is on the machine."""
-    fields = (
-        Path(f"/proc/{connection.connection.info.backend_pid}/stat").read_text().rpartition(")")[2].split()
-    )
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def bare() -> float:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from billing.services import grants, hours, proof
+from billing.services import days, grants, hours, proof
 
 
 def close_hours() -> None:
     """Closes the full hours of all running meters."""
     hours.close_hours(timezone.now())
+
+
+def fold_sums() -> None:
+    """Makes one row of what was added to each coarse sum since the last time."""
+    days.fold()
 
 
 def expire_credit() -> None:

@@ -47,6 +47,8 @@ ACTIONS: Mapping[str, str] = {
     "session_ended": "the game ended",
     "session_failed": "the game failed",
     "session_end": "the game's end was asked",
+    "save_at_risk": "it ends although its save may not be safe",
+    "paired": "a Moonlight was paired with it",
     # the installation and its providers
     "refresh_asked": "staff had offers and machines fetched at once",
     "stray_deleted": "a machine nobody wants was deleted",

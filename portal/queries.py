@@ -12,15 +12,28 @@ from django.db.models import Count, Q, QuerySet
 
 from accounts.models import Project, Quota, User, UserQuerySet
 from accounts.principal import Principal
+from billing.budgets.watch import zone
+from billing.periods import Period, month_so_far
+from billing.rating import day_of
+from billing.reports import Filters, report
+from billing.services import accounts, credits
+from billing.sight import Sight, sight_of
 from events.models import Event
 from gamer.errors import NotFound
 from vms import queries, quotas
 from vms.lifecycle import Desired, Status
 from vms.models import LIVE_PHASES, VM
-from vms.queries import Spend
 from vms.quotas import Use
 
 SHOWN_VMS, SHOWN_PROJECTS, SHOWN_EVENTS = 20, 20, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """Hours and money, as billing counts them: the provider's for who may see cost, else what is charged."""
+
+    hours: Decimal
+    usd: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +46,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """All that a person's first page shows. `credit` is None until there are accounts of money."""
+    """All that a person's first page shows. `credit` is what the payer may still promise; None for who plays on account."""
 
     user: User
     vms_by_status: dict[Status, int]
@@ -79,8 +92,8 @@ def dashboard(by: Principal, user: User, now: datetime) -> Dashboard:
         vms_by_status=queries.by_status(mine),
         vms=list(shown[:SHOWN_VMS]),
         held=_held("user", user.pk),
-        this_month=queries.spent(mine, since=_month(now), now=now),
-        credit=None,
+        this_month=_spent(by, Filters(user=user.pk), month_so_far(now, zone()), now),
+        credit=_credit(by, user, now),
         projects=list(projects.annotate(live_vms=held).order_by("-id")[:SHOWN_PROJECTS]),
         limits=limits_over(user),
         recent_events=list(Event.objects.owned_by(user.pk).order_by("-id")[:SHOWN_EVENTS]),
@@ -104,15 +117,17 @@ def activity(user: User, filters: ActivityFilters) -> QuerySet[Event]:
     return rows.order_by("-id")
 
 
-def project_stats(project: Project, now: datetime) -> ProjectStats:
-    """A project's VMs by status, their hours and what they cost."""
-    mine = VM.objects.filter(project=project)
+def project_stats(by: Principal, project: Project, now: datetime) -> ProjectStats:
+    """A project's VMs by status, their hours and what they cost who asks."""
+    mine, whole = VM.objects.filter(project=project), Filters(project=project.pk)
+    month = month_so_far(now, zone())
+    since = min(day_of(project.created_at, zone()), month.start)
     return ProjectStats(
         project,
         queries.by_status(mine),
         _held("project", project.pk),
-        queries.spent(mine, now=now),
-        queries.spent(mine, since=_month(now), now=now),
+        _spent(by, whole, Period(since, month.end, zone()), now),
+        _spent(by, whole, month, now),
     )
 
 
@@ -148,14 +163,14 @@ def find_person(user_pk: str) -> User:
     return user
 
 
-def profile(user: User, now: datetime) -> Profile:
+def profile(by: Principal, user: User, now: datetime) -> Profile:
     """A person with what they hold and, when suspended, since when and why."""
     mine = VM.objects.filter(owner=user)
     last = None
     if not user.is_active:
         about = Event.objects.owned_by(user.pk).filter(resource="users", action="suspend")
         last = about.order_by("-id").first()
-    spend = queries.spent(mine, since=_month(now), now=now)
+    spend = _spent(by, Filters(user=user.pk), month_so_far(now, zone()), now)
     return Profile(user, queries.by_status(mine), _held("user", user.pk), spend, last)
 
 
@@ -180,5 +195,18 @@ def _held(kind: str, pk: int) -> Use:
     return quotas.uses(kind, [pk]).get(pk, Use())
 
 
-def _month(now: datetime) -> datetime:
-    return now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+def _spent(by: Principal, filters: Filters, period: Period, now: datetime) -> Spend:
+    """What was used of something that they may look at, whoever of them used it."""
+    sight = Sight(is_everything=True, shows_cost=sight_of(by).shows_cost)
+    found = report(period=period, sight=sight, now=now, filters=filters, counts_vms=False).totals
+    if sight.shows_cost:
+        return Spend(found.provider_hours, found.cost_usd)
+    return Spend(found.charged_hours, found.charge_usd)
+
+
+def _credit(by: Principal, user: User, now: datetime) -> Decimal | None:
+    """What is left to promise on the account that pays for them, where that is theirs to see."""
+    payer = accounts.payer_of(user=user, project=None, department=user.department, now=now)
+    if payer.is_postpaid or not credits.accounts_of(by, now).filter(pk=payer.pk).exists():
+        return None
+    return payer.available_usd

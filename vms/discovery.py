@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from itertools import chain
 
 import numpy as np
@@ -111,6 +112,26 @@ def hostnodes(*, console: str | None = None, min_gpus: int = 0, now: datetime) -
     ranking = placement.rank(shelf.stock, wish, offers.sizes(), shelf.paused)
     found = _hostnodes(shelf, ranking, ranking.order.tolist())
     return sorted(found, key=lambda node: (node.usd_per_hour, node.id))
+
+
+def charged(node: Hostnode, share: Decimal) -> Hostnode:
+    """The hostnode at what a customer pays for it, with that margin on top."""
+    return replace(node, usd_per_hour=node.usd_per_hour * float(1 + share))
+
+
+def charged_recommendation(found: Recommendation, share: Decimal) -> Recommendation:
+    """The recommendation at what a customer pays."""
+    factor = float(1 + share)
+    options = [
+        replace(
+            one,
+            hostnode=one.hostnode and charged(one.hostnode, share),
+            choice=one.choice and replace(one.choice, usd_per_hour=one.choice.usd_per_hour * factor),
+        )
+        for one in found.options
+    ]
+    price = found.usd_per_hour
+    return replace(found, usd_per_hour=None if price is None else price * factor, options=options)
 
 
 def nearest(

@@ -6,6 +6,7 @@ A failure records `error` and goes to DELETING; once every machine of the VM is 
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
 
 
@@ -107,3 +108,12 @@ def may_move(source: Phase, target: Phase) -> bool:
 
 # The states in which a launch reuses a player's VM, and those in which a player may stop it.
 REUSED = (Status.CREATING, Status.CONFIGURING, Status.RUNNING)
+
+
+# A stopped machine that costs more than this share of a running one is given back instead.
+DEAREST_REST = Decimal("0.25")
+
+
+def rests_cheaply(running_usd_per_hour: Decimal, stopped_usd_per_hour: Decimal | None) -> bool:
+    """Whether a machine is worth keeping while it is stopped; not where it isn't known what it costs then."""
+    return stopped_usd_per_hour is not None and stopped_usd_per_hour <= running_usd_per_hour * DEAREST_REST

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from accounts.principal import Principal
 from events.services import record
-from gamer.errors import InvalidState, Unavailable, bad_field
+from gamer.errors import InvalidState, ProviderUnavailable, bad_field
 from vms import setup
 from vms.lifecycle import Status
 from vms.models import VM
@@ -46,7 +46,7 @@ class Paired:
 
 
 def state(*, vm: VM) -> Pairing:
-    """Who waits for a PIN, the newest first. Raises InvalidState, Unavailable."""
+    """Who waits for a PIN, the newest first. Raises InvalidState, ProviderUnavailable."""
     answer = _asked(vm, setup.pairing)
     try:
         waiting = [
@@ -58,7 +58,7 @@ def state(*, vm: VM) -> Pairing:
 
 
 def pair(*, vm: VM, by: Principal, pin: str, request_id: str = "", now: datetime) -> Paired:
-    """Hands the PIN to the request, or without one to the newest. Raises InvalidState, ValidationError, Unavailable."""
+    """Hands the PIN to the request, or without one to the newest. Raises InvalidState, ValidationError, ProviderUnavailable."""
     answer = _asked(vm, lambda target: setup.pair(target, pin, request_id))
     is_paired = answer.get("is_paired") is True
     if is_paired:
@@ -77,5 +77,5 @@ def _asked(vm: VM, ask: Callable[[setup.Target], dict[str, Any]]) -> dict[str, A
         raise _silent() from error
 
 
-def _silent() -> Unavailable:
-    return Unavailable("The machine does not answer at the moment. Try again.", retry_after=2)
+def _silent() -> ProviderUnavailable:
+    return ProviderUnavailable("The machine does not answer at the moment. Try again.", retry_after=2)

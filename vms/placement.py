@@ -170,7 +170,7 @@ class Ranking:
         why = Why(int(self.why[row]))
         if why is Why.PRICE:
             limit = self.limits[int(self.stock.kind[row])]
-            return f"costs ${self.usd_per_hour[row]:.3f} an hour, over the limit of ${limit:.2f}"
+            return f"costs over the limit of ${limit:.2f} an hour"
         return TEXTS[why]
 
     def reasons_by_kind(self) -> dict[str, str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 
 import numpy as np
 
@@ -47,6 +48,15 @@ class ProviderState:
     regions: Sequence[RegionState]
     cheapest_usd_per_hour: float | None
     dearest_usd_per_hour: float | None
+
+
+def charged(state: ProviderState, share: Decimal) -> ProviderState:
+    """The provider at what a customer pays, with that margin on top."""
+    low, high = (
+        None if price is None else price * float(1 + share)
+        for price in (state.cheapest_usd_per_hour, state.dearest_usd_per_hour)
+    )
+    return replace(state, cheapest_usd_per_hour=low, dearest_usd_per_hour=high)
 
 
 def providers(now: datetime) -> list[ProviderState]:

@@ -14,17 +14,10 @@ from uuid import UUID
 
 from django.db.models import (
     Count,
-    DecimalField,
-    DurationField,
-    ExpressionWrapper,
-    F,
-    Func,
     Q,
     QuerySet,
     Sum,
-    Value,
 )
-from django.db.models.functions import Coalesce, Greatest
 
 from accounts.principal import Principal
 from emulators.models import EmulatorConfig
@@ -154,34 +147,6 @@ def costs_of(vm_ids: Iterable[UUID], now: datetime) -> dict[UUID, Decimal]:
     return costs
 
 
-@dataclass(frozen=True, slots=True)
-class Spend:
-    """Machine hours and what they cost, as far as it is known now."""
-
-    hours: Decimal = Decimal(0)
-    usd: Decimal = Decimal(0)
-
-
-def spent(vms: VMQuerySet, *, now: datetime, since: datetime | None = None) -> Spend:
-    """What the machines of a selection of VMs have cost, from `since` on or from the beginning; one query."""
-    started: Any = Coalesce("answered_at", "sent_at")
-    begin = Greatest(started, Value(since)) if since is not None else started
-    lasted = ExpressionWrapper(Coalesce("gone_at", Value(now)) - begin, output_field=DurationField())
-    hours = Greatest(_Seconds(lasted), Value(Decimal(0))) / Value(Decimal(3600))
-    rows = Attempt.objects.filter(vm__in=vms, sent_at__isnull=False)
-    if since is not None:
-        rows = rows.filter(Q(gone_at=None) | Q(gone_at__gt=since))
-    found = (
-        rows.exclude(machine_id="", gone_at__isnull=False)
-        .order_by()
-        .aggregate(
-            total=Sum(ExpressionWrapper(hours, output_field=_AMOUNT)),
-            usd=Sum(ExpressionWrapper(hours * F("usd_per_hour"), output_field=_AMOUNT)),
-        )
-    )
-    return Spend(_rounded(found["total"]), _rounded(found["usd"]))
-
-
 def by_status(vms: VMQuerySet) -> dict[Status, int]:
     """How many VMs of a selection have each status; those that none has are left out. One query."""
     counts: dict[Status, int] = {}
@@ -189,18 +154,6 @@ def by_status(vms: VMQuerySet) -> dict[Status, int]:
         status = status_of(row["desired"], row["phase"])
         counts[status] = counts.get(status, 0) + row["count"]
     return counts
-
-
-_AMOUNT = DecimalField(max_digits=30, decimal_places=12)
-
-
-class _Seconds(Func):
-    template = "EXTRACT(EPOCH FROM %(expressions)s)"
-    output_field = _AMOUNT
-
-
-def _rounded(amount: Decimal | None) -> Decimal:
-    return (amount or Decimal(0)).quantize(Decimal("0.000001"))
 
 
 @dataclass(frozen=True, slots=True)

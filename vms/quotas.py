@@ -4,7 +4,8 @@ A launch locks department, project and user, in this order and in no other, and 
 of `accounts`. The department is locked only while it has a quota: a department may be a whole site with all its players.
 
 What counts (docs/decisions/0023): every VM that is not over and that nobody has ended; for GPUs and dollars those of them that
-are not stopped. A VM without a machine counts with what it was quoted, one with a machine with what was bought.
+are not stopped. A VM without a machine counts with what it was quoted, one with a machine with what was bought,
+both at the customer's price.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Count, DecimalField, F, Q, Sum, Value
+from django.db.models import Count, DecimalField, ExpressionWrapper, F, OuterRef, Q, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
 from accounts.models import Department, Project, ProjectQuerySet, Quota, User
 from accounts.principal import Principal
+from billing.models import Margin
+from billing.services import prices
 from gamer.errors import Conflict, PermissionDenied, bad_field
 from vms.lifecycle import Desired, Phase
 from vms.models import LIVE_PHASES, VM
@@ -153,8 +156,9 @@ def uses(kind: str, ids: Iterable[int]) -> dict[int, Use]:
 def use_of_vm(vm: VM) -> Use:
     """What a VM holds when it runs."""
     if vm.attempt is None:
-        return Use(1, int(vm.quoted_gpus > 0), vm.quoted_usd_per_hour or Decimal(0))
-    return Use(1, int(vm.attempt.gpus > 0), vm.attempt.usd_per_hour)
+        usd = prices.charge_of(vm.quoted_usd_per_hour or Decimal(0), vm.created_at)
+        return Use(1, int(vm.quoted_gpus > 0), usd)
+    return Use(1, int(vm.attempt.gpus > 0), vm.attempt.charge_usd_per_hour)
 
 
 def _use_of(quota: Quota, without: VM | None) -> Use:
@@ -166,8 +170,13 @@ def _use_of(quota: Quota, without: VM | None) -> Use:
 
 
 def _uses(column: str, rows: Any) -> dict[int, Use]:
+    begun = Margin.objects.filter(starts_at__lte=OuterRef("created_at")).order_by("-starts_at")
+    quoted = F("quoted_usd_per_hour") * (1 + Coalesce(Subquery(begun.values("share")[:1]), Decimal(0)))
     price = Coalesce(
-        F("attempt__usd_per_hour"), F("quoted_usd_per_hour"), Value(Decimal(0)), output_field=USD
+        F("attempt__charge_usd_per_hour"),
+        ExpressionWrapper(quoted, output_field=USD),
+        Value(Decimal(0)),
+        output_field=USD,
     )
     active = ~RESTING
     counted = (

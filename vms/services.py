@@ -17,6 +17,7 @@ from django.db.models import F
 
 from accounts.models import User
 from accounts.principal import Principal
+from billing.services import prices
 from emulators.profile import Profile
 from emulators.services import has_file, profile_for
 from events.services import record
@@ -59,9 +60,9 @@ class Quote:
     gpus: int
     usd_per_hour: Decimal | None
 
-    @property
-    def use(self) -> Use:
-        return Use(1, int(self.gpus > 0), self.usd_per_hour or Decimal(0))
+    def use_at(self, now: datetime) -> Use:
+        """What quotas count of it: the customer's price."""
+        return Use(1, int(self.gpus > 0), prices.charge_of(self.usd_per_hour or Decimal(0), now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def create(*, by: Principal, owner: User | None, order: Order, now: datetime) ->
 def _new(
     by: Principal, tenant: Tenant, order: Order, profile: Profile, quote: Quote, now: datetime
 ) -> Launched:
-    _admit(tenant, order.project_id, quote.use, now)
+    _admit(tenant, order.project_id, quote.use_at(now), now)
     vm = _create(by, tenant, order, profile, quote, now)
     session = None
     if order.game_id:

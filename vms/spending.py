@@ -6,33 +6,22 @@ every quarter of a minute. Whatever a look did not get done, the next one finds 
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 from decimal import Decimal
 
-from django.db import transaction
 from django.db.models import Q
 
 from accounts.principal import policy
 from billing.budgets import force, watch
-from billing.models import Budget, BudgetCrossing
+from billing.models import Budget
 from billing.models.budgets import Covers
-from events.services import record
-from gamer.errors import InvalidState
-from vms import queries, services
+from vms import endings, queries
 from vms.lifecycle import Desired, Phase
 from vms.models import VM, VMQuerySet
-from vms.providers import registry
-from vms.providers.base import Suspendable
-from vms.reconcile.apply import happening
 from vms.reconcile.liveness import SHOUT_AFTER
-
-log = logging.getLogger(__name__)
 
 POLICY = policy("budgets")
 AT_ONCE = 500  # VMs ended by one look; the next one goes on
-# A stopped machine that costs more than this share of a running one is not worth keeping.
-DEAREST_STOPPED = Decimal("0.25")
 
 
 def watch_budgets(now: datetime) -> None:
@@ -49,7 +38,8 @@ def enforce(now: datetime) -> int:
         for vm in (
             rows.select_related("attempt__account").defer(*queries.HEAVY).order_by("created_at")[:AT_ONCE]
         ):
-            ended += _end(vm, crossing, now)
+            told = {"budget": crossing.budget.name, "percent": crossing.percent}
+            ended += endings.end(vm=vm, by=POLICY, action="budget_stop", told=told, now=now)
     return ended
 
 
@@ -63,34 +53,6 @@ def covered(budget: Budget) -> VMQuerySet:
         Covers.USER: Q(owner=budget.user_id),
     }
     return VM.objects.live().filter(whose[Covers(budget.covers)])
-
-
-def _end(vm: VM, crossing: BudgetCrossing, now: datetime) -> bool:
-    """Stops a VM whose machine is cheap to keep, else ends it: saves outlive it. False when it changed under us."""
-    keeps = _is_worth_keeping(vm)
-    try:
-        with transaction.atomic():
-            told = {"budget": crossing.budget.name, "percent": crossing.percent}
-            record(happening(vm, "budget_stop", told, now, POLICY.label))
-            if keeps:
-                services.stop(vm=vm, by=POLICY, now=now)
-            else:
-                services.destroy(vm=vm, by=POLICY, now=now)
-    except InvalidState as error:
-        log.info("budget did not stop vm=%s: %s", vm.pk, error)
-        return False
-    return True
-
-
-def _is_worth_keeping(vm: VM) -> bool:
-    """Whether its machine can be stopped, and is known to cost little then."""
-    if vm.phase != Phase.READY or vm.attempt is None:
-        return False
-    adapter = registry.KINDS.get(vm.attempt.account.kind)
-    if adapter is None or not issubclass(adapter, Suspendable):
-        return False
-    stopped = vm.attempt.stopped_usd_per_hour
-    return stopped is not None and stopped <= DEAREST_STOPPED * vm.attempt.usd_per_hour
 
 
 def unproven_deletes(now: datetime) -> tuple[int, Decimal]:

@@ -6,7 +6,7 @@ from billing.models.budgets import Budget, BudgetCrossing, BudgetWatch, Threshol
 from billing.models.ledger import CreditAccount, Entry, Grant, Hold, Leg, Verification
 from billing.models.providers import FleetDifference, InvoiceLine, ProviderBalance, ProviderInvoice
 from billing.models.rates import Margin, Rate, RateFactor
-from billing.models.usage import CostCentre, Meter, Subject, UsageDay, UsageRecord
+from billing.models.usage import CostCentre, Face, Meter, Subject, UsageDay, UsageRecord, UsageSum
 
 __all__ = [
     "Budget",
@@ -15,6 +15,7 @@ __all__ = [
     "CostCentre",
     "CreditAccount",
     "Entry",
+    "Face",
     "FleetDifference",
     "Grant",
     "Hold",
@@ -30,5 +31,6 @@ __all__ = [
     "Threshold",
     "UsageDay",
     "UsageRecord",
+    "UsageSum",
     "Verification",
 ]

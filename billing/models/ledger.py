@@ -108,11 +108,19 @@ class Leg(models.Model):
     """One side of an entry: positive is credit for the account, negative is taken from it. `record` is the usage charged."""
 
     id = models.BigAutoField(primary_key=True)
-    entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="legs")
-    account = models.ForeignKey(CreditAccount, on_delete=models.PROTECT, related_name="legs", db_index=False)
+    # What it points at is there: looked up once per statement (migration 0005), not row by row.
+    entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="legs", db_constraint=False)
+    account = models.ForeignKey(
+        CreditAccount, on_delete=models.PROTECT, related_name="legs", db_index=False, db_constraint=False
+    )
     amount_usd = amount_field()
     record = models.ForeignKey(
-        "billing.UsageRecord", null=True, on_delete=models.PROTECT, related_name="legs", db_index=False
+        "billing.UsageRecord",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="legs",
+        db_index=False,
+        db_constraint=False,
     )
 
     class Meta:

@@ -85,9 +85,18 @@ class Subject(models.Model):
     charge_usd_per_hour = price_field(help_text="What the customer pays while it can be played on.")
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
+    is_counted = models.BooleanField(
+        default=False, help_text="It stands for its VM where VMs are counted; one machine of each VM does."
+    )
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(
+                fields=["vm"],
+                condition=Q(is_counted=True),
+                include=["started_at", "centre"],
+                name="subject_counted_once",
+            ),
             models.CheckConstraint(
                 condition=Q(
                     cost_usd_per_hour__gte=0, stopped_usd_per_hour__gte=0, charge_usd_per_hour__gte=0
@@ -102,6 +111,12 @@ class Subject(models.Model):
             models.Index(fields=["vm", "started_at"], name="subject_of_vm"),
             models.Index(fields=["started_at"], name="subject_started"),
             models.Index(fields=["centre", "started_at"], name="subject_of_centre"),
+            models.Index(
+                fields=["started_at"],
+                include=["vm", "centre"],
+                condition=Q(is_counted=False, vm__isnull=False),
+                name="subject_not_counted",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -152,8 +167,13 @@ class UsageRecord(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="records", db_index=False)
-    centre = models.ForeignKey(CostCentre, on_delete=models.PROTECT, related_name="records", db_index=False)
+    # Both are there: looked up once per statement (migration 0005), not row by row.
+    subject = models.ForeignKey(
+        Subject, on_delete=models.PROTECT, related_name="records", db_index=False, db_constraint=False
+    )
+    centre = models.ForeignKey(
+        CostCentre, on_delete=models.PROTECT, related_name="records", db_index=False, db_constraint=False
+    )
     kind = models.CharField(max_length=7, choices=UsageKind.choices)
     day = models.DateField()
     started_at = models.DateTimeField()
@@ -207,22 +227,31 @@ class UsageRecord(models.Model):
         return f"{self.subject_id} {self.kind} {self.started_at:%Y-%m-%d %H:%M:%S}–{self.ended_at:%H:%M:%S}"
 
 
-class UsageDay(models.Model):
-    """The exact sum of a cost centre's records of one day, kept in the transaction that writes the records.
+class DaySum(models.Model):
+    """What every sum of a day has.
 
     The times are microseconds: `running_us` of machines that ran, of which `charged_us` could be played on; `stopped_us` of
-    those stopped but billed, `storage_us` of disks.
+    those stopped but billed, `storage_us` of disks. `vms_begun` counts the VMs whose first machine began that day.
     """
 
     id = models.BigAutoField(primary_key=True)
     day = models.DateField(help_text="In settings.BILLING_TIME_ZONE.")
-    centre = models.ForeignKey(CostCentre, on_delete=models.PROTECT, related_name="days", db_index=False)
     running_us = models.BigIntegerField(default=0)
     charged_us = models.BigIntegerField(default=0)
     stopped_us = models.BigIntegerField(default=0)
     storage_us = models.BigIntegerField(default=0)
     cost_usd = amount_field(default=0)
     charge_usd = amount_field(default=0)
+    vms_begun = models.IntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+class UsageDay(DaySum):
+    """The exact sum of a cost centre's records of one day, kept in the transaction that writes the records."""
+
+    centre = models.ForeignKey(CostCentre, on_delete=models.PROTECT, related_name="days", db_index=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["day", "centre"], name="usage_day_once")]
@@ -230,3 +259,41 @@ class UsageDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.centre_id}"
+
+
+class Face(models.TextChoices):
+    """What a coarse sum keeps apart: nothing, where it was, for what, both of these, or for whom."""
+
+    ALL = "all", "everything"
+    PLACE = "place", "providers and regions"
+    GAME = "game", "consoles and presets"
+    PRODUCT = "product", "places and games"
+    TENANT = "tenant", "for whom"
+
+
+class UsageSum(DaySum):
+    """The days once more, without centres and users: few rows, for reports of everybody.
+
+    A row is an addition, written with the records it sums, and never changed, so that nobody waits for anybody. A schedule
+    folds the additions of a day into whole ones. Columns that are not of its face are empty.
+    """
+
+    face = models.CharField(max_length=7, choices=Face.choices)
+    provider = models.CharField(max_length=30, blank=True)
+    provider_account = models.BigIntegerField(null=True)
+    region = models.CharField(max_length=100, blank=True)
+    console = models.CharField(max_length=30, blank=True)
+    preset = models.CharField(max_length=30, blank=True)
+    # Copied from centres, which hold these rows in place.
+    project = models.BigIntegerField(null=True, db_column="project_id")
+    department = models.BigIntegerField(null=True, db_column="department_id")
+    is_whole = models.BooleanField(default=False, help_text="It was folded.")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["face", "day"], name="usage_sum_of_face"),
+            models.Index(fields=["day"], condition=Q(is_whole=False), name="usage_sum_to_fold"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.face}"

@@ -1,10 +1,10 @@
-"""A report beside the days before it, and day by day for a chart: in one pass over the daily sums where the groups are few."""
+"""A report beside the days before it, and day by day for a chart: the days only where the groups are few."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import connection
 
@@ -20,10 +20,8 @@ from billing.reports.figures import (
     Report,
     Row,
     chosen_centres,
-    machines_of,
     report,
     row_of,
-    total_of,
 )
 from billing.sight import Sight
 
@@ -41,7 +39,7 @@ FOLDED = f"""
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """`before` are as many days directly before; `days` are by day and the groups, where they came along anyway."""
+    """`before` are as many days directly before; `days` are by day and the groups, where the groups are few."""
 
     report: Report
     before: Report
@@ -59,41 +57,13 @@ def compared(
     """What `report` says of a period, and of the one before it without counting VMs."""
     names = tuple(group_by)
     earlier = before(period)
+    there = report(period=period, sight=sight, now=now, filters=filters, group_by=names)
+    was = report(period=earlier, sight=sight, now=now, filters=filters, group_by=names, counts_vms=False)
     if not FEW.issuperset(names):
-        there = report(period=period, sight=sight, now=now, filters=filters, group_by=names)
-        was = report(period=earlier, sight=sight, now=now, filters=filters, group_by=names, counts_vms=False)
         return Compared(there, was, None)
-    groups = tuple(name for name in names if name != "day")
-    both = Period(earlier.start, period.end, period.zone)
-    found = report(
-        period=both, sight=sight, now=now, filters=filters, group_by=("day", *groups), counts_vms=False
-    ).rows
-    machines, vms = machines_of(Question(period, chosen_centres(sight, filters), now, names))
-    days = [row for row in found if _day(row) >= period.start]
-    rows = [replace(row, vms=machines.get(row.keys, 0)) for row in _folded(days, names)]
-    was_rows = _folded([row for row in found if _day(row) < period.start], names)
-    return Compared(
-        Report(period, names, rows, total_of(rows, vms)), Report(earlier, names, was_rows, total_of(was_rows, 0)), days
-    )  # fmt: skip
-
-
-def _day(row: Row) -> date:
-    day = row.keys[0]
-    assert isinstance(day, date)
-    return day
-
-
-def _folded(rows: Sequence[Row], names: tuple[str, ...]) -> list[Row]:
-    """Rows by day and groups as rows by `names`, which has the groups in the same order and the day anywhere, or not at all."""
-    groups = [name for name in names if name != "day"]
-    places = [0 if name == "day" else 1 + groups.index(name) for name in names]
-    parts: dict[tuple[Key, ...], list[Row]] = {}
-    for row in rows:
-        parts.setdefault(tuple(row.keys[place] for place in places), []).append(row)
-    return [
-        replace(total_of(some, 0), keys=keys, names=tuple(some[0].names[place] for place in places))
-        for keys, some in parts.items()
-    ]
+    by_day = ("day", *(name for name in names if name != "day"))
+    days = report(period=period, sight=sight, now=now, filters=filters, group_by=by_day, counts_vms=False)
+    return Compared(there, was, days.rows)
 
 
 def daily(

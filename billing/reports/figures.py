@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,7 @@ from accounts.models import Department, Project, User
 from billing.models import CostCentre
 from billing.periods import Period
 from billing.rating import amount
+from billing.reports import rollups
 from billing.sight import Sight
 
 HOUR_US = Decimal(3_600_000_000)
@@ -33,31 +34,48 @@ GROUPS: Mapping[str, str] = {
 }
 Key = str | int | date | None
 
-FACTS = """
-    SELECT centre_id, day, running_us, charged_us, stopped_us, storage_us, cost_usd, charge_usd
-    FROM billing_usageday WHERE day BETWEEN %(start)s AND %(end)s {narrow}
-    UNION ALL
-    SELECT centre_id, day, CASE kind WHEN 'running' THEN us ELSE 0 END, CASE WHEN is_charged THEN us ELSE 0 END,
-           CASE kind WHEN 'stopped' THEN us ELSE 0 END, CASE kind WHEN 'storage' THEN us ELSE 0 END, cost_usd, charge_usd
+ACCRUED = """
+    SELECT centre_id, day, CASE kind WHEN 'running' THEN us ELSE 0 END AS running_us, CASE WHEN is_charged THEN us ELSE 0 END AS charged_us,
+           CASE kind WHEN 'stopped' THEN us ELSE 0 END AS stopped_us, CASE kind WHEN 'storage' THEN us ELSE 0 END AS storage_us,
+           cost_usd, charge_usd, 0 AS vms_begun
     FROM billing_accrued(%(now)s, %(zone)s) WHERE day BETWEEN %(start)s AND %(end)s {narrow}
 """
-SUMS = f"""
-    SELECT {{groups}} coalesce(sum(facts.running_us), 0), coalesce(sum(facts.charged_us), 0), coalesce(sum(facts.stopped_us), 0),
-           coalesce(sum(facts.storage_us), 0), coalesce(sum(facts.cost_usd), 0), coalesce(sum(facts.charge_usd), 0)
-    FROM ({FACTS}) AS facts {{join}} {{grouping}}
+FACTS = f"""
+    SELECT centre_id, day, running_us, charged_us, stopped_us, storage_us, cost_usd, charge_usd, vms_begun
+    FROM billing_usageday WHERE day BETWEEN %(start)s AND %(end)s {{narrow}}
+    UNION ALL {ACCRUED}
 """  # noqa: S608  # our own words only
-# A VM counts wherever one of its machines was, for a moment at least.
-VMS = """
-    WITH pairs AS MATERIALIZED (
-        SELECT DISTINCT {groups} subject.vm
-        FROM billing_subject subject {join} {days}
-        WHERE subject.vm IS NOT NULL AND tstzrange(subject.started_at, subject.ended_at) && {range} {narrow})
-    SELECT {keys} false, count(*) FROM pairs {grouping}
-    UNION ALL SELECT {nothing} true, count(*) FROM (SELECT vm FROM pairs GROUP BY vm) AS each
+SUMS = """
+    SELECT {groups} coalesce(sum(facts.running_us), 0), coalesce(sum(facts.charged_us), 0), coalesce(sum(facts.stopped_us), 0),
+           coalesce(sum(facts.storage_us), 0), coalesce(sum(facts.cost_usd), 0), coalesce(sum(facts.charge_usd), 0),
+           coalesce(sum(facts.vms_begun), 0)
+    FROM ({facts}) AS facts {join} {grouping}
 """
+# A VM counts wherever one of its machines began in the period, or was at its beginning. The sums know how many began, one
+# machine for each VM; here are the few others: machines from before, and those that took over from another. `lower` of the range
+# keeps the planner from reading everything that began before, which is everything.
+VMS = """
+    WITH spans AS MATERIALIZED ({spans}),
+    others AS MATERIALIZED (
+        SELECT spans.*, facts.vm, facts.centre_id
+        FROM spans JOIN billing_subject facts ON tstzrange(facts.started_at, facts.ended_at) @> spans.lower
+        WHERE facts.vm IS NOT NULL AND lower(tstzrange(facts.started_at, facts.ended_at)) < spans.lower AND spans.lower < %(now)s {narrow}
+        UNION ALL
+        SELECT spans.*, facts.vm, facts.centre_id
+        FROM spans JOIN billing_subject facts ON facts.started_at >= spans.lower AND facts.started_at < spans.upper
+        WHERE facts.vm IS NOT NULL AND NOT facts.is_counted {narrow}),
+    told AS MATERIALIZED (
+        SELECT {groups} facts.*, counted.started_at >= facts.lower AND counted.started_at < facts.upper {begun} AS is_begun,
+               {same} AS is_same
+        FROM others AS facts {join}
+        JOIN billing_subject counted ON counted.vm = facts.vm AND counted.is_counted {same_join})
+    SELECT {keys} false, count(DISTINCT (vm, lower)) FROM told WHERE NOT (is_begun AND is_same) {grouping}
+    UNION ALL SELECT {nothing} true, count(DISTINCT vm) FROM told WHERE NOT is_begun
+"""
+WHOLE = "SELECT %(starts_at)s::timestamptz AS lower, %(ends_at)s::timestamptz AS upper"
 DAYS = """
-    JOIN (SELECT local::date AS day, tstzrange(local AT TIME ZONE %(zone)s, (local + interval '1 day') AT TIME ZONE %(zone)s) AS span
-          FROM generate_series(%(start)s::timestamp, %(end)s::timestamp, interval '1 day') AS local) AS facts ON true
+    SELECT local::date AS day, local AT TIME ZONE %(zone)s AS lower, (local + interval '1 day') AT TIME ZONE %(zone)s AS upper
+    FROM generate_series(%(start)s::timestamp, %(end)s::timestamp, interval '1 day') AS local
 """
 JOIN = "JOIN billing_costcentre centre ON centre.id = {table}.centre_id"
 
@@ -166,7 +184,7 @@ class Question:
             "starts_at": self.period.starts_at, "ends_at": self.period.ends_at, "centres": list(self.centres or ()),
         }  # fmt: skip
 
-    def ask(self, template: str, table: str, narrowed: str, **parts: str) -> list[tuple[Any, ...]]:
+    def ask(self, template: str, **parts: str) -> list[tuple[Any, ...]]:
         columns = [GROUPS[name] for name in self.group_by]
         keys = [f"key{number}" for number in range(len(columns))]
         needs_centre = any(column.startswith("centre.") for column in columns)
@@ -174,9 +192,19 @@ class Question:
             groups="".join(f"{column} AS {key}, " for column, key in zip(columns, keys, strict=True)),
             keys="".join(f"{key}, " for key in keys),
             nothing="NULL, " * len(keys),
+            same=" AND ".join(
+                f"{column} IS NOT DISTINCT FROM counted_{column}"
+                for column in columns
+                if column != GROUPS["day"]
+            )
+            or "true",
+            same_join="JOIN billing_costcentre counted_centre ON counted_centre.id = counted.centre_id"
+            if needs_centre
+            else "",
+            begun="AND counted.centre_id = ANY(%(centres)s)" if self.centres is not None else "",
             grouping=f"GROUP BY {', '.join(keys)}" if keys else "",
-            join=JOIN.format(table=table) if needs_centre else "",
-            narrow=f"AND {narrowed} = ANY(%(centres)s)" if self.centres is not None else "",
+            join=JOIN.format(table="facts") if needs_centre else "",
+            narrow="AND centre_id = ANY(%(centres)s)" if self.centres is not None else "",
             **parts,
         )
         with connection.cursor() as cursor:
@@ -198,16 +226,23 @@ def report(
 
     `counts_vms` False leaves `vms` 0: counting looks at every machine, and sums at days only.
 
-    At most five statements, whatever is asked: which centres, sums, machines, and names.
+    A handful of statements, whatever is asked: which centres, sums, what runs, machines, and names.
     """
     names = tuple(group_by)
-    question = Question(period, chosen_centres(sight, filters), now, names)
-    sums = question.ask(SUMS, "facts", "centre_id")
-    machines, vms = machines_of(question) if counts_vms else ({}, 0)
+    wanted = sight.of() & filters.of()
+    question = Question(period, _centres(wanted), now, names)
+    sums = _sums(question, wanted)
+    others, more = _others(question) if counts_vms else ({}, 0)
+    begun = sum(int(found[-1]) for found in sums) if counts_vms else 0
     rows = [
-        row_of(tuple(found[: len(names)]), machines.get(tuple(found[: len(names)]), 0), found[len(names) :])
+        row_of(
+            tuple(found[: len(names)]),
+            int(found[-1]) + others.get(tuple(found[: len(names)]), 0) if counts_vms else 0,
+            found[len(names) : -1],
+        )
         for found in sums
     ]
+    vms = begun + more
     if not names:
         return Report(period, names, rows, rows[0])
     totals = total_of(rows, vms)
@@ -262,21 +297,32 @@ def saved_by_stopping(*, period: Period, sight: Sight, filters: Filters = EVERYT
 
 def chosen_centres(sight: Sight, filters: Filters) -> Sequence[int] | None:
     """The centres asked for; None for all of them."""
-    wanted = sight.of() & filters.of()
+    return _centres(sight.of() & filters.of())
+
+
+def _centres(wanted: Q) -> Sequence[int] | None:
     if not wanted:
         return None
     return list(CostCentre.objects.filter(wanted).order_by("id").values_list("id", flat=True))
 
 
-def machines_of(question: Question) -> tuple[dict[tuple[Key, ...], int], int]:
-    """How many VMs there were in each group, and in all of them together."""
+def _sums(question: Question, wanted: Q) -> list[tuple[Any, ...]]:
+    """Keys and figures of each group: from the coarse sums where they tell the groups apart, else from the centres' days."""
+    face = rollups.face_of(wanted, question.group_by)
+    if face is None:
+        return question.ask(SUMS.replace("{facts}", FACTS))
+    closed = rollups.sums(face, question.period, wanted, question.group_by)
+    running = question.ask(SUMS.replace("{facts}", ACCRUED))
+    return rollups.merged([*closed, *running], len(question.group_by))
+
+
+def _others(question: Question) -> tuple[dict[tuple[Key, ...], int], int]:
+    """How many VMs there were beside those that began, in each group, and in all of them together."""
     is_daily = "day" in question.group_by
-    found = question.ask(
-        VMS, "subject", "subject.centre_id",
-        days=DAYS if is_daily else "",
-        range="facts.span" if is_daily else "tstzrange(%(starts_at)s, greatest(%(starts_at)s, least(%(ends_at)s, %(now)s)))",
-    )  # fmt: skip
+    found = question.ask(VMS, spans=DAYS if is_daily else WHOLE)
     groups = {tuple(row[:-2]): int(row[-1]) for row in found if not row[-2]}
+    if is_daily:
+        found = replace(question, group_by=()).ask(VMS, spans=WHOLE)
     return groups, next(int(row[-1]) for row in found if row[-2])
 
 

@@ -18,7 +18,8 @@ PAGE = """
     WITH page AS MATERIALIZED (
         SELECT subject.vm, max(subject.started_at) AS latest
         FROM billing_subject subject
-        WHERE subject.vm IS NOT NULL AND tstzrange(subject.started_at, subject.ended_at) && tstzrange(%(starts_at)s, %(ends_at)s)
+        WHERE subject.vm IS NOT NULL AND (subject.started_at >= %(starts_at)s AND subject.started_at < %(ends_at)s
+               OR subject.started_at < %(starts_at)s AND tstzrange(subject.started_at, subject.ended_at) @> %(starts_at)s::timestamptz)
           {narrow}
         GROUP BY subject.vm ORDER BY latest DESC, subject.vm LIMIT %(limit)s OFFSET %(skip)s),
     machines AS MATERIALIZED (

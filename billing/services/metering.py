@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from billing import ledger
 from billing.models import CostCentre, Meter, Subject
 from billing.models.usage import UsageKind
+from billing.services import days
 from billing.services.prices import Price
 
 ACTOR = "policy:metering"
@@ -104,6 +105,8 @@ def move(*, vm: UUID, dimensions: Callable[[CostCentre], Dimensions], now: datet
             continue
         meter = Meter.objects.select_for_update().filter(pk=subject.pk).first()
         Subject.objects.filter(pk=subject.pk).update(centre=centre)
+        if subject.is_counted:
+            days.count_vms({subject.centre_id: -1, centre.pk: 1}, subject.started_at)
         if meter is not None:
             _cut([subject.pk], now)
             since = max(meter.since, now)
@@ -135,7 +138,18 @@ def _begin(key: str, machine: Machine) -> Subject:
         started_at=machine.started_at,
     )
     Subject.objects.bulk_create([row], ignore_conflicts=True)
-    return Subject.objects.select_for_update(no_key=True).get(key=key)
+    subject = Subject.objects.select_for_update(no_key=True).get(key=key)
+    stand_for_vm(subject)
+    return subject
+
+
+def stand_for_vm(subject: Subject) -> None:
+    """Has a machine, whose row the caller has locked, be the one its VM is counted by, where no other is."""
+    if subject.vm is None or Subject.objects.filter(vm=subject.vm, is_counted=True).exists():
+        return
+    Subject.objects.filter(pk=subject.pk).update(is_counted=True)
+    subject.is_counted = True
+    days.count_vms({subject.centre_id: 1}, subject.started_at)
 
 
 def _wanted(subject: Subject, state: State, was: str = UsageKind.RUNNING) -> dict[str, object]:
@@ -172,8 +186,8 @@ def _cut(subject_ids: Sequence[int], until: datetime) -> int:
 
 
 # One statement for one meter or for thousands. Pieces end at full UTC hours and at the zone's midnights; the usual one is
-# whole, and only those that are not are taken apart. Days are summed in a fixed order, as everybody locks them.
-CUT = """
+# whole, and only those that are not are taken apart.
+CUT = f"""
 WITH due AS (
     SELECT *, since AT TIME ZONE %(zone)s AS local_since
       FROM billing_meter WHERE subject_id = ANY(%(subjects)s) AND since < %(until)s),
@@ -204,20 +218,18 @@ closed AS (
            billing_total(charge_usd_per_hour, origin, ended_at) - billing_total(charge_usd_per_hour, origin, started_at)
       FROM pieces ORDER BY subject_id, started_at
     RETURNING *),
-days AS (
-    INSERT INTO billing_usageday AS sums
-           (day, centre_id, running_us, charged_us, stopped_us, storage_us, cost_usd, charge_usd)
+added AS (
     SELECT day, centre_id,
-           coalesce(sum(us) FILTER (WHERE kind = 'running'), 0), coalesce(sum(us) FILTER (WHERE is_charged), 0),
-           coalesce(sum(us) FILTER (WHERE kind = 'stopped'), 0), coalesce(sum(us) FILTER (WHERE kind = 'storage'), 0),
-           sum(cost_usd), sum(charge_usd)
+           coalesce(sum(us) FILTER (WHERE kind = 'running'), 0) AS running_us,
+           coalesce(sum(us) FILTER (WHERE is_charged), 0) AS charged_us,
+           coalesce(sum(us) FILTER (WHERE kind = 'stopped'), 0) AS stopped_us,
+           coalesce(sum(us) FILTER (WHERE kind = 'storage'), 0) AS storage_us,
+           sum(cost_usd) AS cost_usd, sum(charge_usd) AS charge_usd, 0 AS vms_begun
       FROM (SELECT *, (extract(epoch FROM ended_at - started_at) * 1000000)::bigint AS us FROM closed) AS timed
-     GROUP BY day, centre_id ORDER BY day, centre_id
-    ON CONFLICT (day, centre_id) DO UPDATE SET
-           running_us = sums.running_us + excluded.running_us, charged_us = sums.charged_us + excluded.charged_us,
-           stopped_us = sums.stopped_us + excluded.stopped_us, storage_us = sums.storage_us + excluded.storage_us,
-           cost_usd = sums.cost_usd + excluded.cost_usd, charge_usd = sums.charge_usd + excluded.charge_usd),
+     GROUP BY day, centre_id),
+days AS ({days.ADD_DAYS}),
+sums AS ({days.ADD_SUMS.format(is_whole="false")}),
 moved AS (
     UPDATE billing_meter meter SET since = %(until)s FROM due WHERE meter.subject_id = due.subject_id)
 SELECT id FROM closed WHERE charge_usd > 0 ORDER BY id
-"""
+"""  # noqa: S608  # our own words only

@@ -68,8 +68,13 @@ class Card:
 
 def charge_of(quote: Decimal, at: datetime) -> Decimal:
     """What the customer pays an hour for a quote; one query, where a whole card is not needed."""
-    margin = Margin.objects.filter(starts_at__lte=at).order_by("-starts_at").first()
-    return Card({}, {}, margin).price("", "", "", quote).charge_usd_per_hour
+    return rating.charge_per_hour(rating.price(quote), share_of(at))
+
+
+def share_of(at: datetime) -> Decimal:
+    """Our margin of a moment, as a share of the provider's price."""
+    begun = Margin.objects.filter(starts_at__lte=at).order_by("-starts_at")
+    return begun.values_list("share", flat=True).first() or rating.ZERO
 
 
 def card(at: datetime) -> Card:

@@ -79,16 +79,41 @@ LAWS: dict[str, str] = {
           FROM (SELECT (started_at AT TIME ZONE %(zone)s)::date AS day, centre_id,
                        sum(us) FILTER (WHERE kind = 'running') AS running_us, sum(us) FILTER (WHERE is_charged) AS charged_us,
                        sum(us) FILTER (WHERE kind = 'stopped') AS stopped_us, sum(us) FILTER (WHERE kind = 'storage') AS storage_us,
-                       sum(cost_usd) AS cost_usd, sum(charge_usd) AS charge_usd
-                  FROM (SELECT *, (extract(epoch FROM ended_at - started_at) * 1000000)::bigint AS us
-                          FROM billing_usagerecord) AS timed
+                       sum(cost_usd) AS cost_usd, sum(charge_usd) AS charge_usd, sum(vms_begun) AS vms_begun
+                  FROM (SELECT started_at, centre_id, kind, is_charged, cost_usd, charge_usd, 0 AS vms_begun,
+                               (extract(epoch FROM ended_at - started_at) * 1000000)::bigint AS us FROM billing_usagerecord
+                        UNION ALL SELECT started_at, centre_id, '', false, 0, 0, 1, 0 FROM billing_subject WHERE is_counted) AS timed
                  GROUP BY 1, 2) AS sums
           FULL JOIN billing_usageday days ON days.day = sums.day AND days.centre_id = sums.centre_id
          WHERE (coalesce(sums.running_us, 0), coalesce(sums.charged_us, 0), coalesce(sums.stopped_us, 0),
-                coalesce(sums.storage_us, 0), coalesce(sums.cost_usd, 0), coalesce(sums.charge_usd, 0))
+                coalesce(sums.storage_us, 0), coalesce(sums.cost_usd, 0), coalesce(sums.charge_usd, 0),
+                coalesce(sums.vms_begun, 0))
             IS DISTINCT FROM
                (coalesce(days.running_us, 0), coalesce(days.charged_us, 0), coalesce(days.stopped_us, 0),
-                coalesce(days.storage_us, 0), coalesce(days.cost_usd, 0), coalesce(days.charge_usd, 0))""",
+                coalesce(days.storage_us, 0), coalesce(days.cost_usd, 0), coalesce(days.charge_usd, 0),
+                coalesce(days.vms_begun, 0))""",
+    "each coarse sum is the sum of its days": """
+        SELECT day::text || ' ' || face
+          FROM (SELECT day, face, provider, provider_account, region, console, preset, project_id, department_id,
+                       running_us, charged_us, stopped_us, storage_us, cost_usd, charge_usd, vms_begun
+                  FROM billing_usagesum
+                UNION ALL
+                SELECT day, face,
+                       CASE WHEN face IN ('place', 'product') THEN provider ELSE '' END,
+                       CASE WHEN face IN ('place', 'product') THEN provider_account END,
+                       CASE WHEN face IN ('place', 'product') THEN region ELSE '' END,
+                       CASE WHEN face IN ('game', 'product') THEN console ELSE '' END,
+                       CASE WHEN face IN ('game', 'product') THEN preset ELSE '' END,
+                       CASE face WHEN 'tenant' THEN project_id END, CASE face WHEN 'tenant' THEN department_id END,
+                       -running_us, -charged_us, -stopped_us, -storage_us, -cost_usd, -charge_usd, -vms_begun
+                  FROM billing_usageday days JOIN billing_costcentre centre ON centre.id = days.centre_id
+                 CROSS JOIN (VALUES ('all'), ('place'), ('game'), ('product'), ('tenant')) AS faces (face)) AS both_sides
+         GROUP BY day, face, provider, provider_account, region, console, preset, project_id, department_id
+        HAVING (sum(running_us), sum(charged_us), sum(stopped_us), sum(storage_us), sum(cost_usd), sum(charge_usd), sum(vms_begun))
+               <> (0, 0, 0, 0, 0, 0, 0)""",
+    "each VM is counted by one machine": """
+        SELECT vm::text FROM billing_subject WHERE vm IS NOT NULL
+         GROUP BY vm HAVING count(*) FILTER (WHERE is_counted) <> 1""",
 }
 EXAMPLES = 5
 

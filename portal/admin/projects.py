@@ -13,6 +13,7 @@ from unfold.decorators import action, display
 
 from accounts import projects
 from accounts.models import Project
+from accounts.principal import policy
 from emulators.admin import by as principal_at
 from gamer.web.admin import ServiceAdmin
 from portal import queries, services
@@ -130,7 +131,7 @@ class ProjectAdmin(acts.Acting, ServiceAdmin):
 
     @admin.display(description="So far")
     def numbers(self, project: Project) -> str:
-        stats = queries.project_stats(project, timezone.now())
+        stats = queries.project_stats(policy("admin"), project, timezone.now())
         ever, month = stats.total, stats.this_month
         return f"{ever.hours:.1f} machine hours, {ever.usd:.2f} USD; this month {month.hours:.1f} h, {month.usd:.2f} USD"
 

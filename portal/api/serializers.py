@@ -34,7 +34,7 @@ class UseSerializer(serializers.Serializer[Any]):
 
 
 class SpendSerializer(serializers.Serializer[Any]):
-    """Machine hours and what they cost."""
+    """Hours and money as in `/billing`: the provider's for staff and keys that bill, what is charged for everybody else."""
 
     runtime_hours = serializers.DecimalField(
         source="hours", max_digits=20, decimal_places=6, coerce_to_string=False
@@ -150,7 +150,10 @@ class MeSerializer(serializers.ModelSerializer[User]):
 
 
 class DashboardSerializer(serializers.Serializer[Any]):
-    """A person's first page. `credit_usd` is null while nobody counts credit for them."""
+    """A person's first page. `credit_usd` is what is left on the account that pays for them, what is held for VMs taken off.
+
+    Null where they play on account, or where the account is not theirs to see.
+    """
 
     user = MeSerializer()
     vms_by_status = CountsField()

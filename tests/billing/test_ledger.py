@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import Error, connection, transaction
+from django.db import Error, IntegrityError, connection, transaction
 
 from billing import ledger
 from billing.ledger import KeyReused, Posting, Side
-from billing.models import CreditAccount, Entry, Leg
+from billing.models import CreditAccount, Entry, Leg, UsageRecord
 from billing.services import accounts
 from tests.billing.metered import D, broken
+from tests.billing.usage import of, subject_of
 from tests.world import NOON, World
 
 GRANT = Entry.Kind.GRANT
@@ -80,6 +82,32 @@ class TestTheDatabase:
         with pytest.raises(Error, match="do not sum to zero"), transaction.atomic():
             Leg.objects.create(entry=entry, account=account, amount_usd=D("5"))
         assert broken() != []  # an entry without legs is found
+
+    @pytest.mark.parametrize("column", ["entry_id", "account_id", "record_id"])
+    def test_takes_no_leg_that_points_at_nothing(self, account: CreditAccount, column: str) -> None:
+        entry = Entry.objects.create(
+            key="astray", digest="", kind=GRANT, at=NOON, actor="user:sam", legs_count=2
+        )
+        leg = {"entry_id": entry.pk, "account_id": account.pk, "record_id": None}
+        legs = [Leg(**leg, amount_usd=D("5")), Leg(**{**leg, column: 10**9}, amount_usd=D("-5"))]
+        with pytest.raises(IntegrityError, match="points at an entry, an account or an interval"):
+            Leg.objects.bulk_create(legs)
+
+    @pytest.mark.parametrize("column", ["subject_id", "centre_id"])
+    def test_takes_no_interval_that_points_at_nothing(self, world: World, column: str) -> None:
+        subject = subject_of(of(world.alice), NOON, None, D("1"), D("1"))
+        told = {"subject_id": subject.pk, "centre_id": subject.centre_id, column: 10**9}
+        with pytest.raises(IntegrityError, match="a machine or a cost centre that is not there"):
+            UsageRecord.objects.create(
+                **told, kind="running", day=NOON.date(), started_at=NOON, ended_at=NOON + timedelta(hours=1), origin=NOON,
+                cost_usd_per_hour=1, charge_usd_per_hour=1, is_charged=True, cost_usd=1, charge_usd=1,
+            )  # fmt: skip
+
+    def test_lets_nothing_go_that_is_pointed_at(self, world: World, account: CreditAccount) -> None:
+        subject = subject_of(of(world.alice), NOON, None, D("1"), D("1"))
+        for row in (subject, account):
+            with pytest.raises(IntegrityError, match="is refused"), transaction.atomic():
+                type(row).objects.filter(pk=row.pk)._raw_delete("default")
 
 
 class TestHouseAccounts:

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from billing import health, tasks
-from billing.models import UsageDay, Verification
+from billing.models import UsageSum, Verification
 from billing.services import hours, proof
 from events.models import Event
 from tests import world as worlds
@@ -80,6 +80,16 @@ class TestVerifyLedger:
                 "each day is the sum of its intervals",
                 "UPDATE billing_usageday SET running_us = running_us + 1",
             ),
+            (
+                "each day is the sum of its intervals",
+                "UPDATE billing_usageday SET vms_begun = vms_begun + 1",
+            ),
+            (
+                "each coarse sum is the sum of its days",
+                "UPDATE billing_usagesum SET charge_usd = charge_usd + 0.000001 WHERE face = 'tenant'",
+            ),
+            ("each coarse sum is the sum of its days", "DELETE FROM billing_usagesum WHERE face = 'product'"),
+            ("each VM is counted by one machine", "UPDATE billing_subject SET vm = gen_random_uuid()"),
         ],
     )
     def test_finds_what_was_tampered_with(self, till: Till, law: str, statement: str) -> None:
@@ -97,10 +107,10 @@ class TestTheNightlyProof:
         tasks.verify()
         (part,) = health.ledger(Verification.objects.latest("id").at)
         assert part.problem.startswith("an hour has been open") or part.problem == ""
-        UsageDay.objects.update(cost_usd=0)
+        UsageSum.objects.update(cost_usd=0)
         tasks.verify()
         (part,) = health.ledger(Verification.objects.first().at)
-        assert part.problem == "broken: each day is the sum of its intervals"
+        assert part.problem == "broken: each coarse sum is the sum of its days"
         assert Event.objects.get(action="ledger_broken").resource == "billing"
 
 

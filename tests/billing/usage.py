@@ -61,10 +61,12 @@ def subject_of(
     charge: Decimal,
     vm: uuid.UUID | None = None,
 ) -> Subject:
-    return Subject.objects.create(
+    subject = Subject.objects.create(
         key=f"test:{next(_number)}", vm=vm or uuid.uuid4(), centre=where.centre(), price_source="rate", cost_usd_per_hour=cost,
         stopped_usd_per_hour=cost, charge_usd_per_hour=charge, started_at=start, ended_at=end,
     )  # fmt: skip
+    metering.stand_for_vm(subject)
+    return subject
 
 
 def used(

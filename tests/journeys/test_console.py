@@ -114,6 +114,7 @@ class TestPlaying:
                 sequence=int(city.clock().timestamp()),
                 sent_at=city.clock(),
                 is_playing=False,
+                measured={},
                 idle_s=seconds,
                 now=city.clock(),
             )

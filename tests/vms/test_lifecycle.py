@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import product
 
 import pytest
@@ -17,6 +18,7 @@ from vms.lifecycle import (
     Status,
     columns_of,
     may_move,
+    rests_cheaply,
     status_of,
 )
 from vms.reconcile.apply import ACTIONS
@@ -84,3 +86,14 @@ class TestDeadlines:
 class TestTimeline:
     def test_tells_of_every_phase_but_the_first(self) -> None:
         assert set(ACTIONS) == set(Phase) - {Phase.REQUESTED}
+
+
+class TestAStoppedMachine:
+    @pytest.mark.parametrize(
+        ("stopped", "is_kept"),
+        [("0", True), ("0.25", True), ("0.250000001", False), ("1", False), (None, False)],
+    )
+    def test_is_kept_where_it_is_known_to_cost_a_quarter_at_most(
+        self, stopped: str | None, is_kept: bool
+    ) -> None:
+        assert rests_cheaply(Decimal(1), None if stopped is None else Decimal(stopped)) is is_kept

@@ -99,7 +99,7 @@ class TestPrice:
         console = profile(
             Preference("a", 1, usd_per_hour_limit=Decimal("0.35")), usd_per_hour_limit=Decimal(3)
         )
-        assert judged(Row(), wish=Wish(console)).reason(0) == "costs $0.400 an hour, over the limit of $0.35"
+        assert judged(Row(), wish=Wish(console)).reason(0) == "costs over the limit of $0.35 an hour"
 
     def test_is_also_limited_by_the_console(self) -> None:
         console = profile(usd_per_hour_limit=Decimal("0.39"))

@@ -113,7 +113,7 @@ class TestStopping:
         event = Event.objects.get(action="budget_stop")
         assert (event.resource_id, event.details) == (
             str(mine.pk),
-            {"budget": "Pocket money", "percent": 100},
+            {"budget": "Pocket money", "percent": 100, "then": "stop"},
         )
 
     def test_ends_what_is_still_being_made(self, world: World, plane: ControlPlane, clock: Clock) -> None:

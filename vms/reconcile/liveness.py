@@ -91,5 +91,6 @@ def shouted(subject: Subject, outcome: Outcome, now: datetime) -> Outcome:
     minutes = int((now - vm.phase_since).total_seconds() // 60)
     with about(vm=str(vm.pk)):
         log.error("delete unproven vm=%s minutes=%s cost_usd=%s", vm.pk, minutes, cost)
-    note = Note("delete_unproven", {"minutes": minutes, "cost_usd": str(cost)})
+    # Owners read the event; what providers ask is staff's: in the log, and on the pages of the admin.
+    note = Note("delete_unproven", {"minutes": minutes})
     return replace(outcome, notes=(*outcome.notes, note), vm={**outcome.vm, "alarmed_at": now})

@@ -93,7 +93,7 @@ class PersonView(APIView):
     )
     def get(self, request: Request, id: str) -> Response:
         """Somebody with what they hold. Staff only."""
-        return _profile_answer(queries.find_person(id))
+        return _profile_answer(request, queries.find_person(id))
 
 
 class SuspendView(APIView):
@@ -111,7 +111,7 @@ class SuspendView(APIView):
         user = queries.find_person(id)
         asked = body_of(request, ReasonSerializer).validated_data
         services.suspend(by=principal_of(request), user=user, reason=asked["reason"], now=timezone.now())
-        return _profile_answer(user)
+        return _profile_answer(request, user)
 
 
 class ReinstateView(APIView):
@@ -129,8 +129,8 @@ class ReinstateView(APIView):
         user = queries.find_person(id)
         expect_nothing(request)
         services.reinstate(by=principal_of(request), user=user, now=timezone.now())
-        return _profile_answer(user)
+        return _profile_answer(request, user)
 
 
-def _profile_answer(user: User) -> Response:
-    return Response(ProfileSerializer(queries.profile(user, timezone.now())).data)
+def _profile_answer(request: Request, user: User) -> Response:
+    return Response(ProfileSerializer(queries.profile(principal_of(request), user, timezone.now())).data)

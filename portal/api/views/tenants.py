@@ -113,8 +113,9 @@ class ProjectStatsView(APIView):
     )
     def get(self, request: Request, project_id: str) -> Response:
         """A project's VMs by status, what it holds now, and its hours and cost, ever and this month."""
-        project = projects.find(principal_of(request), project_id)
-        return Response(ProjectStatsSerializer(queries.project_stats(project, timezone.now())).data)
+        by = principal_of(request)
+        project = projects.find(by, project_id)
+        return Response(ProjectStatsSerializer(queries.project_stats(by, project, timezone.now())).data)
 
 
 class QuotasView(ListView):

@@ -4,6 +4,7 @@ import re
 from datetime import timedelta
 from typing import Any
 
+import pgtrigger
 import pytest
 from django.db import connection
 from rest_framework.test import APIClient
@@ -107,7 +108,8 @@ class TestCursor:
     def test_is_not_disturbed_by_rows_that_come_and_go(self, anyone: APIClient) -> None:
         ids = make(*[None] * 6)
         first = anyone.get(PATH, {"limit": 3, "order": "-id"})
-        Event.objects.filter(id=ids[5]).delete()
+        with pgtrigger.ignore("events.Event:never_deleted"):  # as a table whose rows go would
+            Event.objects.filter(id=ids[5]).delete()
         make(None, None)
         second = anyone.get(following(first))
         assert [row["id"] for row in second.json()] == ids[2::-1]

@@ -11,10 +11,11 @@ from events.models import Event
 from gamer.crash import Died, dying_at
 from tests.vms import simulation
 from tests.vms.control_plane import ControlPlane, story
-from vms import services
+from vms import queries, services
 from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount, Stray
 from vms.providers.base import MachineState, make_tag
 from vms.providers.memory import Fault, MemoryCloud
+from vms.spending import unproven_deletes
 
 HOUR = 3600
 
@@ -187,7 +188,8 @@ class TestDelete:
         vm.refresh_from_db()
         assert vm.status == "terminating"
         alarm = Event.objects.about("vms", vm.pk).get(action="delete_unproven")
-        assert Decimal(alarm.details["cost_usd"]) > 0
+        assert alarm.details == {"minutes": 10}
+        assert unproven_deletes(stocked.now()) == (1, queries.costs_of([vm.pk], stocked.now())[vm.pk])
         stocked.until(vm, "terminated", seconds=300, step=5)
         assert not stocked.cloud.alive()
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -10,6 +14,9 @@ from rest_framework.views import APIView
 
 from accounts.api.permissions import needs
 from accounts.models import Scope
+from accounts.principal import principal_of
+from billing.services import prices
+from billing.sight import sight_of
 from gamer.web.reading import query_of
 from gamer.web.schema import errors
 from vms import discovery, provider_states
@@ -27,6 +34,21 @@ from vms.api.serializers.discovery import (
 )
 
 TAGS = ["discovery"]
+
+
+def _share(request: Request) -> Decimal:
+    """What is put on the providers' prices for who asks: nothing for those who may see them, our margin for everybody else."""
+    if sight_of(principal_of(request)).shows_cost:
+        return Decimal(0)
+    return prices.share_of(timezone.now())
+
+
+def _hostnodes(request: Request, asked: Mapping[str, Any]) -> list[discovery.Hostnode]:
+    share = _share(request)
+    found = discovery.hostnodes(
+        console=asked.get("console_type"), min_gpus=asked["min_gpu_count"], now=timezone.now()
+    )
+    return [discovery.charged(one, share) for one in found]
 
 
 class OptimalView(APIView):
@@ -51,6 +73,7 @@ class OptimalView(APIView):
             limit=asked["limit"],
             now=timezone.now(),
         )
+        found = discovery.charged_recommendation(found, _share(request))
         return Response(RecommendationSerializer(found).data)
 
 
@@ -67,9 +90,7 @@ class HostnodesView(APIView):
     def get(self, request: Request) -> Response:
         """Hardware that can be bought now, the cheapest first."""
         asked = query_of(request, HostnodeQuerySerializer).validated_data
-        found = discovery.hostnodes(
-            console=asked.get("console_type"), min_gpus=asked["min_gpu_count"], now=timezone.now()
-        )
+        found = _hostnodes(request, asked)
         return Response(HostnodesSerializer({"total_hostnodes": len(found), "hostnodes": found}).data)
 
 
@@ -87,9 +108,7 @@ class ClosestHostnodesView(APIView):
         """The hardware nearest to a place that can be bought now."""
         asked = query_of(request, ClosestQuerySerializer).validated_data
         latitude, longitude = asked["user_latitude"], asked["user_longitude"]
-        fitting = discovery.hostnodes(
-            console=asked.get("console_type"), min_gpus=asked["min_gpu_count"], now=timezone.now()
-        )
+        fitting = _hostnodes(request, asked)
         nearby = discovery.nearest(fitting, latitude=latitude, longitude=longitude, limit=asked["limit"])
         answer = {
             "user_location": {"latitude": latitude, "longitude": longitude},
@@ -127,6 +146,7 @@ class ProvidersView(APIView):
     )
     def get(self, request: Request) -> Response:
         """Every kind of provider: what it can do, where, at which prices, and how its accounts are."""
-        found = provider_states.providers(timezone.now())
+        share = _share(request)
+        found = [provider_states.charged(one, share) for one in provider_states.providers(timezone.now())]
         headers = {"X-Total-Count": str(len(found))}
         return Response(ProviderSerializer(found, many=True).data, headers=headers)

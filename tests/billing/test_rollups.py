@@ -1,0 +1,183 @@
+"""The coarse sums say what the centres' days say, and VMs are counted by one machine each."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from accounts.models import Project
+from billing import tasks
+from billing.models import CostCentre, Face, Subject, UsageSum
+from billing.periods import Period
+from billing.reports import GROUPS, Filters, report, series
+from billing.reports.rollups import face_of
+from billing.reports.spending import STAFF
+from billing.services import days, metering
+from billing.services.metering import Dimensions
+from tests.billing.metered import broken
+from tests.billing.usage import Where, at, of, runs, subject_of, used
+from tests.world import NOON, World
+
+JUNE = Period(date(2026, 6, 1), date(2026, 6, 30), ZoneInfo("UTC"))
+COARSE = sorted(set(GROUPS) - {"user"})
+pytestmark = pytest.mark.django_db
+
+
+def figures(**asked: Any) -> Any:
+    return report(**{"period": JUNE, "sight": STAFF, "now": NOON, **asked})
+
+
+def laws() -> list[str]:
+    """What is broken of the laws of sums; the helpers' machines have lives of their own."""
+    return [one for one in broken() if "sum of its" in one or "counted by" in one]
+
+
+@pytest.fixture
+def month(world: World) -> World:
+    """Three people, two providers and consoles, a project, a rest, one that still runs and one placed anew elsewhere."""
+    project = Project.objects.create(name="Mario", owner=world.alice, department=world.arcade)
+    retro = {"provider": "libvirt", "region": "eu", "console": "snes", "preset": "retro"}
+    used(of(world.alice, project=project), at("2026-05-31 20:00"), at("2026-06-01 03:17"), cost="1.234567")
+    used(of(world.bob), at("2026-06-02 10:00"), at("2026-06-02 12:00"), cost="2", charge="0", kind="stopped")
+    first = used(of(world.bob), at("2026-06-02 10:00"), at("2026-06-02 10:20"), cost="0.7", charge="0.8")
+    again = subject_of(
+        of(world.bob, **retro),
+        at("2026-06-03 10:00"),
+        at("2026-06-03 11:00"),
+        Decimal(1),
+        Decimal(1),
+        first.vm,
+    )
+    used(of(world.bob, **retro), at("2026-06-03 10:00"), at("2026-06-03 11:00"), subject=again)
+    used(Where(user=world.charlie, **retro), at("2026-06-04 10:00"), at("2026-06-06 11:00"), cost="0.333333")
+    runs(Where(user=world.charlie, **retro), at("2026-06-15 11:00"), cost="0.1")
+    return world
+
+
+class TestCoarseSums:
+    @pytest.mark.parametrize("group", COARSE)
+    def test_say_what_the_centres_days_say(self, month: World, group: str) -> None:
+        """With users among the groups the same figures are read from the days."""
+        fine: dict[Any, list[Any]] = {}
+        for row in figures(group_by=[group, "user"]).rows:
+            told = (
+                row.running_us,
+                row.charged_us,
+                row.stopped_us,
+                row.storage_us,
+                row.cost_usd,
+                row.charge_usd,
+            )
+            fine[row.keys[0]] = [a + b for a, b in zip(fine.get(row.keys[0], [0] * 6), told, strict=True)]
+        coarse = figures(group_by=[group])
+        assert {
+            row.keys[0]: [
+                row.running_us,
+                row.charged_us,
+                row.stopped_us,
+                row.storage_us,
+                row.cost_usd,
+                row.charge_usd,
+            ]
+            for row in coarse.rows
+        } == fine
+        assert coarse.totals == figures().totals == figures(group_by=["user"]).totals
+        assert laws() == []
+
+    @pytest.mark.parametrize(
+        ("filters", "groups", "face"),
+        [
+            (Filters(), (), Face.ALL),
+            (Filters(), ("day",), Face.ALL),
+            (Filters(provider="libvirt"), ("region", "day"), Face.PLACE),
+            (Filters(preset="retro"), ("console",), Face.GAME),
+            (Filters(provider="libvirt"), ("console", "day"), Face.PRODUCT),
+            (Filters(department=1), ("project",), Face.TENANT),
+            (Filters(department=1), ("provider",), None),
+            (Filters(user__handle="x"), (), None),
+            (Filters(), ("user",), None),
+        ],
+    )
+    def test_are_read_where_they_tell_apart_what_is_asked(
+        self, filters: Filters, groups: tuple[str, ...], face: Face | None
+    ) -> None:
+        assert face_of(STAFF.of() & filters.of(), groups) == face
+
+    def test_are_narrowed_like_the_days(self, month: World) -> None:
+        assert figures(filters=Filters(provider="libvirt")).totals.cost_usd == sum(
+            row.cost_usd for row in figures(group_by=["provider", "user"]).rows if row.keys[0] == "libvirt"
+        )
+        assert figures(filters=Filters(department=month.arcade.pk)).totals.vms == 3
+
+    def test_are_the_same_when_folded_and_counted_anew(self, month: World) -> None:
+        before = {group: figures(group_by=[group]) for group in COARSE}
+        tasks.fold_sums()
+        assert not UsageSum.objects.filter(is_whole=False).exists()
+        folded = UsageSum.objects.count()
+        assert days.fold() == 0
+        days.rebuild()
+        assert UsageSum.objects.count() == folded
+        assert {group: figures(group_by=[group]) for group in COARSE} == before
+        assert laws() == []
+
+    def test_take_what_comes_late_for_a_day_that_was_folded(self, month: World) -> None:
+        days.fold()
+        used(of(month.alice), at("2026-06-02 15:00"), at("2026-06-02 16:00"), cost="4")
+        assert figures(group_by=["provider"]).totals.cost_usd == figures(group_by=["user"]).totals.cost_usd
+        days.fold()
+        assert laws() == []
+
+
+class TestVms:
+    def test_count_where_they_were_and_once_in_all(self, month: World) -> None:
+        found = figures(group_by=["provider"])
+        assert {row.keys[0]: row.vms for row in found.rows} == {"tensordock": 3, "libvirt": 3}
+        assert found.totals.vms == 5, "one was placed anew at the other provider"
+
+    def test_count_on_each_day_they_were_there(self, month: World) -> None:
+        rows = series(period=JUNE, sight=STAFF, now=NOON)
+        assert [row.vms for row in rows][:15] == [1, 2, 1, 1, 1, 1, *[0] * 8, 1]
+
+    def test_count_in_periods_that_begin_in_the_middle_of_them(self, month: World) -> None:
+        middle = Period(date(2026, 6, 5), date(2026, 6, 5), ZoneInfo("UTC"))
+        assert figures(period=middle).totals.vms == 1
+        assert figures(period=middle, group_by=["user"]).rows[0].vms == 1
+
+    def test_count_once_that_came_back_within_the_period(self, world: World) -> None:
+        first = used(of(world.alice), at("2026-05-30 10:00"), at("2026-05-30 11:00"))
+        for day in (2, 4):
+            start = at(f"2026-06-0{day} 10:00")
+            again = subject_of(
+                of(world.alice), start, start + timedelta(hours=1), Decimal(1), Decimal(1), first.vm
+            )
+            used(of(world.alice), start, start + timedelta(hours=1), subject=again)
+        assert (figures().totals.vms, figures(group_by=["console"]).rows[0].vms) == (1, 1)
+
+    def test_are_not_there_before_their_time(self, world: World) -> None:
+        runs(of(world.alice), NOON - timedelta(hours=1))
+        assert [row.vms for row in series(period=JUNE, sight=STAFF, now=NOON)] == [*[0] * 14, 1, *[0] * 15]
+
+    def test_count_where_they_moved_to(self, world: World) -> None:
+        machine = runs(of(world.alice), NOON - timedelta(hours=1))
+        project = Project.objects.create(name="Mario", owner=world.alice, department=world.arcade)
+
+        def moved(centre: CostCentre) -> Dimensions:
+            names = ("payer_id", "provider", "console", "preset", "provider_account", "region", "user_id")
+            return Dimensions(**{name: getattr(centre, name) for name in names}, project_id=project.pk)
+
+        assert machine.vm is not None
+        metering.move(vm=machine.vm, dimensions=moved, now=NOON)
+        later = NOON + timedelta(minutes=5)
+        rows = {row.keys[0]: row.vms for row in figures(now=later, group_by=["project"]).rows}
+        assert rows == {None: 0, project.pk: 1}
+        assert figures(now=later).totals.vms == 1
+        assert laws() == []
+
+    def test_without_a_second_of_life_count_when_they_began(self, world: World) -> None:
+        subject_of(of(world.alice), NOON, NOON, Decimal(1), Decimal(1))
+        assert Subject.objects.get().is_counted
+        assert figures().totals.vms == 1
