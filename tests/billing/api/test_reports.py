@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from accounts.models import Scope
 from billing.models import UsageDay
 from emulators.services import seed
 from tests.bad_inputs import sweep_query
-from tests.billing.usage import Where, of, runs, used
+from tests.billing.usage import Where, of, runs, subject_of, used
 from tests.factories import ApiKeyFactory
 from tests.vms.api.asking import details
 from tests.world import World, client_with_key
@@ -160,13 +161,10 @@ class TestUsageOfAProvider:
         self, world: World, yesterday: datetime, as_sam: APIClient
     ) -> None:
         first = used(of(world.alice), yesterday, yesterday + timedelta(minutes=7), cost="0.37", charge="0.41")
-        again = used(
-            of(world.alice, region="eu"),
-            yesterday + timedelta(hours=1),
-            yesterday + timedelta(hours=3),
-            cost="0.39",
-        )
-        type(again).objects.filter(pk=again.pk).update(vm=first.vm)
+        where, start = of(world.alice, region="eu"), yesterday + timedelta(hours=1)
+        end = yesterday + timedelta(hours=3)
+        again = subject_of(where, start, end, Decimal("0.39"), Decimal(1), first.vm)
+        used(where, start, end, cost="0.39", subject=again)
         body = got(as_sam, "/billing/usage/tensordock")
         assert len(body["vm_details"]) == body["summary"]["total_vms"] == 1
         assert body["vm_details"][0]["estimated_cost_usd"] == body["summary"]["total_estimated_cost_usd"]
