@@ -60,7 +60,8 @@ def signed_in(user: User | None) -> Client:
 def test_walks_the_pages_of_every_model() -> None:
     for model in admin.site._registry:
         name = f"{model._meta.app_label}_{model._meta.model_name}"
-        assert {f"{name}_changelist", f"{name}_add", f"{name}_change", f"{name}_history"} <= PAGES.keys()
+        assert f"{name}_changelist" in PAGES
+    assert {"accounts_user_add", "accounts_user_change", "accounts_user_history"} <= PAGES.keys()
     assert {"events_event_export", "vms_vm_terminate", "accounts_apikey_rotate"} <= PAGES.keys()
 
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
-from vms.lifecycle import Desired
+from vms.lifecycle import Desired, rests_cheaply
 from vms.models import VM, Attempt
 from vms.providers.base import Machine, Provider, Suspendable
 from vms.reconcile.outcome import Note, Outcome, Wait
@@ -22,7 +21,6 @@ JITTER = timedelta(seconds=10)
 # A proof this old is none: the agent beats every 15 s, and is asked over SSH every minute when it is not heard.
 FRESH = timedelta(seconds=150)
 # Where stopping saves less than three quarters, the machine is given back instead.
-WORTH_STOPPING = Decimal("0.25")
 
 
 def idle_ends_at(vm: VM, now: datetime) -> datetime | None:
@@ -82,7 +80,7 @@ def _is_worth_stopping(provider: Provider, machine: Machine | None, attempt: Att
         return False
     running = machine.usd_per_hour if machine.usd_per_hour is not None else attempt.usd_per_hour
     stopped = provider.stopped_usd_per_hour(replace(machine, usd_per_hour=running))
-    return stopped <= running * WORTH_STOPPING
+    return rests_cheaply(running, stopped)
 
 
 def _with(outcome: Wait, note: Note, **columns: Any) -> Wait:
