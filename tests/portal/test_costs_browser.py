@@ -22,8 +22,7 @@ from billing.reports import report
 from billing.reports.spending import STAFF
 from tests import world as worlds
 from tests.billing.usage import of, used
-from tests.emulators.test_admin_browser import FLAGS
-from tests.vms.admin.conftest import CHROMIUM
+from tests.browsing import CHROMIUM, FLAGS
 from tests.world import PASSWORD, World
 
 COSTS = "/admin/billing/usageday/"

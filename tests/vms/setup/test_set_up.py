@@ -236,7 +236,7 @@ class TestSetUp:
 
         reports.act_at["stack"] = heal
         eventually(lambda: isinstance(set_up(machine.target(), reports), Ready), timeout_s=60)
-        assert ("stack", "failed") in reports.states()
+        assert setup_state(machine)["stack"]["tries"] > 1
 
     def test_leaves_out_an_optional_step_that_fails(self, machine: Machine, reports: Reports) -> None:
         machine.fail("chown", "read-only file system")

@@ -158,7 +158,7 @@ class TestRun:
         assert shell.run(["true"], stdin=b"x" * 5_000_000).exit_status == 0
 
     def test_keeps_only_the_end_of_a_flood(self, shell: Shell) -> None:
-        result = shell.run(["sh", "-c", "yes | head -c 3000000; echo end"], max_output=1000)
+        result = shell.run(["sh", "-c", "/usr/bin/yes | /usr/bin/head -c 3000000; echo end"], max_output=1000)
         assert len(result.stdout) == 1000
         assert result.stdout.endswith(b"y\nend\n")
         assert result.is_truncated
@@ -191,7 +191,7 @@ class TestRun:
         shell.run(["sh", "-c", 'printf "#!/bin/sh\\necho sudo \\"\\$@\\"" >"$(command -v sudo)"'], check=True)
         assert shell.run(["id"], as_root=True).stdout == b"sudo -n id\n"
         shell.address = replace(shell.address, user="root")
-        assert b"uid=" in shell.run(["id"], as_root=True).stdout
+        assert b"uid=" in shell.run(["/usr/bin/id"], as_root=True).stdout
 
 
 class TestPut:
