@@ -27,7 +27,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminS
 from accounts import keys, lockout, logins, second_factor
 from accounts.models import ApiKey, Scope, User
 from accounts.pages.own import own_account
-from accounts.principal import Principal
+from accounts.principal import at_admin
 from gamer.errors import GamerError
 from gamer.web.admin import ALL_WRITES, BoundedAdmin
 
@@ -35,11 +35,6 @@ POWERS = ("is_staff", "is_superuser", "groups")
 
 admin.site.unregister(Group)
 admin.site.unregister(StaticDevice)  # recovery codes are nobody's to edit
-
-
-def _principal(request: HttpRequest) -> Principal:
-    assert isinstance(request.user, User)
-    return Principal(user=request.user)
 
 
 @admin.register(Group)
@@ -104,7 +99,7 @@ class UserAdmin(DjangoUserAdmin, BoundedAdmin):  # type: ignore[type-arg,misc]
 
     @admin.action(description="End all logins", permissions=["change"])
     def end_logins(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        by, now = _principal(request), timezone.now()
+        by, now = at_admin(request), timezone.now()
         end = partial(logins.log_out_everywhere, by=by, now=now)
         self._each(request, queryset, lambda user: end(user=user), "people have to log in again.")
 
@@ -119,7 +114,7 @@ class UserAdmin(DjangoUserAdmin, BoundedAdmin):  # type: ignore[type-arg,misc]
 
     @admin.action(description="Ask for no one-time code any more", permissions=["change"])
     def remove_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        remove = partial(second_factor.remove, by=_principal(request), now=timezone.now())
+        remove = partial(second_factor.remove, by=at_admin(request), now=timezone.now())
         self._each(
             request, queryset, lambda user: remove(user=user), "people log in with their password only."
         )
@@ -192,7 +187,7 @@ class ApiKeyAdmin(BoundedAdmin):
         return ", ".join(key.scopes)
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
-        by, now = _principal(request), timezone.now()
+        by, now = at_admin(request), timezone.now()
         if change:
             keys.update(by=by, key=obj, now=now, **form.cleaned_data)
             return
@@ -239,9 +234,7 @@ class ApiKeyAdmin(BoundedAdmin):
         if request.method == "POST" and form.is_valid():
             grace = timedelta(hours=int(form.cleaned_data["hours"]))
             try:
-                rotated, secret = keys.rotate(
-                    by=_principal(request), key=key, grace=grace, now=timezone.now()
-                )
+                rotated, secret = keys.rotate(by=at_admin(request), key=key, grace=grace, now=timezone.now())
             except GamerError as error:
                 messages.error(request, error.message)
                 return HttpResponseRedirect(page)
@@ -255,5 +248,5 @@ class ApiKeyAdmin(BoundedAdmin):
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         chosen = [key for key in queryset.select_related("maker") if self.has_change_permission(request, key)]
         for key in chosen:
-            keys.revoke(by=_principal(request), key=key, now=timezone.now())
+            keys.revoke(by=at_admin(request), key=key, now=timezone.now())
         self.message_user(request, f"{len(chosen)} keys are revoked.", messages.SUCCESS)
