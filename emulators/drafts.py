@@ -37,6 +37,7 @@ class ConfigDraft:
     supported_file_extensions: tuple[str, ...]
     save_file_extensions: tuple[str, ...]
     preferred_providers: tuple[PreferenceDraft, ...]
+    usd_per_1000_km: Decimal | None = None
 
 
 class ConfigChanges(TypedDict, total=False):
@@ -54,6 +55,7 @@ class ConfigChanges(TypedDict, total=False):
     supported_file_extensions: tuple[str, ...]
     save_file_extensions: tuple[str, ...]
     preferred_providers: tuple[PreferenceDraft, ...]
+    usd_per_1000_km: Decimal | None
 
 
 class PreferenceChanges(TypedDict, total=False):

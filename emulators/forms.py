@@ -23,7 +23,8 @@ from emulators.services import configs, library
 
 CONFIG_FIELDS = (
     *("console", "default_emulator", "default_preset", "min_cpu", "min_ram_gb", "requires_gpu", "gpu_class"),
-    *("cost_per_hour_limit", "max_session_hours", "supported_file_extensions", "save_file_extensions"),
+    *("cost_per_hour_limit", "max_session_hours", "usd_per_1000_km"),
+    *("supported_file_extensions", "save_file_extensions"),
 )
 PREFERENCE_FIELDS = (
     *("provider", "enabled", "preset_override", "gpu_class", "cost_per_hour_limit", "regions", "priority"),
@@ -65,8 +66,8 @@ class PriceField(forms.DecimalField):
         return f"{whole}.{places.rstrip('0').ljust(2, '0')}"
 
 
-def _price(model: type[Any], label: str) -> PriceField:
-    column = model._meta.get_field("cost_per_hour_limit")
+def _price(model: type[Any], label: str, name: str = "cost_per_hour_limit") -> PriceField:
+    column = model._meta.get_field(name)
     return PriceField(
         label=label,
         help_text=column.help_text,
@@ -118,6 +119,7 @@ class ConfigForm(_JudgedForm):
     supported_file_extensions = _words(EmulatorConfig, "supported_file_extensions", extensions_in)
     save_file_extensions = _words(EmulatorConfig, "save_file_extensions", extensions_in)
     cost_per_hour_limit = _price(EmulatorConfig, "Limit (USD per hour)")
+    usd_per_1000_km = _price(EmulatorConfig, "What 1,000 km are worth (USD per hour)", "usd_per_1000_km")
 
     class Meta:
         model = EmulatorConfig

@@ -19,6 +19,7 @@ MAX_DISK_GB = 65_536
 MAX_GPUS = 16
 MAX_SESSION_HOURS = 168
 MAX_LIST = 50
+MAX_USD_PER_1000_KM = 100
 GAME_ID = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}\Z"
 
 extension = RegexValidator(
@@ -207,6 +208,24 @@ class EmulatorConfig(models.Model):
         help_text="The least class, asked on TensorDock and on own hosts. A provider's row may name another one.",
     )
     cost_per_hour_limit = _price("Never pay more; empty for no limit. Providers may have their own.")
+    usd_per_1000_km = models.DecimalField(
+        "what 1,000 km are worth (USD per hour)",
+        max_digits=10,
+        decimal_places=6,
+        null=True,
+        blank=True,
+        validators=[
+            MinValueValidator(
+                Decimal(0), "A distance cannot be worth less than nothing; at 0 only the price counts."
+            ),
+            MaxValueValidator(
+                Decimal(MAX_USD_PER_1000_KM),
+                f"At most {MAX_USD_PER_1000_KM} dollars an hour for 1,000 km; long before that only the distance counts.",
+            ),
+        ],
+        help_text="With it, offers are tried by score, whoever makes them: the price, and so much for every 1,000 km. "
+        "Empty: provider by provider in their order, the nearest offer first.",
+    )
     max_session_hours = models.PositiveSmallIntegerField(
         "longest session (hours)",
         default=8,
@@ -245,6 +264,10 @@ class EmulatorConfig(models.Model):
             models.CheckConstraint(
                 condition=Q(cost_per_hour_limit=None) | Q(cost_per_hour_limit__gt=0),
                 name="emulator_config_limit_positive",
+            ),
+            models.CheckConstraint(
+                condition=Q(usd_per_1000_km=None) | _between("usd_per_1000_km", 0, MAX_USD_PER_1000_KM),
+                name="emulator_config_distance",
             ),
             models.CheckConstraint(
                 condition=~Q(default_emulator=""),

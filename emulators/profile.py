@@ -91,6 +91,8 @@ class Profile:
     preferences: tuple[Preference, ...]
     usd_per_hour_limit: Decimal | None
     max_session_hours: int
+    # What being 1,000 km nearer is worth, USD per hour, in a score of distance and price; None: provider by provider.
+    usd_per_1000_km: Decimal | None = None
     emulator: str = ""
     # The game's own, "" for one we do not know.
     title: str = ""

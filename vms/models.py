@@ -389,6 +389,9 @@ class Attempt(models.Model):
     region = models.CharField(max_length=100, blank=True)
     location_name = models.CharField(max_length=200, blank=True)
     distance_km = models.FloatField(null=True)
+    score = usd_field(
+        null=True, help_text="Where a score chose it: the price, and what the distance was worth."
+    )
     preset = models.CharField(max_length=30)
     gpus = models.PositiveIntegerField()
     vcpus = models.PositiveIntegerField()

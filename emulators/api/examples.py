@@ -14,6 +14,7 @@ SWITCH = {
     "requires_gpu": True,
     "gpu_class": "RTX 4090",
     "cost_per_hour_limit": 3.0,
+    "usd_per_1000_km": None,
     "max_session_hours": 8,
     "supported_file_extensions": [".nsp", ".xci"],
     "save_file_extensions": [".sav", ".bin"],
@@ -43,6 +44,11 @@ EMULATOR = OpenApiExample("Nintendo Switch", value=SWITCH, response_only=True)
 CREATION = OpenApiExample(
     "As we ship it, but shorter",
     value={"console_type": "switch", "max_session_hours": 4},
+    request_only=True,
+)
+SCORE = OpenApiExample(
+    "The cheapest machine, unless another is nearer: 1,000 km are worth 25 cents an hour",
+    value={"usd_per_1000_km": 0.25},
     request_only=True,
 )
 CHANGES = OpenApiExample(

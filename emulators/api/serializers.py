@@ -79,6 +79,12 @@ class EmulatorSerializer(StrictSerializer):
         max_length=40, allow_null=True, help_text="The least GPU class, asked on TensorDock and own hosts."
     )
     cost_per_hour_limit = _limit("no limit")
+    usd_per_1000_km = MoneyField(
+        max_digits=10,
+        allow_null=True,
+        help_text="With it (0 to 100) offers are tried by score, whoever makes them: the price and so much for every 1,000 km. "
+        "Null: provider by provider, by priority, the nearest offer first.",
+    )
     max_session_hours = StrictIntegerField(min_value=1, max_value=MAX_SESSION_HOURS)
     supported_file_extensions = _texts(11, "Game files, like .nes")
     save_file_extensions = _texts(11, "Files that hold progress, like .sav")

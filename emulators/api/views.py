@@ -78,7 +78,7 @@ class EmulatorView(APIView):
         tags=TAGS,
         request=EmulatorChangesSerializer,
         responses=EmulatorSerializer,
-        examples=[examples.CHANGES, examples.EMULATOR],
+        examples=[examples.CHANGES, examples.SCORE, examples.EMULATOR],
     )
     def put(self, request: Request, console_type: str) -> Response:
         """Changes what is named, from the next launch on. A given list of providers replaces the old one."""

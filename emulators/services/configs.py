@@ -31,6 +31,7 @@ PLAIN_FIELDS = (
     "min_ram_gb",
     "requires_gpu",
     "cost_per_hour_limit",
+    "usd_per_1000_km",
     "max_session_hours",
 )
 
@@ -143,6 +144,7 @@ def draft_of(config: EmulatorConfig) -> ConfigDraft:
         requires_gpu=config.requires_gpu,
         gpu_class=config.gpu_class.name if config.gpu_class else None,
         cost_per_hour_limit=config.cost_per_hour_limit,
+        usd_per_1000_km=config.usd_per_1000_km,
         max_session_hours=config.max_session_hours,
         supported_file_extensions=tuple(config.supported_file_extensions),
         save_file_extensions=tuple(config.save_file_extensions),

@@ -29,6 +29,7 @@ def profile_for(*, console: str, game_id: str | None = None) -> Profile:
         gpu_classes=classes_asked(gpu_class.name if gpu_class else None),
         usd_per_hour_limit=config.cost_per_hour_limit,
         max_session_hours=config.max_session_hours,
+        usd_per_1000_km=config.usd_per_1000_km,
         emulator=(game and game.emulator) or config.default_emulator,
         title=game.title if game else "",
         file=game.file if game else "",

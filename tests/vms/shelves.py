@@ -46,6 +46,7 @@ class Row:
     maps_ports: bool = False
     cools: bool = False
     tried: bool = False
+    demoted: bool = False
 
 
 def profile(*preferences: Preference, **changes: Any) -> Profile:
@@ -102,11 +103,16 @@ def stock(*rows: Row) -> Stock:
         maps_ports=bools("maps_ports"),
         is_cooling=bools("cools"),
         is_tried=bools("tried"),
+        is_demoted=bools("demoted"),
     )
 
 
 def naive_key(row: Row, wish: Wish) -> tuple[float, ...] | None:
-    """(priority, distance, price) of an offer, or (priority, price, unplaced) without a position; None when it does not fit."""
+    """What an offer is ordered by; None when it does not fit. After whether its account is demoted:
+
+    priority, distance, price, or without a position priority, price, unplaced; by score: score, priority, distance, price,
+    or without a position price, priority, unplaced.
+    """
     if wish.provider and row.kind != wish.provider:
         return None
     known = {one.provider: one for one in wish.profile.preferences}
@@ -126,11 +132,15 @@ def naive_key(row: Row, wish: Wish) -> tuple[float, ...] | None:
         return None
     if row.tried or row.cools:
         return None
-    is_placed = row.at[0] == row.at[0]
-    if wish.latitude is None or wish.longitude is None:
-        return preference.priority, price, not is_placed
-    far = distance_km((wish.latitude, wish.longitude), row.at) if is_placed else float("inf")
-    return preference.priority, far, price
+    is_placed, weight = row.at[0] == row.at[0], wish.profile.usd_per_1000_km
+    if wish.position is None:
+        settled = (preference.priority, price) if weight is None else (price, preference.priority)
+        return row.demoted, *settled, not is_placed
+    far = distance_km(wish.position, row.at) if is_placed else float("inf")
+    if weight is None:
+        return row.demoted, preference.priority, far, price
+    score = price + float(weight) / 1000 * far if is_placed else far
+    return row.demoted, score, preference.priority, far, price
 
 
 def naive_price(row: Row, floor: Floor) -> float | None:

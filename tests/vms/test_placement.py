@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from decimal import Decimal
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -26,6 +27,11 @@ from tests.vms.shelves import (
 )
 from vms.placement import Ranking, Why, Wish, rank
 from vms.providers.base import Place
+
+
+def by_score(weight: str, *preferences: Preference) -> Wish:
+    return Wish(profile(*preferences, usd_per_1000_km=Decimal(weight)), *DALLAS)
+
 
 CANADA = Place("ca-winnipeg", "Winnipeg", "Manitoba", "Canada")
 
@@ -171,6 +177,47 @@ class TestOrder:
         assert judged(Row(at=ORLANDO)).choice(0).distance_km == round(distance_km(DALLAS, ORLANDO), 1)
 
 
+class TestScore:
+    """Joplin is 492 km from Dallas, Orlando 1,551 km, Winnipeg 1,904 km."""
+
+    @pytest.mark.parametrize(
+        ("weight", "first"),
+        [("0", ORLANDO), ("0.09", ORLANDO), ("0.1", JOPLIN), ("100", JOPLIN)],
+    )
+    def test_weighs_the_distance_against_the_price(self, weight: str, first: tuple[float, float]) -> None:
+        """Joplin is 10 cents dearer and 1,059 km nearer: from 9.44 cents per 1,000 km on it is the better one."""
+        ranking = judged(Row(at=ORLANDO, usd=0.1), Row(at=JOPLIN, usd=0.2), wish=by_score(weight))
+        assert ranking.order.tolist() == [[0, 1], [1, 0]][first == JOPLIN]
+
+    def test_is_the_price_and_what_the_distance_is_worth(self) -> None:
+        choice = judged(Row(at=ORLANDO), wish=by_score("0.5")).choice(0)
+        assert choice.score == pytest.approx(0.4 + 0.5 * distance_km(DALLAS, ORLANDO) / 1000)
+        assert judged(Row(at=ORLANDO)).choice(0).score is None
+
+    def test_goes_before_priorities_which_settle_what_it_leaves_even(self) -> None:
+        lists = Preference("b", 1), Preference("a", 2)
+        better, even = (Row("a", usd=0.1), Row("b", usd=0.2)), (Row("a"), Row("b"))
+        assert judged(*better, wish=by_score("0.25", *lists)).order.tolist() == [0, 1]
+        assert judged(*even, wish=by_score("0.25", *lists)).order.tolist() == [1, 0]
+
+    def test_lets_no_offer_in_that_a_question_turned_down(self) -> None:
+        console = by_score("0", Preference("a", 1, usd_per_hour_limit=Decimal("0.5")), Preference("b", 2))
+        ranking = judged(Row("a", usd=0.2), Row("b", usd=0.3), wish=console)
+        assert (ranking.order.tolist(), ranking.why.tolist()) == ([1], [Why.PRICE, Why.FITS])
+
+    def test_has_demoted_accounts_and_what_is_on_no_map_last(self) -> None:
+        rows = Row(at=NOWHERE), Row(usd=0, demoted=True), Row(usd=9), Row(at=NOWHERE, demoted=True)
+        ranking = judged(*rows, wish=by_score("0.25"))
+        assert ranking.order.tolist() == [2, 0, 1, 3]
+        assert ranking.choice(0).score is None
+
+    def test_without_a_position_is_the_price(self) -> None:
+        wish = replace(by_score("0.25", Preference("a", 1), Preference("b", 2)), latitude=None)
+        ranking = judged(Row("a", usd=0.2), Row("b", usd=0.1, at=ORLANDO), wish=wish)
+        assert ranking.order.tolist() == [1, 0]
+        assert ranking.choice(0).score == ranking.choice(0).usd_per_hour
+
+
 class TestWish:
     def test_for_a_provider_is_binding(self) -> None:
         console = profile(Preference("a", 1), Preference("b", 2))
@@ -253,6 +300,7 @@ any_rows = st.builds(
     has_ip=st.booleans(),
     maps_ports=st.booleans(),
     cools=st.sampled_from([False, False, True]),
+    demoted=st.sampled_from([False, False, True]),
     tried=st.sampled_from([False, False, True]),
 )
 rows = st.one_of(fitting_rows, fitting_rows, any_rows)
@@ -268,13 +316,45 @@ any_preferences = st.builds(
     gpu_class=st.sampled_from([None, "1060", "4090"]),
 )
 preferences = st.one_of(plain_preferences, plain_preferences, any_preferences)
+weights = st.sampled_from([None, None, *map(Decimal, ("0", "0.25", "1", "100"))])
 wishes = st.builds(
-    lambda known, at, provider, preset: Wish(profile(*known), *(at or (None, None)), provider, preset),
+    lambda known, at, provider, preset, weight: Wish(
+        profile(*known, usd_per_1000_km=weight), *(at or (None, None)), provider, preset
+    ),
     st.lists(preferences, min_size=1, max_size=3, unique_by=lambda one: one.provider),
     st.one_of(st.none(), st.tuples(latitudes, longitudes), st.just(DALLAS)),
     st.sampled_from([None, None, "a", "b"]),
     st.sampled_from([None, None, "mid", "big"]),
+    weights,
 )
+
+
+weighed_wishes = st.builds(
+    lambda known, at, weight: Wish(profile(*known, usd_per_1000_km=weight), *at),
+    st.lists(plain_preferences, min_size=1, max_size=2, unique_by=lambda one: one.provider),
+    st.one_of(st.tuples(latitudes, longitudes), st.just(DALLAS)),
+    st.sampled_from([Decimal("0"), Decimal("0.25"), Decimal(1)]),
+)
+
+
+def worth_of(wish: Wish) -> Decimal:
+    assert wish.profile.usd_per_1000_km is not None
+    return wish.profile.usd_per_1000_km
+
+
+def weighing(wish: Wish, weight: Decimal) -> Wish:
+    return replace(wish, profile=replace(wish.profile, usd_per_1000_km=weight))
+
+
+def doubled(row: Row) -> Row:
+    prices = ("usd", "usd_per_gpu", "usd_per_vcpu", "usd_per_gb_ram", "usd_per_gb_disk", "usd_per_ip")
+    return replace(row, **{name: 2 * getattr(row, name) for name in prices})
+
+
+def is_nearly_even(key: tuple[float, ...], winner: tuple[float, ...]) -> bool:
+    """Whether two offers differ in something by less than the arithmetic may be off."""
+    pairs = zip(key, winner, strict=True)
+    return any(one != other and math.isclose(one, other, rel_tol=1e-9) for one, other in pairs)
 
 
 class TestProperties:
@@ -307,5 +387,43 @@ class TestProperties:
             return
         winner, key = naive_key(offers[int(before[0])], wish), naive_key(another, wish)
         assert winner is not None
-        if key is None or (key > winner and not math.isclose(key[1], winner[1], rel_tol=1e-9)):
+        if key is None or (key > winner and not is_nearly_even(key, winner)):
             assert after[0] == before[0]
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(rows, min_size=1, max_size=30), wishes, st.randoms(use_true_random=False))
+    def test_the_winner_does_not_depend_on_the_order_of_the_offers(
+        self, offers: list[Row], wish: Wish, chance: Random
+    ) -> None:
+        shuffled = list(offers)
+        chance.shuffle(shuffled)
+        winners = [
+            naive_key(stocked[int(order[0])], wish)
+            for stocked in (offers, shuffled)
+            if len(order := judged(*stocked, wish=wish).order)
+        ]
+        assert winners == winners[:1] * len(winners)
+        assert len(winners) != 1
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(fitting_rows, max_size=30), weighed_wishes)
+    def test_a_score_is_in_dollars_whichever_they_are(self, offers: list[Row], wish: Wish) -> None:
+        """With every price and the worth of distance doubled, all scores are doubled and the order stays."""
+        before = judged(*offers, wish=wish)
+        after = judged(*map(doubled, offers), wish=weighing(wish, 2 * worth_of(wish)))
+        assert after.order.tolist() == before.order.tolist()
+        for row in before.order.tolist():
+            score, twice = before.choice(row).score, after.choice(row).score
+            assert twice == (score if score is None else 2 * score)
+
+    @settings(max_examples=100, deadline=None)
+    @given(st.lists(fitting_rows, min_size=1, max_size=30), weighed_wishes)
+    def test_the_more_a_distance_is_worth_the_nearer_the_winner(self, offers: list[Row], wish: Wish) -> None:
+        near, far = (
+            judged(*offers, wish=weighing(wish, worth_of(wish) + more)) for more in (Decimal(1), Decimal(0))
+        )
+        if len(near.order):
+            chosen = near.choice(int(near.order[0])), far.choice(int(far.order[0]))
+            distances = [math.inf if one.distance_km is None else one.distance_km for one in chosen]
+            assert distances[0] <= distances[1]
+            assert chosen[0].usd_per_hour >= chosen[1].usd_per_hour - 1e-9 or distances[1] == math.inf

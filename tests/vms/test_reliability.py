@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
-import numpy as np
 import pytest
 
 from tests.vms.control_plane import ControlPlane
@@ -37,9 +35,9 @@ class TestDemotion:
         assert until is None or demoted_until(account, until) is None
 
     def test_puts_offers_last_and_turns_none_down(self) -> None:
-        sold = replace(stock(Row(usd=0.1), Row(usd=5)), is_demoted=np.array([True, False]))
+        sold = stock(Row(usd=0.1, demoted=True), Row(usd=5))
         assert rank(sold, Wish(profile(), *DALLAS), SIZES).order.tolist() == [1, 0]
-        alone = replace(stock(Row(usd=0.1)), is_demoted=np.array([True]))
+        alone = stock(Row(usd=0.1, demoted=True))
         assert rank(alone, Wish(profile(), *DALLAS), SIZES).order.tolist() == [0]
 
 

@@ -190,6 +190,7 @@ class Chooser:
             region=offer.region,
             location_name=offer.location_name[:200],
             distance_km=choice.distance_km,
+            score=None if choice.score is None else round(Decimal(choice.score), 9),
             preset=choice.preset,
             gpus=choice.gpus,
             vcpus=choice.vcpus,
