@@ -49,7 +49,9 @@ class PreferenceInline(TabularInline):  # type: ignore[misc]
     hide_ordering_field = True
     hide_title = True
     extra = 0
-    verbose_name_plural = "Providers, tried from top to bottom: drag the rows into order"
+    verbose_name_plural = (
+        "Providers, tried from top to bottom unless a score decides: drag the rows into order"
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ProviderPreference]:
         return ProviderPreference.objects.select_related("preset_override", "gpu_class")
@@ -150,9 +152,13 @@ class EmulatorConfigAdmin(LibraryAdmin):
     def providers(self, config: EmulatorConfig) -> str:
         labels = [one.get_provider_display() for one in config.preferences.all() if one.enabled]
         names = [label.partition(" (")[0] for label in labels]
-        more = len(names) - PROVIDERS_SHOWN
-        first = " → ".join(name.replace(" ", NO_BREAK) for name in names[:PROVIDERS_SHOWN])
-        return (first + (f" +{NO_BREAK}{more}" if more > 0 else "")) or "none"
+        more, worth = len(names) - PROVIDERS_SHOWN, config.usd_per_1000_km
+        then = " → " if worth is None else ", "
+        listed = then.join(name.replace(" ", NO_BREAK) for name in names[:PROVIDERS_SHOWN])
+        listed += f" +{NO_BREAK}{more}" if more > 0 else ""
+        if worth is not None and listed:
+            return f"{listed}, by score (${worth:.2f} per 1,000{NO_BREAK}km)"
+        return listed or "none"
 
 
 @admin.register(Game)

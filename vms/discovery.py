@@ -120,13 +120,14 @@ def charged(node: Hostnode, share: Decimal) -> Hostnode:
 
 
 def charged_recommendation(found: Recommendation, share: Decimal) -> Recommendation:
-    """The recommendation at what a customer pays."""
+    """The recommendation at what a customer pays; without scores, which tell what providers ask."""
     factor = float(1 + share)
     options = [
         replace(
             one,
             hostnode=one.hostnode and charged(one.hostnode, share),
-            choice=one.choice and replace(one.choice, usd_per_hour=one.choice.usd_per_hour * factor),
+            choice=one.choice
+            and replace(one.choice, usd_per_hour=one.choice.usd_per_hour * factor, score=None),
         )
         for one in found.options
     ]

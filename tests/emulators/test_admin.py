@@ -126,6 +126,17 @@ class TestConsolePage:
         assert 'value="2.50"' in page
         assert 'value="0.125"' in page
 
+    def test_says_what_a_distance_is_worth_and_the_list_shows_it(self, client):
+        assert (
+            client.post(SWITCH, {**filled(client.get(SWITCH)), "usd_per_1000_km": "0.25"}).status_code == 302
+        )
+        assert EmulatorConfig.objects.get(pk="switch").usd_per_1000_km == Decimal("0.25")
+        assert 'value="0.25"' in client.get(SWITCH).content.decode()
+        listed = client.get(CONFIGS).content.decode()
+        assert listed.count("by score ($0.25 per 1,000\N{NO-BREAK SPACE}km)") == 1
+        assert client.post(SWITCH, {**filled(client.get(SWITCH)), "usd_per_1000_km": ""}).status_code == 302
+        assert EmulatorConfig.objects.get(pk="switch").usd_per_1000_km is None
+
     def test_does_not_offer_the_memory_provider(self, client):
         assert 'value="memory"' not in client.get(SWITCH).content.decode()
 
@@ -151,6 +162,8 @@ class TestConsolePage:
                 {"preferences-0-regions": "Atlantis"},
                 "TensorDock has nothing in “Atlantis”; it has machines in Canada",
             ),
+            ({"usd_per_1000_km": "-1"}, "A distance cannot be worth less than nothing"),
+            ({"usd_per_1000_km": "101"}, "At most 100 dollars an hour for 1,000 km"),
             ({"min_cpu": "0"}, "greater than or equal to 1"),
             ({"supported_file_extensions": ".a b"}, "a dot and small letters"),
             ({"preferences-0-provider": ""}, "This field is required."),

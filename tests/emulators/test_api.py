@@ -17,7 +17,7 @@ EMULATORS = "/config/emulators"
 SWITCH = f"{EMULATORS}/switch"
 FIELDS = {
     *("console_type", "display_name", "default_emulator", "default_preset", "min_cpu", "min_ram_gb"),
-    *("requires_gpu", "gpu_class", "cost_per_hour_limit", "max_session_hours"),
+    *("requires_gpu", "gpu_class", "cost_per_hour_limit", "usd_per_1000_km", "max_session_hours"),
     *("supported_file_extensions", "save_file_extensions", "preferred_providers"),
 }
 PREFERENCE_FIELDS = {
@@ -111,6 +111,12 @@ class TestPut:
         assert as_sam.put(SWITCH, change, format="json").json() == {**before, **change}
         assert services.profile_for(console="switch", game_id=None).max_session_hours == 2
 
+    def test_chooses_between_priorities_and_a_score(self, as_sam):
+        assert as_sam.get(SWITCH).json()["usd_per_1000_km"] is None
+        for worth in (0.25, 0, None):
+            body = as_sam.put(SWITCH, {"usd_per_1000_km": worth}, format="json").json()
+            assert body["usd_per_1000_km"] == worth
+
     def test_replaces_the_list_of_providers(self, as_sam):
         listed = [{"provider": "libvirt"}, {"provider": "tensordock", "cost_per_hour_limit": 1.25}]
         body = as_sam.put(SWITCH, {"preferred_providers": listed}, format="json").json()
@@ -127,6 +133,10 @@ class TestPut:
             ({"console_type": "wii"}, "console_type"),
             ({"console_type": "atari"}, "console_type"),
             ({"min_cpu": 0}, "min_cpu"),
+            ({"usd_per_1000_km": -1}, "usd_per_1000_km"),
+            ({"usd_per_1000_km": 100.5}, "usd_per_1000_km"),
+            ({"usd_per_1000_km": "0.25"}, "usd_per_1000_km"),
+            ({"usd_per_1000_km": 1e300}, "usd_per_1000_km"),
             ({"min_cpu": "8"}, "min_cpu"),
             ({"min_cpu": 10**30}, "min_cpu"),
             ({"min_cpu": None}, "min_cpu"),

@@ -67,6 +67,19 @@ class TestUpdate:
         update("gb", now, default_emulator="Gambatte")
         assert services.profile_for(console="gb", game_id=None).emulator == "Gambatte"
 
+    @pytest.mark.parametrize("worth", [None, Decimal(0), Decimal("0.25"), Decimal(100)])
+    def test_says_what_a_distance_is_worth(self, now, worth):
+        update("gb", now, usd_per_1000_km=Decimal(1))
+        update("gb", now, usd_per_1000_km=worth)
+        assert services.profile_for(console="gb").usd_per_1000_km == worth
+
+    def test_keeps_what_a_distance_was_worth_before_and_after(self, now):
+        update("gb", now, usd_per_1000_km=Decimal("0.25"))
+        update("gb", now, usd_per_1000_km=None)
+        told = Event.timeline.about("emulators", "gb").filter(is_change=True, details__row="console")
+        changes = [one.details["changes"].get("usd_per_1000_km") for one in told.order_by("id")]
+        assert changes[-2:] == [[None, 0.25], [0.25, None]]
+
     def test_says_in_an_event_what_changed(self, now):
         update("gb", now, max_session_hours=3, cost_per_hour_limit=Decimal("0.25"))
         event = Event.objects.get(action="update")
@@ -101,6 +114,8 @@ class TestRefusal:
             ({"max_session_hours": 169}, "max_session_hours", "less than or equal to 168"),
             ({"cost_per_hour_limit": Decimal(0)}, "cost_per_hour_limit", "above 0"),
             ({"cost_per_hour_limit": Decimal("1.1234567")}, "cost_per_hour_limit", "6 decimal places"),
+            ({"usd_per_1000_km": Decimal("-0.01")}, "usd_per_1000_km", "worth less than nothing"),
+            ({"usd_per_1000_km": Decimal("100.01")}, "usd_per_1000_km", "At most 100 dollars an hour"),
             ({"default_emulator": ""}, "default_emulator", "cannot be blank"),
             ({"display_name": ""}, "display_name", "cannot be blank"),
             (

@@ -56,6 +56,7 @@ class Try:
     size: str
     price: str
     distance: str
+    score: str
     colour: str
     took: str
     left: str
@@ -172,6 +173,7 @@ def _try(attempt: Attempt, steps: Sequence[SetupStep], now: datetime) -> Try:
         size=wording.size(attempt),
         price=wording.hourly(attempt.usd_per_hour),
         distance=wording.kilometres(attempt.distance_km),
+        score="" if attempt.score is None else wording.hourly(attempt.score),
         colour=OUTCOME_COLOURS[attempt.outcome],
         took=took,
         left=left,

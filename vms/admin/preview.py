@@ -114,6 +114,7 @@ class Option:
     preset: str
     price: str
     distance: str
+    score: str = ""
     note: str = ""
 
 
@@ -152,6 +153,8 @@ def _answer(form: PreviewForm, now: datetime) -> dict[str, Any]:
     return {
         "is_answered": True,
         "demand": _demand(profile, order),
+        "order_words": _order_words(profile, order),
+        "by_score": profile.usd_per_1000_km is not None,
         "place": form.place
         or (f"{order.latitude:g}, {order.longitude:g}" if order.latitude is not None else ""),
         "options": [_option(n, row, ranking, names) for n, row in enumerate(order_of_rows[:BEST], 1)],
@@ -172,6 +175,16 @@ def _demand(profile: Profile, order: Order) -> str:
     return f"{name}: {floor.vcpus} vCPUs, {floor.ram_gb} GB RAM, {floor.disk_gb} GB disk, {gpu}, {price}"
 
 
+def _order_words(profile: Profile, order: Order) -> str:
+    """What offers that fit are tried by."""
+    worth = profile.usd_per_1000_km
+    if order.latitude is None:
+        return "No place given: by price." if worth is not None else "No place given: priority, then price."
+    if worth is not None:
+        return f"By score: the price, and {hourly(worth)} for every 1,000 km."
+    return "Provider by provider in the console's order, the nearest first."
+
+
 def _option(number: int, row: int, ranking: Ranking, names: dict[int, str], note: str = "") -> Option:
     stock, choice = ranking.stock, ranking.choice(row)
     place, model = stock.places[int(stock.place[row])], stock.gpu_models[int(stock.gpu[row])]
@@ -186,6 +199,7 @@ def _option(number: int, row: int, ranking: Ranking, names: dict[int, str], note
         preset=choice.preset,
         price=hourly(choice.usd_per_hour) if choice.usd_per_hour else "",
         distance=kilometres(choice.distance_km),
+        score=hourly(choice.score),
         note=note,
     )
 

@@ -358,6 +358,7 @@ RECOMMENDATION = _said(
                 "disk_gb": 200,
                 "cost_per_hour": 0.4632,
                 "distance_km": 492.3,
+                "score": None,
             },
             {
                 "rank": None,
@@ -375,6 +376,7 @@ RECOMMENDATION = _said(
                 "disk_gb": None,
                 "cost_per_hour": None,
                 "distance_km": None,
+                "score": None,
             },
         ],
     },

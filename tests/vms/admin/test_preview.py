@@ -82,6 +82,30 @@ class TestAnswer:
         assert any("the preset retro is refused" in text for text in answer.context["warnings"])
 
 
+class TestScore:
+    @pytest.mark.parametrize(
+        ("worth", "place", "words"),
+        [
+            (None, DALLAS, "Provider by provider in the console&#x27;s order, the nearest first."),
+            (None, {}, "No place given: priority, then price."),
+            ("0.01", DALLAS, "By score: the price, and $0.010/h for every 1,000 km."),
+            ("0.01", {}, "No place given: by price."),
+        ],
+    )
+    def test_says_what_offers_are_tried_by(self, stocked, sam, worth, place, words):
+        EmulatorConfig.objects.filter(pk="switch").update(usd_per_1000_km=worth)
+        assert words in sam.get(PREVIEW, {"console": "switch", **place}).content.decode()
+
+    def test_is_shown_beside_price_and_distance(self, stocked, sam):
+        EmulatorConfig.objects.filter(pk="switch").update(usd_per_1000_km="0.01")
+        answer = sam.get(PREVIEW, {"console": "switch", **DALLAS})
+        best = answer.context["options"][0]
+        assert (best.price, best.distance, best.score) == ("$0.443/h", "1,864 km", "$0.462/h")
+        assert ">Score</th>" in answer.content.decode()
+        EmulatorConfig.objects.update(usd_per_1000_km=None)
+        assert ">Score</th>" not in sam.get(PREVIEW, {"console": "switch", **DALLAS}).content.decode()
+
+
 class TestQuestion:
     @pytest.mark.parametrize(
         ("asked", "words"),

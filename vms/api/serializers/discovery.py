@@ -23,6 +23,10 @@ from vms.health import Condition
 
 MOST = 100
 DEFAULT_MOST = 10
+SCORE = (
+    "USD per hour: the provider's price, and what the distance is worth; the least is tried first. Null where priorities "
+    "decide, on no map, and for who is not told what providers ask."
+)
 
 
 class ConsoleSerializer(StrictSerializer):
@@ -154,6 +158,7 @@ class OptionSerializer(serializers.Serializer[Option]):
     disk_gb = serializers.IntegerField(source="choice.disk_gb", allow_null=True)
     cost_per_hour = MoneyField(source="choice.usd_per_hour", allow_null=True)
     distance_km = serializers.FloatField(source="choice.distance_km", allow_null=True)
+    score = MoneyField(source="choice.score", allow_null=True, help_text=SCORE)
 
 
 class RecommendationSerializer(serializers.Serializer[Recommendation]):

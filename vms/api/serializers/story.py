@@ -69,12 +69,17 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
 
 @extend_schema_serializer(component_name="Attempt")
 class StaffAttemptSerializer(AttemptSerializer):
-    """One offer that was tried; staff see the last field too."""
+    """One offer that was tried; staff see the last fields too."""
 
+    score = MoneyField(
+        allow_null=True,
+        required=False,
+        help_text="What chose it, USD per hour: the provider's price, and what the distance was worth; null where priorities did.",
+    )
     provider_instance_id = TextOrNull(source="machine_id", read_only=False, required=False)
 
     class Meta(AttemptSerializer.Meta):
-        fields = (*AttemptSerializer.Meta.fields, "provider_instance_id")
+        fields = (*AttemptSerializer.Meta.fields, "score", "provider_instance_id")
 
 
 def attempt_serializer(principal: Principal) -> type[AttemptSerializer]:

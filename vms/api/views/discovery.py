@@ -73,7 +73,8 @@ class OptimalView(APIView):
             limit=asked["limit"],
             now=timezone.now(),
         )
-        found = discovery.charged_recommendation(found, _share(request))
+        if not sight_of(principal_of(request)).shows_cost:
+            found = discovery.charged_recommendation(found, _share(request))
         return Response(RecommendationSerializer(found).data)
 
 
