@@ -30,7 +30,10 @@ class MachineType(models.Model):
         "data disk (GB)",
         help_text="Games and saves, kept over a stop. 0 only where the system disk is the one disk.",
     )
-    usd_per_hour = usd_field(validators=[MinValueValidator(Decimal(0))])
+    usd_per_hour = usd_field(
+        validators=[MinValueValidator(Decimal(0))],
+        help_text="With disks and address: what a machine of it is quoted, shown and metered at, from the next order on.",
+    )
     zones = ArrayField(models.CharField(max_length=60), help_text="One for each region it is ordered in.")
     is_sold = models.BooleanField("ordered", default=True)
 

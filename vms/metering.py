@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
 
 from django.db import connection, transaction
@@ -18,7 +17,6 @@ from billing.models import CostCentre, CreditAccount
 from billing.models.usage import UsageKind
 from billing.services import accounts, holds, metering, prices
 from billing.services.metering import Dimensions, Machine, State
-from billing.services.prices import Card, Price
 from vms.lifecycle import Desired, Phase
 from vms.models import VM, Attempt, ProviderAccount, Stray
 from vms.reconcile.outcome import Outcome, Subject
@@ -26,19 +24,7 @@ from vms.reconcile.outcome import Outcome, Subject
 CHARGED = (Phase.READY, Phase.STOPPING)
 # Phases that end what a launch put aside.
 RELEASED = (Phase.STOPPED, Phase.DELETING)
-# Kinds whose vendor quotes no price per machine: ours comes from the rate card.
-UNQUOTED = ("cloudypad", "libvirt")
 TELLING = frozenset({"machine_id", "gone_at", "closed_at", "stopped_usd_per_hour"})
-
-
-def quote_of(kind: str, usd_per_hour: Decimal | None) -> Decimal | None:
-    """The vendor's quote, or None where there is none and the rate card says what a machine costs."""
-    return None if kind.partition("_")[0] in UNQUOTED else usd_per_hour
-
-
-def price_of(card: Card, kind: str, preset: str, console: str, usd_per_hour: Decimal) -> Price:
-    """What a machine of an offer costs and is charged at, as it will be metered."""
-    return card.price(kind, preset, console, quote_of(kind, usd_per_hour))
 
 
 def note(
@@ -96,9 +82,8 @@ def _state(phase: Phase) -> State:
 
 def _machine(vm: VM, attempt: Attempt, now: datetime) -> Machine:
     account = attempt.account
-    price = price_of(
-        prices.card(attempt.created_at), account.kind, attempt.preset, vm.console_id, attempt.usd_per_hour
-    )
+    # What was quoted and shown, by the margin of then, whatever has changed since: a vendor's price, staff's of a machine type.
+    price = prices.card(attempt.created_at).quoted(attempt.usd_per_hour)
     dimensions = Dimensions(
         payer_id=payer_of(vm, now).pk,
         provider=account.kind,

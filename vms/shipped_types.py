@@ -6,8 +6,8 @@ cloud.google.com/compute/docs/gpus/gpu-regions-zones, aws.amazon.com/ec2/instanc
 docs.digitalocean.com/products/paperspace, www.scaleway.com/en/docs/gpu (as of spring 2026). Not every zone is listed; others can be added.
 Where a zone stands is told by its region (`locations.catalogue`).
 
-Prices are the product's rate card (GCP .12, .28, .85 an hour by size, and a quarter on top), which the other clouds start with; a type that
-is large enough for two presets has the price of the larger.
+Prices start as the product's rate card has them (GCP .12, .28, .85 an hour by size, and a quarter on top; the other clouds alike). From
+then on a type's price is its own: what is quoted is what is metered.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Card:
         Without either the cost is unknown and counts as nothing.
         """
         if quote is not None:
-            return self._priced(PriceSource.QUOTE, rating.price(quote))
+            return self.quoted(quote)
         rate = self.rates.get((provider, preset)) or self.rates.get((provider, ""))
         if rate is None:
             return self._priced(PriceSource.UNKNOWN, rating.ZERO)
@@ -51,6 +51,10 @@ class Card:
         factors = [self.factors[name] for name in names if name in self.factors]
         cost = rating.rate_per_hour(rate.usd_per_hour, [one.factor for one in factors])
         return self._priced(PriceSource.RATE, cost, rate, factors)
+
+    def quoted(self, quote: Decimal) -> Price:
+        """What somebody was told a machine costs, with our margin of the moment."""
+        return self._priced(PriceSource.QUOTE, rating.price(quote))
 
     def _priced(
         self, source: PriceSource, cost: Decimal, rate: Rate | None = None, factors: Sequence[RateFactor] = ()

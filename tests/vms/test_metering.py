@@ -16,11 +16,12 @@ from events.models import Event
 from gamer.crash import Died, dying_at
 from gamer.errors import InsufficientCredits
 from tests.billing.metered import D, broken
-from tests.vms.control_plane import ControlPlane, prepare
+from tests.vms.control_plane import DALLAS, ControlPlane, prepare
 from tests.world import Clock, World
-from vms import metering, services
+from vms import discovery, metering, services
 from vms.lifecycle import Phase
-from vms.models import VM, Attempt, Installation, Stray
+from vms.models import VM, Attempt, Installation, Offer, ProviderAccount, Stray
+from vms.providers import registry
 
 pytestmark = pytest.mark.django_db
 BY = policy("test")
@@ -92,6 +93,21 @@ class TestAGame:
         subject = Subject.objects.get()
         assert (subject.started_at, subject.ended_at) == (attempt.sent_at, attempt.gone_at)
         assert (subject.price_source, subject.vm) == ("quote", vm.pk)
+
+    @pytest.mark.parametrize("kind", sorted(registry.KINDS))
+    def test_costs_what_was_quoted_and_shown_whoever_sells_it(
+        self, plane: ControlPlane, world: World, kind: str
+    ) -> None:
+        ProviderAccount.objects.update(kind=kind)
+        quoted = discovery.recommend(console="switch", **DALLAS, limit=1, now=plane.now()).usd_per_hour
+        vm = plane.until(plane.launch(world.alice), "running")
+        # Whatever is asked there from now on.
+        Offer.objects.update(usd_per_gpu=F("usd_per_gpu") * 2)
+        plane.settle(seconds=3600, step=60)
+        subject = Subject.objects.get()
+        assert subject.cost_usd_per_hour == subject.charge_usd_per_hour == vm.attempt.usd_per_hour
+        assert float(subject.cost_usd_per_hour) == pytest.approx(quoted)
+        assert subject.price_source == "quote"
 
     def test_stopped_is_not_charged_and_still_costs(self, plane: ControlPlane, world: World) -> None:
         vm = plane.launch(world.alice)

@@ -18,7 +18,7 @@ from emulators.services import profile_for
 from events.services import record
 from gamer.crash import crash_point
 from gamer.errors import NotFound
-from vms import credits, metering, offers, placement, quotas
+from vms import credits, offers, placement, quotas
 from vms.installation import identifier
 from vms.lifecycle import MAX_ATTEMPTS, Phase
 from vms.models import VM, Attempt, Offer, ProviderAccount
@@ -197,16 +197,15 @@ class Chooser:
             ram_gb=choice.ram_gb,
             disk_gb=choice.disk_gb,
             usd_per_hour=price,
-            charge_usd_per_hour=self._charge(vm, offer, choice, price),
+            charge_usd_per_hour=self._charge(price),
             created_at=self.now,
         )
 
-    def _charge(self, vm: VM, offer: Offer, choice: placement.Choice, price: Decimal) -> Decimal:
-        """What the player will pay for it an hour, by the rates and the margin of now."""
+    def _charge(self, price: Decimal) -> Decimal:
+        """What the player will pay an hour for a machine of this price, by the margin of now."""
         if self._card is None:
             self._card = prices.card(self.now)
-        kind = offer.account.kind
-        return metering.price_of(self._card, kind, choice.preset, vm.console_id, price).charge_usd_per_hour
+        return self._card.quoted(price).charge_usd_per_hour
 
     def _nothing(
         self, vm: VM, past: Sequence[Attempt], ranking: placement.Ranking, shelf: offers.Shelf

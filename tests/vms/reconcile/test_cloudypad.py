@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from accounts.principal import Principal
+from billing.models import Subject
 from emulators.services import seed
+from locations import regions
 from tests.vms.control_plane import ControlPlane, story
 from tests.vms.providers.cloudypad_vendor import StandInHarness
 from tests.world import Clock, World
-from vms import installation, services
-from vms.models import VM, Attempt, ProviderAccount
+from vms import discovery, installation, machine_types, services
+from vms.models import VM, Attempt, MachineType, ProviderAccount
 from vms.providers.base import Provider
 
 STEP_S = 15
@@ -99,6 +103,30 @@ class TestLaunch:
         pads.settle(seconds=300, step=60)
         assert pads.harness.alive() == [second.tag]
         assert len(pads.harness.calls("destroy")) == 1
+
+
+class TestPrice:
+    """A cloud has no stock to ask: staff's price of a machine type is the quote."""
+
+    def test_that_staff_set_is_shown_and_metered_from_the_next_order_on(
+        self, pads: PadPlane, world: World, clock: Clock
+    ) -> None:
+        regions.seed(clock())
+        machine_types.seed(clock())
+        row = MachineType.objects.get(kind="cloudypad_gcp", name="g2-standard-8")
+        shown = {}
+        for person, price in ((world.alice, "1.0625"), (world.bob, "1.4")):
+            row.usd_per_hour = Decimal(price)
+            machine_types.save(row=row, by=Principal(user=world.sam), now=clock())
+            pads.harness.account = replace(pads.harness.account, stock=machine_types.products(row.kind))
+            pads.turn()
+            shown[person] = discovery.recommend(console="switch", limit=1, now=clock()).usd_per_hour
+            until(pads, pads.launch(owner=person), "running")
+        pads.settle(seconds=3600, step=600)
+        metered = Subject.objects.order_by("started_at").values_list("cost_usd_per_hour", flat=True)
+        assert list(metered) == [Decimal("1.0625"), Decimal("1.4")]
+        assert [float(one) for one in metered] == list(shown.values())
+        assert {vm.attempt.charge_usd_per_hour for vm in VM.objects.all()} == {*metered}
 
 
 class TestStart:
