@@ -14,6 +14,7 @@ from emulators.services import seed as seed_consoles
 from emulators.services.profiles import size_of
 from gamer.errors import GamerError
 from locations import regions
+from locations.catalogue import shipped
 from tests.world import Clock, World
 from vms import machine_types
 from vms.models import CLOUD_KINDS, MachineType, ProviderAccount
@@ -53,6 +54,21 @@ class TestTheShippedOnes:
             sold = [each for each in machine_types.products(row.kind) if each.machine_type == row.name]
             assert len(sold) == len(row.zones)
             assert all(product.city and product.country for product in sold)
+
+    def test_are_sold_where_the_catalogue_has_their_gpus(self) -> None:
+        known = {(one.kind, one.code): one.gpu_models for one in shipped()}
+        for row in MachineType.objects.all():
+            model = row.gpu_model.removeprefix("quadro").upper()
+            for zone in row.zones:
+                assert model in known[row.kind, machine_types.region_of(row.kind, zone)], (row, zone)
+
+    @pytest.mark.parametrize("kind", [kind for kind in CLOUD_KINDS if kind != "cloudypad_gcp"])
+    def test_serve_every_preset_in_every_region_with_gpus(self, kind: str) -> None:
+        sold = machine_types.products(kind)
+        floors = [size_of(preset) for preset in Preset.objects.all()]
+        for region in (one.code for one in shipped() if one.kind == kind and one.gpu_models):
+            here = [one for one in sold if one.region == region]
+            assert all(any(one.vcpus >= floor.vcpus for one in here) for floor in floors), region
 
     def test_have_gpus_that_can_draw(self) -> None:
         """The weakest class there is cannot: no encoder."""

@@ -12,7 +12,7 @@ from django.test import Client
 from accounts.principal import Principal
 from emulators.services import seed
 from locations import regions
-from tests.vms.providers.cloudypad_vendor import COMMAND
+from tests.vms.providers.cloudypad_vendor import COMMAND, vendor_in
 from tests.world import Clock, World
 from vms import machine_types, provider_accounts
 from vms.models import MachineType, ProviderAccount
@@ -25,10 +25,7 @@ CANARY = "cloud-canary-81f2"
 @pytest.fixture(autouse=True)
 def _tool(settings: LazySettings, tmp_path: Path) -> None:
     settings.ENV = replace(settings.ENV, cloudypad_bin=COMMAND, cloudypad_home=str(tmp_path / "homes"))
-    (tmp_path / "homes" / "vendor").mkdir(parents=True)
-    for name, content in (("clock", "0"), ("faults.json", "[]")):
-        (tmp_path / "homes" / "vendor" / name).write_text(content)
-    (tmp_path / "homes" / "vendor" / "waiting").mkdir()
+    vendor_in(tmp_path / "homes")
 
 
 def draft(kind: str = "cloudypad_gcp", secret: str = "", **settings: str) -> AccountDraft:
@@ -68,7 +65,11 @@ class TestOpen:
         tools = [provider_accounts.tool_of(row) for row in rows]
         assert len({tool.home for tool in tools if tool is not None}) == 2
         offers = provider_accounts.open_provider(rows[0]).offers(Need())
-        assert {offer.order["machine_type"] for offer in offers} == {"g4dn.xlarge", "g5.2xlarge"}
+        assert {offer.order["machine_type"] for offer in offers} == {
+            "g4dn.xlarge",
+            "g4dn.2xlarge",
+            "g5.2xlarge",
+        }
         assert len(offers) == len(machine_types.products("cloudypad_aws"))
 
 

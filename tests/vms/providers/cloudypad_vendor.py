@@ -78,6 +78,16 @@ def account_in(folder: Path, stock: Sequence[Product], command: str = COMMAND) -
     return Account(command, folder / "home", {"clouder": "dummy", "canary": CANARY}, stock)
 
 
+def vendor_in(folder: Path) -> Path:
+    """The books of a vendor that has sold nothing yet, beside the homes of its accounts."""
+    vendor = folder / "vendor"
+    for name in ("cloud", "waiting", "stacks"):
+        (vendor / name).mkdir(parents=True)
+    (vendor / "clock").write_text("0")
+    (vendor / "faults.json").write_text("[]")
+    return vendor
+
+
 class VendorClock:
     """An adapter's clock: it runs on when nothing happens any more but what the vendor's clock keeps waiting."""
 
@@ -99,11 +109,7 @@ class StandInHarness(Harness):
 
     def __init__(self, folder: Path, *, command: str = COMMAND, stock: Sequence[Product] = STOCK) -> None:
         self.home = Home(folder / "home")
-        self.vendor = folder / "vendor"
-        for name in ("cloud", "waiting", "stacks"):
-            (self.vendor / name).mkdir(parents=True)
-        (self.vendor / "clock").write_text("0")
-        (self.vendor / "faults.json").write_text("[]")
+        self.vendor = vendor_in(folder)
         self.account = account_in(folder, stock, command)
         self.clock = VendorClock(self)
 
