@@ -14,9 +14,11 @@ import numpy as np
 from emulators.profile import Floor, GpuTable, Preference, Profile
 from emulators.services import profile_for
 from locations import distance
+from locations.geocoding.names import fold
 from vms import offers, placement, services
 from vms.placement import Ranking, Stock, Why
 
+LATER = "fits, after those that are shown"
 SMALLEST = Floor(vcpus=1, ram_gb=1, disk_gb=1, gpus=0)
 
 
@@ -46,7 +48,7 @@ class Hostnode:
 
 @dataclass(frozen=True, slots=True)
 class CityCount:
-    """How many hostnodes there are in a city, and which GPUs they have."""
+    """How many hostnodes there are in a city, and which GPUs they have. `region` is "" where providers call it differently."""
 
     city: str
     state: str
@@ -76,9 +78,9 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An offer that a launch may take and the size it would take; or so many offers that it may not, and why.
+    """An offer that a launch may take and the size it would take; or so many offers that it may not or that come later, and why.
 
-    `rank` is 1 for the one it would take and None for what it may not.
+    `rank` is 1 for the one it would take and None for those that are only counted.
     """
 
     rank: int | None
@@ -151,9 +153,9 @@ def nearest(
 
 def summary(nodes: Iterable[Hostnode]) -> Summary:
     """Hostnodes counted by country and city."""
-    by_country: dict[str, dict[tuple[str, str, str], list[Hostnode]]] = defaultdict(lambda: defaultdict(list))
+    by_country: dict[str, dict[tuple[str, str], list[Hostnode]]] = defaultdict(lambda: defaultdict(list))
     for node in nodes:
-        by_country[node.country][node.city, node.state, node.region].append(node)
+        by_country[node.country][_city_of(node)].append(node)
     countries = [_country(name, cities) for name, cities in sorted(by_country.items())]
     return Summary(
         total_hostnodes=sum(country.hostnodes for country in countries),
@@ -188,7 +190,7 @@ def recommend(
         provider=provider,
         preset=choices[0].preset if choices else profile.preset,
         usd_per_hour=choices[0].usd_per_hour if choices else None,
-        options=[*fitting, *_turned_down(ranking, profile)],
+        options=[*fitting, *_counted(ranking, profile, len(rows))],
     )
 
 
@@ -207,10 +209,27 @@ def plain_profile(stock: Stock, floor: Floor) -> Profile:
     )
 
 
-def _country(name: str, cities: Mapping[tuple[str, str, str], Sequence[Hostnode]]) -> CountryCount:
-    counts = [CityCount(*place, len(nodes), _gpu_models(nodes)) for place, nodes in sorted(cities.items())]
+def _city_of(node: Hostnode) -> tuple[str, str]:
+    """What makes a city one whoever writes it: Montréal is Montreal, and Tokyo in Tokyo is Tokyo."""
+    city, state = fold(node.city), fold(node.state)
+    return (city, "" if state == city else state) if city else (node.region, "")
+
+
+def _country(name: str, cities: Mapping[tuple[str, str], Sequence[Hostnode]]) -> CountryCount:
+    counts = [_city(nodes) for _, nodes in sorted(cities.items())]
     everywhere = list(chain.from_iterable(cities.values()))
     return CountryCount(name, len(everywhere), _gpu_models(everywhere), counts)
+
+
+def _city(nodes: Sequence[Hostnode]) -> CityCount:
+    regions = {node.region for node in nodes}
+    return CityCount(
+        city=nodes[0].city,
+        state=next((node.state for node in nodes if node.state), ""),
+        region=regions.pop() if len(regions) == 1 else "",
+        hostnodes=len(nodes),
+        gpu_models=_gpu_models(nodes),
+    )
 
 
 def _gpu_models(nodes: Iterable[Hostnode]) -> list[str]:
@@ -243,12 +262,15 @@ def _hostnode(ranking: Ranking, row: int, offer_id: str) -> Hostnode:
     )
 
 
-def _turned_down(ranking: Ranking, profile: Profile) -> list[Option]:
-    """Per provider and reason one line, in the order of the console's list; providers that offer nothing too."""
+def _counted(ranking: Ranking, profile: Profile, shown: int) -> list[Option]:
+    """Per provider and reason one line, in the order of the console's list: offers that fit and come after those that are
+    shown, those that were turned down, and providers that offer nothing."""
     stock = ranking.stock
     priority = {one.provider: one.priority for one in profile.preferences}
+    later = Counter(stock.kind[ranking.order[shown:]].tolist())
+    lines = [Option(None, stock.kinds[kind], LATER, number) for kind, number in later.items()]
     counted = Counter(zip(stock.kind.tolist(), ranking.why.tolist(), strict=True))
-    lines = [
+    lines += [
         Option(rank=None, provider=stock.kinds[kind], reason=placement.TEXTS[Why(why)], offers=number)
         for (kind, why), number in counted.items()
         if why != Why.FITS

@@ -19,6 +19,7 @@ class Condition(StrEnum):
     """How a provider account is doing, the best first."""
 
     HEALTHY = "healthy"
+    DEMOTED = "demoted"  # answers, but its last orders failed: it comes after all others
     UNKNOWN = "unknown"  # never asked yet
     FAILING = "failing"
     PAUSED = "paused"
@@ -30,7 +31,9 @@ def condition_of(account: ProviderAccount, now: datetime) -> Condition:
     if account.offers_refreshed_at is None and account.last_error_at is None:
         return Condition.UNKNOWN
     is_stale = account.offers_refreshed_at is None or now - account.offers_refreshed_at > offers.USABLE
-    return Condition.FAILING if is_stale or offers.is_resting(account, now) else Condition.HEALTHY
+    if is_stale or offers.is_resting(account, now):
+        return Condition.FAILING
+    return Condition.DEMOTED if offers.demoted_until(account, now) else Condition.HEALTHY
 
 
 def parts(now: datetime) -> Iterable[Part]:

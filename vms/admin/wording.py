@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from emulators.models import ProviderKind
+from vms import offers
 from vms.health import Condition, condition_of
 from vms.lifecycle import Status
 from vms.models import Attempt, ProviderAccount
@@ -30,12 +31,14 @@ COLOURS: dict[str, str] = {
 
 HEALTH_WORDS: Mapping[Condition, str] = {
     Condition.HEALTHY: "answering",
+    Condition.DEMOTED: "demoted",
     Condition.UNKNOWN: "not asked yet",
     Condition.FAILING: "failing",
     Condition.PAUSED: "paused",
 }
 HEALTH_COLOURS = {
     "answering": "success",
+    "demoted": "warning",
     "not asked yet": "info",
     "failing": "danger",
     "paused": "danger",
@@ -168,6 +171,11 @@ def health(account: ProviderAccount, now: datetime) -> tuple[str, str]:
     condition = condition_of(account, now)
     if condition is Condition.PAUSED:
         return HEALTH_WORDS[condition], f"{account.paused_why}. Tried again {ago(account.paused_until, now)}."
+    until = offers.demoted_until(account, now)
+    if condition is Condition.DEMOTED and until is not None:
+        failed = account.orders_failed_in_a_row
+        sentence = f"Its last {failed} orders failed: it comes after all others for {duration((until - now).total_seconds())}."
+        return HEALTH_WORDS[condition], sentence
     answered_at = max(filter(None, (account.last_answered_at, account.offers_refreshed_at)), default=None)
     sentence = f"Answered {ago(answered_at, now)}." if answered_at else "Never answered."
     if account.failures_in_a_row:

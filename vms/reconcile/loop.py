@@ -38,6 +38,8 @@ PER_TASK = 32
 TASKS_AT_ONCE = 8
 REFRESH_CALLS = 2
 ACT = "vms.tasks.act"
+# A provider that hangs keeps three: its offers, its list and its sweep. The others must not wait for that.
+THREADS = 32
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ class Reconciler:
         clock: Callable[[], datetime] = claims.database_now,
         open_provider: Callable[[ProviderAccount], base.Provider] = open_account,
         ring: Callable[[int], None] = ring_workers,
-        threads: int = 8,
+        threads: int = THREADS,
     ) -> None:
         self.clock, self.open_provider, self.ring = clock, open_provider, ring
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="look") if threads else None

@@ -116,7 +116,7 @@ class ClosestSerializer(serializers.Serializer[Any]):
 class CityCountSerializer(serializers.Serializer[Any]):
     city = TextOrNull()
     state = TextOrNull()
-    region = serializers.CharField()
+    region = TextOrNull(help_text="Null where providers call it differently.")
     hostnodes = serializers.IntegerField()
     gpu_models = serializers.ListField(child=serializers.CharField())
 
@@ -141,7 +141,7 @@ class RequirementsSerializer(serializers.Serializer[Any]):
 
 
 class OptionSerializer(serializers.Serializer[Option]):
-    """An offer a launch may take, in the size it would take; or how many it may not, and why (then `rank` is null)."""
+    """An offer a launch may take, in the size it would take; or how many come later or may not, and why (then `rank` is null)."""
 
     rank = serializers.IntegerField(allow_null=True)
     provider = serializers.CharField()
