@@ -27,6 +27,10 @@ OVERDUE_TEXTS = {
 }
 
 
+# Phases whose machine is given up for the next offer when they last too long.
+REPLACED = (Phase.CREATING, Phase.BOOTING)
+
+
 def deadline_of(vm: VM, kind: str = "") -> datetime | None:
     """When the present phase is overdue; None for phases that may last."""
     phase = Phase(vm.phase)
@@ -66,7 +70,7 @@ def check(subject: Subject, now: datetime) -> Outcome | None:
     text = OVERDUE_TEXTS[Phase(vm.phase)]
     if vm.phase == Phase.SETTING_UP and vm.error_text:
         text = f"{text} {vm.error_text}"
-    if vm.phase == Phase.BOOTING and vm.ready_at is None and subject.attempt is not None:
+    if vm.phase in REPLACED and not subject.is_restart and subject.attempt is not None:
         return next_offer(subject, now, "Overdue", text, cools=text)
     return Fail(error=f"{vm.phase}_overdue", text=text)
 
