@@ -57,8 +57,9 @@ DEADLINES: dict[Phase, int] = {
 }
 CREATING_DEADLINES_BY_KIND = {"cloudypad": 2400}
 
-# Offers tried for one launch before it fails with what the last one said.
-MAX_ATTEMPTS = 12
+# A launch's own deadline: no further order once so many failed, or so many seconds after its first. What is under way may still arrive.
+MAX_ATTEMPTS = 30
+PLACING_S = 3600
 
 
 class Status(StrEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -20,7 +21,7 @@ from gamer.crash import crash_point
 from gamer.errors import NotFound
 from vms import credits, metering, offers, placement, quotas
 from vms.installation import identifier
-from vms.lifecycle import MAX_ATTEMPTS, Phase
+from vms.lifecycle import MAX_ATTEMPTS, PLACING_S, Phase
 from vms.models import VM, Attempt, Offer, ProviderAccount
 from vms.providers.base import make_tag
 from vms.quotas import Use
@@ -33,6 +34,10 @@ NOT_THE_OFFERS_FAULT = ("Unavailable", "BadCredentials", "QuotaExceeded")
 # Reasons that pass by themselves: with only these left, a launch waits instead of failing.
 PASSING = (placement.Why.COOLING, placement.Why.PAUSED, placement.Why.ACCOUNT_FULL)
 WAIT_S = 3
+# Failed orders after which all other accounts come first, for this launch: one order may fail by bad luck. Where the provider itself
+# gave no sensible answer, the next one would fare no better, and cost the player as much time.
+STRIKES = 3
+UNANSWERED = ("Unavailable", "OutcomeUnknown")
 ERRORS = {
     "NoCapacity": "no_capacity",
     "Rejected": "rejected",
@@ -58,8 +63,8 @@ class Chooser:
         """Chooses and writes. False when the lease was lost."""
         vm = subject.vm
         past = list(Attempt.objects.filter(vm=vm, round=vm.round).order_by("number"))
-        if len(past) >= MAX_ATTEMPTS:
-            over = _given_up(past, f"{len(past)} orders failed. The last: {past[-1].error_text}")
+        if _is_over(past, self.now):
+            over = _given_up(past, f"{len(past)} orders failed")
             return written(subject, token, over, self.now)
         try:
             profile = self._profile(vm)
@@ -110,7 +115,8 @@ class Chooser:
         )
         if subject.origin is not None:
             tried |= {(subject.origin.account_id, subject.origin.offer_id)}
-        shelf = offers.load(self.now, tried=tried) if tried else self._fresh_shelf()
+        struck = _struck(past)
+        shelf = offers.load(self.now, tried=tried, struck=struck) if tried or struck else self._fresh_shelf()
         asked = subject.vm.wish
         wish = placement.Wish(
             profile,
@@ -229,6 +235,21 @@ class Chooser:
         if may_pass and not vm.is_moving:
             return Wait(seconds=WAIT_S, vm={"error_text": text[:1000]} if text != vm.error_text else {})
         return _given_up(past, text) if past else Fail(error="no_capacity", text=text)
+
+
+def _is_over(past: Sequence[Attempt], now: datetime) -> bool:
+    """Whether nothing more is ordered for this launch."""
+    return bool(past) and (
+        len(past) >= MAX_ATTEMPTS or (now - past[0].created_at).total_seconds() >= PLACING_S
+    )
+
+
+def _struck(past: Sequence[Attempt]) -> frozenset[int]:
+    """The accounts that have failed this launch so often that all others come first."""
+    strikes: Counter[int] = Counter()
+    for one in past:
+        strikes[one.account_id] += STRIKES if one.error_class in UNANSWERED else 1
+    return frozenset(pk for pk, count in strikes.items() if count >= STRIKES)
 
 
 def _given_up(past: Sequence[Attempt], text: str) -> Fail:
