@@ -12,6 +12,7 @@ SHORT = (
     "ranking",
     "launches",
     "transitions",
+    "failover",
     "listing",
     "growth",
     "simulation",

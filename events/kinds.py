@@ -19,6 +19,7 @@ ACTIONS: Mapping[str, str] = {
     "power_off_asked": "a stop was asked",
     "delete_asked": "termination was asked",
     "retry": "a failed VM is placed anew",
+    "move_asked": "a move to another machine was asked, with where to",
     "extend": "its session's end was moved",
     "look_asked": "staff had the reconciler look at once",
     # a VM, as it goes
@@ -30,6 +31,9 @@ ACTIONS: Mapping[str, str] = {
     "stopping": "stopping",
     "power_off": "stopped",
     "start_refused": "the provider refused to start it again",
+    "move_begun": "it left its machine, which is kept until another one runs",
+    "moved": "the other machine runs; the one it left is being deleted",
+    "move_refused": "nothing could be had there, with the reasons; it goes on where it was",
     "ending": "its machine is being deleted",
     "error": "given up, with the reason",
     "failed": "ended in error; its machine is proven gone",

@@ -28,10 +28,16 @@ def hold_for_launch(vm: VM, profile: Profile, now: datetime) -> None:
 
 def hold_for_start(vm: VM, now: datetime) -> None:
     """Puts an hour of the VM's machine aside, else of its quote, before it is started or placed anew. Raises InsufficientCredits."""
-    if vm.attempt is not None:
-        usd = vm.attempt.charge_usd_per_hour
-    else:
-        usd = prices.charge_of(vm.quoted_usd_per_hour or rating.ZERO, now)
+    if vm.attempt is None:
+        hold_for_quote(vm, now)
+        return
+    usd = vm.attempt.charge_usd_per_hour
+    holds.put(vm=vm.pk, account=payer_of(vm, now), usd_per_hour=usd, now=now)
+
+
+def hold_for_quote(vm: VM, now: datetime) -> None:
+    """Puts an hour of the VM's quote aside, before it is placed on another machine. Raises InsufficientCredits."""
+    usd = prices.charge_of(vm.quoted_usd_per_hour or rating.ZERO, now)
     holds.put(vm=vm.pk, account=payer_of(vm, now), usd_per_hour=usd, now=now)
 
 

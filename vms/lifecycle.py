@@ -33,15 +33,15 @@ TERMINAL = frozenset({Phase.DELETED, Phase.FAILED})
 LIVE = tuple(phase for phase in Phase if phase not in TERMINAL)
 
 # A machine is given up for the next offer from CREATING, BOOTING and SETTING_UP; a start that is refused late goes back from BOOTING
-# to STOPPED; a retry leaves FAILED.
+# to STOPPED; a retry leaves FAILED. A move leaves READY or STOPPED for REQUESTED, and comes back from there when nothing can be had.
 TRANSITIONS: dict[Phase, frozenset[Phase]] = {
-    Phase.REQUESTED: frozenset({Phase.CREATING, Phase.DELETING}),
+    Phase.REQUESTED: frozenset({Phase.CREATING, Phase.READY, Phase.STOPPED, Phase.DELETING}),
     Phase.CREATING: frozenset({Phase.BOOTING, Phase.REQUESTED, Phase.DELETING}),
     Phase.BOOTING: frozenset({Phase.SETTING_UP, Phase.REQUESTED, Phase.STOPPED, Phase.DELETING}),
     Phase.SETTING_UP: frozenset({Phase.READY, Phase.REQUESTED, Phase.DELETING}),
-    Phase.READY: frozenset({Phase.STOPPING, Phase.STOPPED, Phase.DELETING}),
+    Phase.READY: frozenset({Phase.STOPPING, Phase.STOPPED, Phase.REQUESTED, Phase.DELETING}),
     Phase.STOPPING: frozenset({Phase.STOPPED, Phase.DELETING}),
-    Phase.STOPPED: frozenset({Phase.BOOTING, Phase.DELETING}),
+    Phase.STOPPED: frozenset({Phase.BOOTING, Phase.REQUESTED, Phase.DELETING}),
     Phase.DELETING: frozenset({Phase.DELETED, Phase.FAILED}),
     Phase.DELETED: frozenset(),
     Phase.FAILED: frozenset({Phase.REQUESTED}),
@@ -57,8 +57,9 @@ DEADLINES: dict[Phase, int] = {
 }
 CREATING_DEADLINES_BY_KIND = {"cloudypad": 2400}
 
-# Offers tried for one launch before it fails with what the last one said.
-MAX_ATTEMPTS = 12
+# A launch's own deadline: no further order once so many failed, or so many seconds after its first. What is under way may still arrive.
+MAX_ATTEMPTS = 30
+PLACING_S = 3600
 
 
 class Status(StrEnum):

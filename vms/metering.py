@@ -42,12 +42,16 @@ def note(
         if attempt is subject.attempt:
             changed |= {*outcome.attempt}
         is_told = not TELLING.isdisjoint(changed)
-        if attempt.machine_id and (is_told or (is_another and attempt.pk == vm.attempt_id)):
+        is_current = attempt.pk in (vm.attempt_id, vm.moves_from_id)
+        if attempt.machine_id and (is_told or (is_another and is_current)):
             follow(vm, attempt, now)
     if is_moved and vm.phase in RELEASED:
         holds.release(vm.pk)
     elif vm.phase == Phase.STOPPED and outcome.vm.get("desired") == Desired.STOPPED:
         holds.release(vm.pk)  # the start was refused
+    elif source is Phase.REQUESTED and vm.phase == Phase.READY and vm.attempt is not None:
+        # Back from a move that came to nothing: what is put aside follows the machine it is on again.
+        holds.adjust(vm=vm.pk, usd_per_hour=vm.attempt.charge_usd_per_hour, now=now)
 
 
 def follow(vm: VM, attempt: Attempt, now: datetime) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from vms.columns import PROVIDER_KINDS as PROVIDER_KINDS
 from vms.columns import usd_field as usd_field
 from vms.lifecycle import LIVE, TERMINAL, Desired, Phase, Status, columns_of, status_of
 from vms.machine_type import MachineType as MachineType
+from vms.offer import Offer as Offer
+from vms.setup_step import SetupStep as SetupStep
 from vms.stray import Stray as Stray
 
 if TYPE_CHECKING:
@@ -33,6 +36,10 @@ MIN_AUTO_STOP_S, MAX_AUTO_STOP_S = 60, 86_400
 # People whom a query names one by one.
 MOST_NAMED = 1000
 
+
+# What placement is asked for.
+WISH = ("wanted_provider", "wanted_region", "wanted_preset", "latitude", "longitude")
+NO_MOVE: Mapping[str, Any] = {"moves_from": None, "moves_to": {}, "moves_back_to": ""}
 
 LIVE_PHASES = [phase.value for phase in LIVE]
 TERMINAL_PHASES = sorted(phase.value for phase in TERMINAL)
@@ -121,47 +128,6 @@ class ProviderAccount(models.Model):
         return not self.is_paused and not (self.paused_until and self.paused_until > now)
 
 
-class Offer(models.Model):
-    """Something an account could buy when it was last refreshed. Prices in USD per hour, as in `providers.base.Offer`."""
-
-    account = models.ForeignKey(ProviderAccount, on_delete=models.CASCADE, related_name="offers")
-    offer_id = models.CharField(max_length=150)
-    region = models.CharField(max_length=100)
-    city = models.CharField(max_length=100, blank=True)
-    state = models.CharField(max_length=100, blank=True)
-    country = models.CharField(max_length=100, blank=True)
-    latitude = models.FloatField(null=True)
-    longitude = models.FloatField(null=True)
-    gpu_model = models.CharField(max_length=80, blank=True)
-    min_gpus = models.PositiveIntegerField(default=0)
-    max_gpus = models.PositiveIntegerField(default=0)
-    max_vcpus = models.PositiveIntegerField()
-    max_ram_gb = models.PositiveIntegerField()
-    max_disk_gb = models.PositiveIntegerField()
-    usd_per_hour = usd_field(default=Decimal(0))
-    usd_per_gpu = usd_field(default=Decimal(0))
-    usd_per_vcpu = usd_field(default=Decimal(0))
-    usd_per_gb_ram = usd_field(default=Decimal(0))
-    usd_per_gb_disk = usd_field(default=Decimal(0))
-    usd_per_dedicated_ip = usd_field(default=Decimal(0))
-    has_dedicated_ip = models.BooleanField(default=False)
-    maps_ports_one_to_one = models.BooleanField(default=False)
-    order = models.JSONField(default=dict)
-    refreshed_at = models.DateTimeField()
-    cools_until = models.DateTimeField(null=True)
-    cools_why = models.CharField(max_length=300, blank=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["account", "offer_id"], name="offer_once_per_account")]
-
-    def __str__(self) -> str:
-        return f"{self.offer_id} ({self.location_name})"
-
-    @property
-    def location_name(self) -> str:
-        return ", ".join(part for part in (self.city, self.state, self.country) if part) or self.region
-
-
 class VMQuerySet(models.QuerySet["VM"]):
     def visible_to(self, principal: Principal) -> VMQuerySet:
         """Whose rows a person or a key may see; the one place that decides it."""
@@ -225,6 +191,11 @@ class VM(models.Model):
     game_id = models.CharField(max_length=100, blank=True)
     wanted_provider = models.CharField(max_length=30, blank=True)
     wanted_preset = models.CharField(max_length=30, blank=True)
+    wanted_region = models.CharField(
+        max_length=100,
+        blank=True,
+        help_text="A region's code or its beginning, a country, a state or a city.",
+    )
     latitude = models.FloatField(null=True, blank=True)
     longitude = models.FloatField(null=True, blank=True)
     auto_stop_timeout = models.PositiveIntegerField(
@@ -250,8 +221,12 @@ class VM(models.Model):
     # What was bought: the current attempt and what is known of its machine.
     attempt = models.ForeignKey("Attempt", null=True, on_delete=models.SET_NULL, related_name="+")
     round = models.PositiveIntegerField(
-        default=1, help_text="Counts placements from the start: a retry begins a new one."
+        default=1, help_text="Counts placements from the start: a retry or a move begins a new one."
     )
+    # A move: the machine it leaves, kept until another one runs; where it goes; and, once it has left, the phase to come back to.
+    moves_from = models.ForeignKey("Attempt", null=True, on_delete=models.SET_NULL, related_name="+")
+    moves_to = models.JSONField(default=dict, help_text="The wish once it has arrived, by its columns.")
+    moves_back_to = models.CharField(max_length=12, blank=True)
     quoted_usd_per_hour = usd_field(null=True, help_text="What quotas count until a machine is ordered.")
     quoted_gpus = models.PositiveIntegerField(default=0)
     ip_address = models.CharField(max_length=60, blank=True)
@@ -369,6 +344,22 @@ class VM(models.Model):
     def is_terminal(self) -> bool:
         return Phase(self.phase) in TERMINAL
 
+    @property
+    def wish(self) -> dict[str, Any]:
+        """What placement is asked for, by its columns; of a VM that moves, what the move asks."""
+        return {name: getattr(self, name) for name in WISH} | (self.moves_to if self.moves_from_id else {})
+
+    @property
+    def is_asked_to_move(self) -> bool:
+        """Whether it shall leave its machine for another, and has not left yet. Who wants it stopped or gone comes first."""
+        is_asked = self.moves_from_id is not None and not self.moves_back_to
+        return is_asked and self.desired == Desired.RUNNING
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether it has left a machine that is kept for it until another one runs."""
+        return self.moves_from_id is not None and bool(self.moves_back_to)
+
 
 class AttemptQuerySet(models.QuerySet["Attempt"]):
     def held(self) -> AttemptQuerySet:
@@ -406,6 +397,11 @@ class Attempt(models.Model):
     sent_at = models.DateTimeField(null=True)
     answered_at = models.DateTimeField(null=True)
     machine_id = models.CharField(max_length=100, blank=True)
+    host_public_key = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="What its machine showed at first use; empty where the VM's own was placed.",
+    )
     unseen_since = models.DateTimeField(null=True)
     unseen_looks = models.PositiveIntegerField(default=0)
     closed_at = models.DateTimeField(null=True)
@@ -440,26 +436,6 @@ class Attempt(models.Model):
         if self.error_class:
             return "failed"
         return "won" if self.machine_id else "open"
-
-
-class SetupStep(models.Model):
-    """One step of making a machine a console, as last reported. Replaced, not appended, when it runs again."""
-
-    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="steps")
-    position = models.PositiveIntegerField()
-    name = models.CharField(max_length=40)
-    title = models.CharField(max_length=100)
-    state = models.CharField(max_length=10)
-    seconds = models.FloatField(null=True)
-    log_tail = models.TextField(blank=True)
-    updated_at = models.DateTimeField()
-
-    class Meta:
-        ordering = ("attempt", "position")
-        constraints = [models.UniqueConstraint(fields=["attempt", "name"], name="step_once_per_attempt")]
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.state}"
 
 
 class GameSession(models.Model):

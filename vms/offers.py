@@ -73,8 +73,15 @@ def _indexed(values: Iterable[Any]) -> tuple[list[Any], np.ndarray[Any, Any]]:
     return list(positions), np.array(column, dtype=np.int64)
 
 
-def load(now: datetime, *, tried: frozenset[tuple[int, str]] = frozenset()) -> Shelf:
-    """All usable offers as columns, in three queries. `tried` names (account id, offer id) of this launch's failed orders."""
+def load(
+    now: datetime,
+    *,
+    tried: frozenset[tuple[int, str]] = frozenset(),
+    struck: frozenset[int] = frozenset(),
+) -> Shelf:
+    """All usable offers as columns, in three queries. `tried` names (account id, offer id) of this launch's failed orders, `struck`
+    the accounts that failed it so often that all others come first.
+    """
     accounts = list(ProviderAccount.objects.defer("credentials"))
     spent = force.blocked_providers(now)
     rows = list(
@@ -83,7 +90,7 @@ def load(now: datetime, *, tried: frozenset[tuple[int, str]] = frozenset()) -> S
         .values_list(*COLUMNS, *(Cast(F(name), FloatField()) for name in PRICES))
     )
     return Shelf(
-        stock=_stock(rows, {account.pk: account for account in accounts}, tried, now),
+        stock=_stock(rows, {account.pk: account for account in accounts}, tried, struck, now),
         keys=[row[0] for row in rows],
         offer_ids=[row[2] for row in rows],
         paused=frozenset(
@@ -122,6 +129,7 @@ def _stock(
     rows: Sequence[tuple[Any, ...]],
     accounts: Mapping[int, ProviderAccount],
     tried: frozenset[tuple[int, str]],
+    struck: frozenset[int],
     now: datetime,
 ) -> placement.Stock:
     names = (*COLUMNS, *PRICES)
@@ -149,7 +157,9 @@ def _stock(
             [moment is not None and moment > now for moment in columns["cools_until"]], dtype=bool
         ),
         is_tried=np.array(was_tried, dtype=bool),
-        is_demoted=np.isin(account, [pk for pk, one in accounts.items() if demoted_until(one, now)]),
+        is_demoted=np.isin(
+            account, [pk for pk, one in accounts.items() if pk in struck or demoted_until(one, now)]
+        ),
         **numbers,
         **decimals,
     )

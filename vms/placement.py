@@ -113,13 +113,14 @@ class Stock:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What this launch asks. A provider or preset named here is binding. Position in degrees, or None for both."""
+    """What this launch asks. A provider, preset or region named here is binding. Position in degrees, or None for both."""
 
     profile: Profile
     latitude: float | None = None
     longitude: float | None = None
     provider: str | None = None
     preset: str | None = None
+    region: str = ""
 
     @property
     def position(self) -> tuple[float, float] | None:
@@ -274,9 +275,9 @@ class _Judge:
         self._size(mine, floor, sizes)
         self.fail(mine & ~(self.stock.has_dedicated_ip | self.stock.maps_ports), Why.PORTS)
         self._judge_price(mine, index, preference)
-        if preference.regions:
+        for regions in filter(None, (preference.regions, (self.wish.region,) if self.wish.region else ())):
             fitting = np.array(
-                [_is_in(place, preference.regions) for place in self.stock.places],
+                [_is_in(place, regions) for place in self.stock.places],
                 dtype=bool,
             )
             self.fail(mine & ~fitting[self.stock.place], Why.REGION)

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import Case, F, When
 
 from accounts.models import User
 from accounts.principal import Principal
@@ -26,7 +26,7 @@ from gamer.queue.wake import ring
 from vms import budgets, credits, installation, metering, offers, placement, quotas
 from vms.channels import RECONCILER
 from vms.lifecycle import LIVE, REUSED, Desired, Phase, Status
-from vms.models import MAX_AUTO_STOP_S, MIN_AUTO_STOP_S, VM, GameSession, VMQuerySet
+from vms.models import MAX_AUTO_STOP_S, MIN_AUTO_STOP_S, NO_MOVE, VM, GameSession, VMQuerySet
 from vms.providers import registry
 from vms.providers.base import Suspendable
 from vms.quotas import Tenant, Use
@@ -36,10 +36,12 @@ LAW = "vm_one_live_per_owner_and_console"
 CHANGED = "The player's VM of this console changed a moment ago. Try again."
 EXTEND_BY = timedelta(hours=1)
 
+Without = frozenset[tuple[int, str]]
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a launch asks. `provider` and `preset` are binding when given; the position is whole or absent."""
+    """What a launch asks. `provider`, `preset` and `region` are binding when given; the position is whole or absent."""
 
     console: str
     game_id: str = ""
@@ -47,6 +49,7 @@ class Order:
     name: str = ""
     provider: str = ""
     preset: str = ""
+    region: str = ""
     latitude: float | None = None
     longitude: float | None = None
     auto_stop_timeout: int = 900
@@ -89,7 +92,7 @@ def launch_game(*, by: Principal, owner: User | None, order: Order, now: datetim
     try:
         return _launch(by, owner, order, profile, now)
     except IntegrityError as error:
-        raise _taken(error, owner, order.console) from error
+        raise taken(error, owner, order.console) from error
 
 
 def _launch(by: Principal, owner: User | None, order: Order, profile: Profile, now: datetime) -> Launched:
@@ -103,7 +106,7 @@ def _launch(by: Principal, owner: User | None, order: Order, profile: Profile, n
             existing = _reusable(owner, order.console).select_for_update(no_key=True).first()
             if existing is not None:
                 return _go_on(by, tenant, existing, order, now)
-        quote = _check(order, profile, now)
+        quote = check(order, profile, now)
         return _new(by, tenant, order, profile, quote, now)
 
 
@@ -123,14 +126,14 @@ def _go_on(by: Principal, tenant: Tenant, existing: VM, order: Order, now: datet
 def create(*, by: Principal, owner: User | None, order: Order, now: datetime) -> Launched:
     """Makes a VM, always a new one. Raises Conflict with the id of the player's live VM of that console, and as `launch_game`."""
     profile = profile_for(console=order.console, game_id=order.game_id or None)
-    quote = _check(order, profile, now)
+    quote = check(order, profile, now)
     try:
         with transaction.atomic():
             wanted = [] if order.project_id is None else [order.project_id]
             tenant = quotas.lock(by=by, owner=owner, project_ids=wanted)
             return _new(by, tenant, order, profile, quote, now)
     except IntegrityError as error:
-        raise _taken(error, owner, order.console) from error
+        raise taken(error, owner, order.console) from error
 
 
 def _new(
@@ -158,6 +161,14 @@ def _admit(
     quotas.demand_room(tenant, project_id, wanted, without=vm)
 
 
+def admit_again(vm: VM, tenant: Tenant, wanted: Use, now: datetime) -> None:
+    """The gate for a VM that is there, whose locks `quotas.lock_for` took."""
+    vm.refresh_from_db(fields=["project"])
+    if vm.project_id is not None and vm.project_id not in tenant.projects:
+        raise Conflict(CHANGED)
+    _admit(tenant, vm.project_id, wanted, now, vm=vm)
+
+
 def _reusable(owner: User, console: str) -> VMQuerySet:
     """The VM a launch goes on with, first: one that lives, else one that is stopped."""
     mine = VM.objects.filter(owner=owner, console=console)
@@ -165,7 +176,7 @@ def _reusable(owner: User, console: str) -> VMQuerySet:
     return (wanted | mine.with_status(Status.STOPPED)).order_by(F("desired").asc(), "-created_at")
 
 
-def _taken(error: IntegrityError, owner: User | None, console: str) -> Exception:
+def taken(error: IntegrityError, owner: User | None, console: str) -> Exception:
     """The law's refusal as the contract's 409; any other broken constraint stays what it is."""
     if LAW not in str(error) or owner is None:
         return error
@@ -177,10 +188,10 @@ def _taken(error: IntegrityError, owner: User | None, console: str) -> Exception
     )
 
 
-def _check(order: Order, profile: Profile, now: datetime) -> Quote:
+def check(order: Order, profile: Profile, now: datetime, *, without: Without = frozenset()) -> Quote:
     """Refuses what cannot be hosted, before anything is written. Offers too old to trust refuse nothing, and quote nothing."""
     _check_game(order.console, order.game_id)
-    _demand_launching()
+    demand_launching()
     if order.preset:
         floor = profile.presets.get(order.preset)
         if floor is None:
@@ -194,7 +205,7 @@ def _check(order: Order, profile: Profile, now: datetime) -> Quote:
         raise NoCapacity(
             f"There is no adapter for {order.provider} yet.", details={order.provider: ["not available"]}
         )
-    shelf, ranking = rank(order, profile, now)
+    shelf, ranking = rank(order, profile, now, without=without)
     if len(ranking.order):
         return _quote(ranking)
     if not shelf.is_refreshed or not shelf.is_fresh:
@@ -209,7 +220,7 @@ def _check(order: Order, profile: Profile, now: datetime) -> Quote:
     )
 
 
-def _demand_launching() -> None:
+def demand_launching() -> None:
     """Refuses to make new machines while staff have switched that off."""
     if not installation.row().is_launching:
         raise Unavailable("New launches are switched off for the moment. Existing machines go on.")
@@ -222,11 +233,13 @@ def _quote(ranking: placement.Ranking) -> Quote:
     return Quote(cheapest.gpus, price)
 
 
-def rank(order: Order, profile: Profile, now: datetime) -> tuple[offers.Shelf, placement.Ranking]:
-    """What a launch would pick at this moment, and why not the rest. Buys nothing."""
-    shelf = offers.load(now)
+def rank(
+    order: Order, profile: Profile, now: datetime, *, without: Without = frozenset()
+) -> tuple[offers.Shelf, placement.Ranking]:
+    """What a launch would pick at this moment, and why not the rest. Buys nothing. `without` names (account id, offer id)."""
+    shelf = offers.load(now, tried=without)
     wish = placement.Wish(
-        profile, order.latitude, order.longitude, order.provider or None, order.preset or None
+        profile, order.latitude, order.longitude, order.provider or None, order.preset or None, order.region
     )
     return shelf, placement.rank(shelf.stock, wish, offers.sizes(), shelf.paused)
 
@@ -287,7 +300,7 @@ def play(*, vm: VM, by: Principal, game_id: str, save_id: str = "", now: datetim
                 vm, "session_queued", {"session_id": str(session.pk), "game_id": game_id}, now, by.label
             )
         )
-        _poke(vm, now)
+        poke(vm, now)
     return session
 
 
@@ -310,7 +323,7 @@ def end_session(*, session: GameSession, by: Principal, now: datetime) -> None:
             changed = rows.filter(is_end_wanted=False).update(is_end_wanted=True)
         if changed:
             record(happening(session.vm, "session_end", {"session_id": str(session.pk)}, now, by.label))
-            _poke(session.vm, now)
+            poke(session.vm, now)
 
 
 def start(*, vm: VM, by: Principal, now: datetime) -> None:
@@ -319,15 +332,12 @@ def start(*, vm: VM, by: Principal, now: datetime) -> None:
         with transaction.atomic():
             _start(vm, by, quotas.lock_for(vm), now)
     except IntegrityError as error:
-        raise _taken(error, vm.owner, vm.console_id) from error
+        raise taken(error, vm.owner, vm.console_id) from error
 
 
 def _start(vm: VM, by: Principal, tenant: Tenant, now: datetime) -> None:
     _wish(vm, by, Status.STOPPED, Desired.RUNNING, "power_on_asked", now)
-    vm.refresh_from_db(fields=["project"])
-    if vm.project_id is not None and vm.project_id not in tenant.projects:
-        raise Conflict(CHANGED)
-    _admit(tenant, vm.project_id, quotas.use_of_vm(vm), now, vm=vm)
+    admit_again(vm, tenant, quotas.use_of_vm(vm), now)
     credits.hold_for_start(vm, now)
 
 
@@ -345,7 +355,7 @@ def destroy(*, vm: VM, by: Principal, now: datetime) -> None:
         if live.update(desired=Desired.GONE, updated_at=now):
             vm.desired = Desired.GONE
             record(happening(vm, "delete_asked", {}, now, by.label))
-            _poke(vm, now)
+            poke(vm, now)
 
 
 def destroy_all(*, vms: VMQuerySet, by: Principal, now: datetime) -> int:
@@ -368,14 +378,14 @@ def retry(*, vm: VM, by: Principal, now: datetime) -> None:
 
     Raises InvalidState, Conflict, Unavailable.
     """
-    _demand_launching()
+    demand_launching()
     afresh: dict[str, Any] = {
         "phase": Phase.REQUESTED, "desired": Desired.RUNNING, "phase_since": now, "next_look_at": now, "updated_at": now,
         "error": "", "error_text": "", "attempt": None, "ready_at": None, "ended_at": None, "session_ends_at": None,
         "gaming_environment_ready": False, "is_acting": False, "action_sent_at": None, "alarmed_at": None, "ip_address": "",
         "agent_token_digest": "", "agent_seen_at": None, "agent_boot_id": "", "agent_sequence": 0, "agent_sent_at": None,
         "idle_since": None, "idle_seen_at": None, "idle_warned_at": None, "end_warned_at": None, "watched_at": None,
-        "games_mounted": False,
+        "games_mounted": False, **NO_MOVE,
     }  # fmt: skip
     try:
         with transaction.atomic():
@@ -383,16 +393,14 @@ def retry(*, vm: VM, by: Principal, now: datetime) -> None:
             if not VM.objects.filter(pk=vm.pk, phase=Phase.FAILED).update(round=F("round") + 1, **afresh):
                 raise InvalidState(f"The VM is {vm.status}; only one in error can be tried again.")
             vm.refresh_from_db()
-            if vm.project_id is not None and vm.project_id not in tenant.projects:
-                raise Conflict(CHANGED)
-            _admit(tenant, vm.project_id, quotas.use_of_vm(vm), now, vm=vm)
+            admit_again(vm, tenant, quotas.use_of_vm(vm), now)
             record(happening(vm, "retry", {}, now, by.label))
             if vm.game_id:
                 play(vm=vm, by=by, game_id=vm.game_id, now=now)
             credits.hold_for_start(vm, now)
             ring(RECONCILER)
     except IntegrityError as error:
-        raise _taken(error, vm.owner, vm.console_id) from error
+        raise taken(error, vm.owner, vm.console_id) from error
 
 
 def extend(*, vm: VM, by: Principal, now: datetime) -> datetime:
@@ -457,22 +465,24 @@ def look_now(*, vm: VM, by: Principal, now: datetime) -> None:
         raise InvalidState(f"The VM is {vm.status}: there is nothing left to look at.")
     with transaction.atomic():
         record(happening(vm, "look_asked", {}, now, by.label))
-        _poke(vm, now)
+        poke(vm, now)
 
 
 def _wish(vm: VM, by: Principal, needed: Status, desired: Desired, action: str, now: datetime) -> None:
     """Changes the wish if the VM is in the needed status at this very moment."""
     with transaction.atomic():
         rows = VM.objects.filter(pk=vm.pk).with_status(needed)
-        if not rows.update(desired=desired, updated_at=now):
+        # Another wish takes back a move that has not begun.
+        stays = Case(When(desired=desired, then=F("moves_from")), default=None)
+        if not rows.update(desired=desired, moves_from=stays, updated_at=now):
             vm.refresh_from_db(fields=["desired", "phase"])
             raise InvalidState(f"The VM is {vm.status}; it must be {needed}.")
         vm.desired = desired
         record(happening(vm, action, {}, now, by.label))
-        _poke(vm, now)
+        poke(vm, now)
 
 
-def _poke(vm: VM, now: datetime) -> None:
+def poke(vm: VM, now: datetime) -> None:
     """The next look is now, also when a step is under way and would set a later one."""
     VM.objects.filter(pk=vm.pk, phase__in=LIVE).update(next_look_at=now, is_acting=False, is_poked=True)
     ring(RECONCILER)

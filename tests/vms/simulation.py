@@ -10,16 +10,18 @@ import random
 import re
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from accounts.principal import policy
 from billing.models import Meter
 from billing.services import hours, proof
+from events.models import Event
 from gamer.crash import Died, dying_at
 from gamer.errors import GamerError
 from tests.vms.control_plane import prepare
 from tests.world import Clock
-from vms import services
+from vms import moves, services
 from vms.lifecycle import LIVE
 from vms.models import TERMINAL_PHASES, VM, Attempt, Stray
 from vms.providers.memory import Fault, MemoryCloud
@@ -55,6 +57,14 @@ MISFORTUNES: tuple[tuple[Fault, float, dict[str, float]], ...] = (
 DEATH = 0.25
 HOURS = 0.05  # a pass over the full hours
 ACCOUNTS = 3
+WHIMS = (
+    services.destroy,
+    services.destroy,
+    services.stop,
+    services.start,
+    services.look_now,
+    partial(moves.move, to=moves.Destination()),
+)
 
 
 @dataclass
@@ -71,6 +81,7 @@ class Report:
     deaths: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
     reached_ready: int = 0
+    moved: int = 0
     attempts: int = 0
 
 
@@ -118,9 +129,7 @@ class Simulation:
     def _have_a_whim(self) -> None:
         """A player changes their mind, whatever the VM is doing."""
         for vm in VM.objects.live().order_by("created_at")[: self.chance.randint(0, 25)]:
-            act = self.chance.choice(
-                (services.destroy, services.destroy, services.stop, services.start, services.look_now)
-            )
+            act = self.chance.choice(WHIMS)
             try:
                 act(vm=vm, by=policy("whim"), now=self.clock())
             except GamerError:
@@ -164,6 +173,7 @@ class Simulation:
         for vm in VM.objects.all():
             report.statuses[vm.status] += 1
             report.reached_ready += vm.ready_at is not None
+        report.moved = Event.objects.filter(action="moved").count()
         report.attempts = Attempt.objects.count()
         return report
 

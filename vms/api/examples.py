@@ -97,8 +97,16 @@ GAME_LAUNCH = _asked(
         "user_longitude": -96.797,
     },
 )
+MOVE = _asked("To the Netherlands, whoever has a machine there", {"region": "Netherlands"})
 GAME_ON_VM = _asked("Another game", {"game_id": "zelda-botw", "save_id": "slot-2"})
 GAME_QUEUED = message("Game launch queued", session_id=SESSION_ID)
+NO_CAPACITY = _refused(
+    "Nobody can host it",
+    "503",
+    "no_capacity",
+    "No provider can host this console now.",
+    {"tensordock": ["12 × the GPU is below the class this console asks for"]},
+)
 LAUNCH_ERRORS = (
     _refused(
         "No such console",
@@ -114,13 +122,7 @@ LAUNCH_ERRORS = (
         f"The player already has a VM of this console: {VM_ID}.",
         {"vm_id": [VM_ID]},
     ),
-    _refused(
-        "Nobody can host it",
-        "503",
-        "no_capacity",
-        "No provider can host this console now.",
-        {"tensordock": ["the GPU is below the class this console asks for (12 offers)"]},
-    ),
+    NO_CAPACITY,
 )
 STATUS = _said(
     "A running VM",

@@ -12,7 +12,15 @@ from vms.api.views.discovery import (
     ProvidersView,
 )
 from vms.api.views.launch import LaunchGameView, LaunchOnVmView
-from vms.api.views.machines import ExtendVmView, RetryVmView, StartVmView, StopVmView, VmsView, VmView
+from vms.api.views.machines import (
+    ExtendVmView,
+    MoveVmView,
+    RetryVmView,
+    StartVmView,
+    StopVmView,
+    VmsView,
+    VmView,
+)
 from vms.api.views.monitoring import VmMetricsView, VmSummaryView, VmTrendsView
 from vms.api.views.regions import ClosestRegionView, RegionsView
 from vms.api.views.story import (
@@ -42,6 +50,7 @@ urlpatterns: list[URLPattern] = [
     route(f"{VM}/start", StartVmView.as_view(), "vm-start"),
     route(f"{VM}/stop", StopVmView.as_view(), "vm-stop"),
     route(f"{VM}/retry", RetryVmView.as_view(), "vm-retry"),
+    route(f"{VM}/move", MoveVmView.as_view(), "vm-move"),
     route(f"{VM}/extend", ExtendVmView.as_view(), "vm-extend"),
     route(f"monitoring/{VM}/metrics", VmMetricsView.as_view(), "vm-metrics"),
     route(f"monitoring/{VM}/summary", VmSummaryView.as_view(), "vm-metrics-summary"),

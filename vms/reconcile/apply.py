@@ -21,7 +21,7 @@ from vms import metering, sessions
 from vms.lifecycle import TERMINAL, Desired, Phase, may_move
 from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount
 from vms.reconcile.outcome import AccountNote, Advance, Fail, Note, Outcome, SessionChange, Subject, Wait
-from vms.reconcile.steps import decide
+from vms.reconcile.steps import decide, move
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
     The subject takes the changes on, so that the next step is known and written with them.
     """
     crash_point("apply.before")
-    outcome = _masked(outcome)
+    outcome = move.instead_of_failing(subject, _masked(outcome))
     source, wish, ends_at = Phase(subject.vm.phase), subject.vm.desired, subject.vm.session_ends_at
     changes = _changes(source, outcome, now)
     if "machine_id" in outcome.attempt:
@@ -81,6 +81,7 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
         moved = _write_sessions(subject.vm, outcome, now)
         _write_events(subject.vm, source, outcome, moved, now)
         _write_account(subject.attempt, outcome, now)
+        _search_at_once(subject, attempts, outcome, now)
         _write_reliability(subject.attempt, outcome, now)
         metering.note(subject, attempts, source, outcome, now)
         crash_point("apply.inside")
@@ -219,11 +220,18 @@ def _write_account(attempt: Attempt | None, outcome: Outcome, now: datetime) -> 
         Offer.objects.filter(account_id=attempt.account_id, offer_id=attempt.offer_id).update(
             cools_until=now + timedelta(seconds=COOL_S), cools_why=outcome.cools[:300]
         )
-    if attempt.closed_at is not None and attempt.gone_at is None:
-        # Its machine may live: the account's next list is searched for it at once.
-        ProviderAccount.objects.filter(pk=attempt.account_id).update(next_sweep_at=now)
     if outcome.account is not None:
         note_account(attempt.account, outcome.account, now)
+
+
+def _search_at_once(subject: Subject, attempts: Sequence[Attempt], outcome: Outcome, now: datetime) -> None:
+    """Machines of attempts that were just closed may live: the next lists of their accounts are searched for them at once."""
+    closed = {pk for pk, columns in outcome.others.items() if "closed_at" in columns}
+    if subject.attempt is not None and "closed_at" in outcome.attempt:
+        closed.add(subject.attempt.pk)
+    living = {one.account_id for one in attempts if one.pk in closed and one.gone_at is None}
+    if living:
+        ProviderAccount.objects.filter(pk__in=living).update(next_sweep_at=now)
 
 
 def _write_reliability(attempt: Attempt | None, outcome: Outcome, now: datetime) -> None:

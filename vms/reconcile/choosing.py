@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -20,7 +21,7 @@ from gamer.crash import crash_point
 from gamer.errors import NotFound
 from vms import credits, offers, placement, quotas
 from vms.installation import identifier
-from vms.lifecycle import MAX_ATTEMPTS, Phase
+from vms.lifecycle import MAX_ATTEMPTS, PLACING_S, Phase
 from vms.models import VM, Attempt, Offer, ProviderAccount
 from vms.providers.base import make_tag
 from vms.quotas import Use
@@ -33,6 +34,10 @@ NOT_THE_OFFERS_FAULT = ("Unavailable", "BadCredentials", "QuotaExceeded")
 # Reasons that pass by themselves: with only these left, a launch waits instead of failing.
 PASSING = (placement.Why.COOLING, placement.Why.PAUSED, placement.Why.ACCOUNT_FULL)
 WAIT_S = 3
+# Failed orders after which all other accounts come first, for this launch: one order may fail by bad luck. Where the provider itself
+# gave no sensible answer, the next one would fare no better, and cost the player as much time.
+STRIKES = 3
+UNANSWERED = ("Unavailable", "OutcomeUnknown")
 ERRORS = {
     "NoCapacity": "no_capacity",
     "Rejected": "rejected",
@@ -58,18 +63,19 @@ class Chooser:
         """Chooses and writes. False when the lease was lost."""
         vm = subject.vm
         past = list(Attempt.objects.filter(vm=vm, round=vm.round).order_by("number"))
-        if len(past) >= MAX_ATTEMPTS:
-            over = _given_up(past, f"{len(past)} orders failed. The last: {past[-1].error_text}")
+        if _is_over(past, self.now):
+            over = _given_up(past, f"{len(past)} orders failed")
             return written(subject, token, over, self.now)
         try:
             profile = self._profile(vm)
         except NotFound:
             gone = Fail(error="console_not_configured", text="The console is no longer configured.")
             return written(subject, token, gone, self.now)
-        if vm.wanted_preset and vm.wanted_preset not in profile.presets:
-            gone = Fail(error="preset_gone", text=f"The preset {vm.wanted_preset} no longer exists.")
+        preset = vm.wish["wanted_preset"]
+        if preset and preset not in profile.presets:
+            gone = Fail(error="preset_gone", text=f"The preset {preset} no longer exists.")
             return written(subject, token, gone, self.now)
-        ranking, shelf = self._rank(vm, profile, past)
+        ranking, shelf = self._rank(subject, profile, past)
         refused: dict[bool, float] = {}  # with and without a GPU, the least price a quota has refused
         for row in map(int, ranking.order):
             has_gpu, price = bool(ranking.choice(row).gpus), float(ranking.usd_per_hour[row])
@@ -102,14 +108,23 @@ class Chooser:
         return profile
 
     def _rank(
-        self, vm: VM, profile: Profile, past: Sequence[Attempt]
+        self, subject: Subject, profile: Profile, past: Sequence[Attempt]
     ) -> tuple[placement.Ranking, offers.Shelf]:
         tried = frozenset(
             (one.account_id, one.offer_id) for one in past if one.error_class not in NOT_THE_OFFERS_FAULT
         )
-        shelf = offers.load(self.now, tried=tried) if tried else self._fresh_shelf()
+        if subject.origin is not None:
+            tried |= {(subject.origin.account_id, subject.origin.offer_id)}
+        struck = _struck(past)
+        shelf = offers.load(self.now, tried=tried, struck=struck) if tried or struck else self._fresh_shelf()
+        asked = subject.vm.wish
         wish = placement.Wish(
-            profile, vm.latitude, vm.longitude, vm.wanted_provider or None, vm.wanted_preset or None
+            profile,
+            asked["latitude"],
+            asked["longitude"],
+            asked["wanted_provider"] or None,
+            asked["wanted_preset"] or None,
+            asked["wanted_region"],
         )
         return placement.rank(shelf.stock, wish, offers.sizes(), shelf.paused, frozenset(self._full)), shelf
 
@@ -216,9 +231,25 @@ class Chooser:
         if past:
             text = f"{text}. The last order: {past[-1].error_class}: {past[-1].error_text}"
         may_pass = not shelf.is_fresh or any((ranking.why == why).any() for why in PASSING)
-        if may_pass:
+        # Who moves has a machine to come back to, and may be in the middle of a game.
+        if may_pass and not vm.is_moving:
             return Wait(seconds=WAIT_S, vm={"error_text": text[:1000]} if text != vm.error_text else {})
         return _given_up(past, text) if past else Fail(error="no_capacity", text=text)
+
+
+def _is_over(past: Sequence[Attempt], now: datetime) -> bool:
+    """Whether nothing more is ordered for this launch."""
+    return bool(past) and (
+        len(past) >= MAX_ATTEMPTS or (now - past[0].created_at).total_seconds() >= PLACING_S
+    )
+
+
+def _struck(past: Sequence[Attempt]) -> frozenset[int]:
+    """The accounts that have failed this launch so often that all others come first."""
+    strikes: Counter[int] = Counter()
+    for one in past:
+        strikes[one.account_id] += STRIKES if one.error_class in UNANSWERED else 1
+    return frozenset(pk for pk, count in strikes.items() if count >= STRIKES)
 
 
 def _given_up(past: Sequence[Attempt], text: str) -> Fail:
@@ -261,16 +292,13 @@ def _copy(offer: Offer) -> dict[str, Any]:
 
 
 def _keys(vm: VM) -> dict[str, Any]:
-    """Key pairs of this VM, made once, before its first order; a host key that was learned from a machine is no other one's."""
-    if vm.ssh_public_key and vm.host_private_key:
-        return {}
-    host = make_keypair()
-    keys = {"host_private_key": host.private_openssh, "host_public_key": host.public_line}
+    """Key pairs of this VM, made once, before its first order."""
     if vm.ssh_public_key:
-        return keys
-    login = make_keypair()
+        return {}
+    host, login = make_keypair(), make_keypair()
     return {
-        **keys,
+        "host_private_key": host.private_openssh,
+        "host_public_key": host.public_line,
         "ssh_private_key": login.private_openssh,
         "ssh_public_key": login.public_line,
         "agent_bootstrap": secrets.token_urlsafe(32),

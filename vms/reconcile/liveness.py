@@ -12,7 +12,7 @@ from django.conf import settings
 from gamer.context import about
 from vms.lifecycle import CREATING_DEADLINES_BY_KIND, DEADLINES, Desired, Phase
 from vms.models import VM, Attempt
-from vms.reconcile.outcome import Fail, Note, Outcome, Subject, Wait, next_offer
+from vms.reconcile.outcome import UNSEEN_LOOKS, UNSEEN_S, Fail, Note, Outcome, Subject, Wait, next_offer
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,10 @@ OVERDUE_TEXTS = {
     Phase.SETTING_UP: "The machine could not be made a console in time.",
     Phase.STOPPING: "The machine did not stop in time.",
 }
+
+
+# Phases whose machine is given up for the next offer when they last too long.
+REPLACED = (Phase.CREATING, Phase.BOOTING)
 
 
 def deadline_of(vm: VM, kind: str = "") -> datetime | None:
@@ -58,6 +62,9 @@ def check(subject: Subject, now: datetime) -> Outcome | None:
     ):
         over = Note("session_over", {"hours": vm.max_session_hours})
         return Wait(seconds=0, vm={"desired": Desired.GONE}, notes=(over,))
+    if _is_unanswered(subject, now):
+        why = "the order's outcome stayed unknown, and the provider answers nothing since"
+        return next_offer(subject, now, "OutcomeUnknown", why)
     deadline = deadline_of(vm, subject.attempt.account.kind if subject.attempt else "")
     if deadline is None or now < deadline or vm.desired == Desired.GONE:
         return None
@@ -66,9 +73,23 @@ def check(subject: Subject, now: datetime) -> Outcome | None:
     text = OVERDUE_TEXTS[Phase(vm.phase)]
     if vm.phase == Phase.SETTING_UP and vm.error_text:
         text = f"{text} {vm.error_text}"
-    if vm.phase == Phase.BOOTING and vm.ready_at is None and subject.attempt is not None:
+    if vm.phase in REPLACED and not subject.is_restart and subject.attempt is not None:
         return next_offer(subject, now, "Overdue", text, cools=text)
     return Fail(error=f"{vm.phase}_overdue", text=text)
+
+
+def _is_unanswered(subject: Subject, now: datetime) -> bool:
+    """Whether an order was sent whose outcome nobody knows, to a provider that cannot be asked: then its absence is never proven.
+
+    The next offer is taken without that proof. The attempt is held until there is one, and its machine deleted on sight.
+    """
+    vm, attempt = subject.vm, subject.attempt
+    if vm.phase != Phase.CREATING or attempt is None or attempt.sent_at is None or attempt.machine_id:
+        return False
+    account = attempt.account
+    failed_at = account.last_error_at if account.failures_in_a_row >= UNSEEN_LOOKS else None
+    is_late = (now - attempt.sent_at).total_seconds() >= UNSEEN_S and vm.desired != Desired.GONE
+    return is_late and failed_at is not None and failed_at > attempt.sent_at
 
 
 def cost_so_far(attempt: Attempt, until: datetime) -> Decimal:

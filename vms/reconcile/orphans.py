@@ -179,9 +179,10 @@ def _is_wanted(attempt: Attempt, machine: Machine) -> bool:
 
 
 def _is_current(attempt: Attempt) -> bool:
-    """Whether its VM lives by this attempt. A VM that is being deleted orders its own deletes."""
+    """Whether its VM lives by this attempt, or may come back to it. A VM that is being deleted orders its own deletes."""
     vm = attempt.vm
-    return attempt.closed_at is None and attempt.pk == vm.attempt_id and Phase(vm.phase) not in TERMINAL
+    is_kept = attempt.pk in (vm.attempt_id, vm.moves_from_id)
+    return attempt.closed_at is None and is_kept and Phase(vm.phase) not in TERMINAL
 
 
 def _doubt_attempts(account: ProviderAccount, snapshot: Snapshot, now: datetime) -> None:

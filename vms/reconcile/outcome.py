@@ -61,6 +61,16 @@ class Subject:
         return self.snapshot.find(self.attempt)
 
     @property
+    def origin(self) -> Attempt | None:
+        """The machine this VM leaves by a move."""
+        return next((one for one in self.held if one.pk == self.vm.moves_from_id), None)
+
+    @property
+    def is_restart(self) -> bool:
+        """Whether its machine was ready before: such a one is never replaced silently."""
+        return self.vm.ready_at is not None and not self.vm.is_moving
+
+    @property
     def to_end(self) -> list[Attempt]:
         """The sent attempts a deletion is about: those at the current machine's account first, then one account at a time.
 
@@ -168,25 +178,27 @@ def later(error: ProviderError, subject: Subject) -> Wait:
     return Wait(seconds=min(max(wanted, 0.5), 60), account=note_of(error))
 
 
-# What the row forgets when its machine is given up.
-NO_MACHINE: Mapping[str, Any] = {
-    "attempt": None,
-    "ip_address": "",
-    "ssh_port": 22,
-    "ssh_user": "",
-    "machine_raw": {},
-    "missing_since": None,
-    "missing_looks": 0,
+# What is known of a machine from its agent.
+AGENT: Mapping[str, Any] = {
     "agent_token_digest": "",
     "agent_seen_at": None,
     "agent_boot_id": "",
     "agent_sequence": 0,
     "agent_sent_at": None,
-    "games_mounted": False,
     "watched_at": None,
     "idle_since": None,
     "idle_seen_at": None,
 }
+NOT_CURRENT: Mapping[str, Any] = {
+    "attempt": None,
+    "machine_raw": {},
+    "missing_since": None,
+    "missing_looks": 0,
+}
+# What the row forgets when its machine is given up.
+NO_MACHINE: Mapping[str, Any] = {
+    **NOT_CURRENT, **AGENT, "ip_address": "", "ssh_port": 22, "ssh_user": "", "games_mounted": False,
+}  # fmt: skip
 
 
 def next_offer(
@@ -204,7 +216,8 @@ def next_offer(
     }
     return Advance(
         phase=Phase.REQUESTED,
-        vm=NO_MACHINE,
+        # Of a VM that moves, the row still tells of the machine it may come back to.
+        vm=NOT_CURRENT if subject.vm.is_moving else NO_MACHINE,
         attempt=closed,
         notes=(Note("attempt_failed", {**details, "error": error_class}),),
         **more,

@@ -46,6 +46,7 @@ ROWS = (
     *(Row(method, "vm-start", WRITE_HERS, 202, path=stopped) for method in ("POST", "PUT")),
     *(Row(method, "vm-stop", WRITE_HERS, 202, path=vm) for method in ("POST", "PUT")),
     Row("POST", "vm-retry", WRITE_HERS, 202, path=failed),
+    Row("POST", "vm-move", WRITE_HERS, 202, path=vm, body=lambda s: {}),
     Row("POST", "vm-extend", WRITE_HERS, 202, path=vm),
     Row("GET", "session", READ_HERS, path=session),
     Row("DELETE", "session", WRITE_HERS, 202, path=session),

@@ -96,6 +96,14 @@ class TestBodies:
         vm.refresh_from_db()
         assert (vm.name, vm.auto_stop_timeout) == ("", 900)
 
+    def test_of_a_move(self, plane, as_alice):
+        vm = running(plane, as_alice)
+        place = {"latitude": 32.7767, "longitude": -96.797}
+        right = {"provider": "tensordock", "region": "virginia", "preset": "premium", "user_location": place}
+        assert sweep_bodies(as_alice, f"/vms/{vm.pk}/move", right, nullable=set(right)) > 50
+        vm.refresh_from_db()
+        assert vm.moves_from_id is None
+
     @pytest.mark.parametrize(
         ("method", "path"),
         [("POST", "start"), ("PUT", "stop"), ("POST", "retry"), ("POST", "extend"), ("DELETE", "")],

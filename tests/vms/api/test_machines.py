@@ -346,7 +346,7 @@ class TestActs:
         assert (answer.status_code, answer.json()) == (202, {"message": "VM start initiated"})
         plane.until(vm, "running")
 
-    @pytest.mark.parametrize("act", ["start", "stop", "retry", "extend"])
+    @pytest.mark.parametrize("act", ["start", "stop", "retry", "extend", "move"])
     def test_in_the_wrong_state_change_nothing(self, as_alice, act):
         vm = made(as_alice)
         answer = post(as_alice, f"/vms/{vm.pk}/{act}")
@@ -379,6 +379,31 @@ class TestActs:
         other = made(as_alice, console_type="switch")
         assert details(post(as_alice, f"/vms/{vm.pk}/start"), 409)["vm_id"] == [str(other.pk)]
 
-    @pytest.mark.parametrize("act", ["move"])
-    def test_of_later_are_not_there_yet(self, as_alice, act):
-        assert post(as_alice, f"/vms/{made(as_alice).pk}/{act}").status_code == 404
+    def test_move_takes_a_vm_elsewhere(self, plane, as_alice):
+        vm = running(plane, as_alice)
+        answer = post(as_alice, f"/vms/{vm.pk}/move", {"provider": "tensordock", "region": "virginia"})
+        assert (answer.status_code, answer.json()) == (202, {"message": "VM move initiated"})
+        again = post(as_alice, f"/vms/{vm.pk}/move", {"region": "virginia"})
+        assert (again.status_code, again.json()["error"]["code"]) == (400, "invalid_state")
+        plane.turn()
+        plane.until(vm, "running")
+        shown = as_alice.get(f"/vms/{vm.pk}").json()
+        assert shown["location_name"] == "Manassas, Virginia, United States"
+        tries = as_alice.get(f"/vms/{vm.pk}/attempts").json()
+        assert [(one["round"], one["outcome"]) for one in tries] == [(1, "won"), (2, "won")]
+        assert tries[0]["closed_at"] is not None
+
+    def test_move_goes_to_where_the_player_is_now(self, plane, as_alice):
+        vm = running(plane, as_alice)
+        here = {"latitude": 52.37, "longitude": 4.9}
+        assert post(as_alice, f"/vms/{vm.pk}/move", {"user_location": here}).status_code == 202
+        plane.turn()
+        plane.until(vm, "running")
+        assert vm.attempt.location_name.startswith("Eygelshoven")
+
+    def test_move_to_where_nothing_fits_is_refused_with_reasons(self, plane, as_alice):
+        vm = running(plane, as_alice)
+        assert "tensordock" in details(post(as_alice, f"/vms/{vm.pk}/move", {"region": "Winnipeg"}), 503)
+        assert list(details(post(as_alice, f"/vms/{vm.pk}/move", {"region": "Atlantis"}))) == ["region"]
+        vm.refresh_from_db()
+        assert (vm.phase, vm.moves_from_id) == ("ready", None)

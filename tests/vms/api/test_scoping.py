@@ -13,7 +13,7 @@ from vms import models
 from vms.models import VM, GameSession
 
 NESTED = ["", "/status", "/connection", "/events", "/attempts", "/steps", "/sessions"]
-ACTS = ["start", "stop", "retry", "extend"]
+ACTS = ["start", "stop", "retry", "extend", "move"]
 
 
 @pytest.fixture(params=[0, 1000], ids=["many people", "few people"])

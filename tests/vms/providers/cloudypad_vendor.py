@@ -113,8 +113,10 @@ class StandInHarness(Harness):
         self.account = account_in(folder, stock, command)
         self.clock = VendorClock(self)
 
-    def open(self, *, times: Times = UNKEPT, **changes: Any) -> CloudyPadProvider:
-        return open_cloudypad("cloudypad_gcp", self.account, times=times, clock=self.clock, **changes)
+    def open(
+        self, *, kind: str = "cloudypad_gcp", times: Times = UNKEPT, **changes: Any
+    ) -> CloudyPadProvider:
+        return open_cloudypad(kind, self.account, times=times, clock=self.clock, **changes)
 
     def fault(self, name: str, verbs: Sequence[str], times: int | None = 1) -> None:
         known = json.loads((self.vendor / "faults.json").read_text())

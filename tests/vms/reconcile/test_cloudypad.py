@@ -83,8 +83,9 @@ class TestLaunch:
         assert (vm.phase, vm.status) == ("creating", "creating")
         assert vm.machine_raw["last_run"]["verb"] == "create"
         pads.settle(seconds=1200, step=60)
-        vm.refresh_from_db()
-        assert vm.error == "creating_overdue"
+        overdue, other = Attempt.objects.filter(vm=vm).order_by("number")
+        assert (overdue.error_class, other.error_class) == ("Overdue", "")
+        assert overdue.offer_id != other.offer_id
 
     def test_that_is_refused_late_takes_the_next_offer(self, pads: PadPlane, world: World) -> None:
         pads.harness.fault("no_capacity_later", ["create"])

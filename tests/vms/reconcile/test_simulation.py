@@ -22,3 +22,4 @@ def test_leaves_no_machine_behind_after_every_fault_and_death(seed: int) -> None
     assert (report.broken_laws, report.meters_left) == ([], 0), report
     assert set(report.statuses) <= {"terminated", "error"}, report
     assert report.reached_ready > report.launches / 4, report
+    assert report.moved > 0, report

@@ -10,9 +10,9 @@ from tests.vms.control_plane import ControlPlane, prepare
 from tests.vms.providers.cloudypad_vendor import CANARY
 from tests.vms.setup.sshd import Machine, free_port
 from tests.world import Clock
-from vms.models import VM
+from vms.models import VM, Attempt
 from vms.providers.cloudypad import Account, open_cloudypad
-from vms.reconcile import choosing, loading
+from vms.reconcile import loading
 from vms.reconcile.outcome import Advance, Outcome, Wait
 from vms.reconcile.steps import setup
 
@@ -43,12 +43,12 @@ class TestFirstUse:
     def test_pins_the_key_that_is_shown(self, vm: VM, machine: Machine, clock: Clock) -> None:
         outcome = looked(vm, machine.port, clock)
         assert isinstance(outcome, Wait)
-        assert outcome.vm == {"host_public_key": machine.host.public_line, "host_private_key": ""}
+        assert (outcome.vm, outcome.attempt) == ({}, {"host_public_key": machine.host.public_line})
 
     def test_is_waited_for_while_the_machine_boots(self, vm: VM, clock: Clock) -> None:
         outcome = looked(vm, free_port(), clock)
         assert isinstance(outcome, Wait)
-        assert not outcome.vm
+        assert not outcome.attempt
 
     def test_is_not_waited_for_without_end(self, vm: VM, clock: Clock) -> None:
         (subject,) = loading.subjects([vm.pk], with_secrets=True)
@@ -60,10 +60,9 @@ class TestFirstUse:
         assert outcome.phase == "requested"
 
     def test_holds_for_that_machine_alone(self, vm: VM) -> None:
-        """The next attempt's machine is another one, and gets a key of its own to be held to."""
-        VM.objects.filter(pk=vm.pk).update(host_public_key="ssh-ed25519 learned", host_private_key="")
-        known = VM.objects.get(pk=vm.pk)
-        fresh = choosing._keys(known)
-        assert fresh.keys() == {"host_private_key", "host_public_key"}
-        assert fresh["host_public_key"] not in ("ssh-ed25519 learned", vm.host_public_key)
-        assert choosing._keys(vm) == {}
+        """The next attempt's machine is another one: it is held to the VM's own key, or to one of its own."""
+        Attempt.objects.filter(pk=vm.attempt_id).update(host_public_key="ssh-ed25519 learned")
+        (subject,) = loading.subjects([vm.pk], with_secrets=True)
+        assert setup.target_of(subject).host_public_key == "ssh-ed25519 learned"
+        subject.attempt.host_public_key = ""
+        assert setup.target_of(subject).host_public_key == vm.host_public_key != ""

@@ -18,6 +18,7 @@ from gamer.web.serializers import (
     StrictSerializer,
 )
 from vms.models import MAX_AUTO_STOP_S, MIN_AUTO_STOP_S
+from vms.moves import Destination
 from vms.services import Order
 
 DEFAULTS = Order(console="")
@@ -110,6 +111,32 @@ class VmCreationSerializer(WishSerializer):
     )
     user_location = LocationSerializer(required=False, allow_null=True)
     name = StrictCharField(max_length=100, allow_blank=True, default="")
+
+
+class MoveSerializer(StrictSerializer):
+    """Where to. The least is nothing: any other machine, the best for where the player was at the launch."""
+
+    provider = StrictChoiceField(
+        choices=PROVIDERS, required=False, allow_null=True, help_text="Binding; left out, any provider."
+    )
+    region = StrictCharField(
+        max_length=100,
+        required=False,
+        allow_null=True,
+        help_text="Binding: a region's code or its beginning, a country, a state or a city. Left out, anywhere.",
+    )
+    preset = StrictCharField(
+        max_length=20, required=False, allow_null=True, help_text="Left out, as it was asked at the launch."
+    )
+    user_location = LocationSerializer(
+        required=False, allow_null=True, help_text="Where the player is now; left out, where they were."
+    )
+
+    def destination(self) -> Destination:
+        """The wish as the service takes it."""
+        given = {name: value for name, value in self.validated_data.items() if value is not None}
+        place = given.pop("user_location", {})
+        return Destination(**given, **place)
 
 
 class PositionSerializer(StrictSerializer):

@@ -20,7 +20,7 @@ from gamer.web.idempotency import run_once
 from gamer.web.reading import ListView, body_of, expect_nothing, filters_of
 from gamer.web.schema import IDEMPOTENCY_KEY, errors
 from gamer.web.serializers import MessageSerializer
-from vms import queries, services
+from vms import moves, queries, services
 from vms.api import examples
 from vms.api.serializers.machines import (
     ExtensionSerializer,
@@ -28,7 +28,7 @@ from vms.api.serializers.machines import (
     VmQuerySerializer,
     vm_serializer,
 )
-from vms.api.serializers.wishes import VmChangesSerializer, VmCreationSerializer
+from vms.api.serializers.wishes import MoveSerializer, VmChangesSerializer, VmCreationSerializer
 from vms.models import VM
 
 TAGS = ["vms"]
@@ -179,6 +179,30 @@ class RetryVmView(_ActView):
     def post(self, request: Request, vm_id: str) -> Response:
         """Places a VM in `error` anew."""
         return self.act(request, vm_id, services.retry, self.message)
+
+
+class MoveVmView(APIView):
+    permission_classes = (needs(Scope.LAUNCH),)
+    message = "VM move initiated"
+
+    @extend_schema(
+        operation_id="move_vm",
+        tags=TAGS,
+        request=MoveSerializer,
+        responses={202: MessageSerializer, **errors(402, 404, 409, 503)},
+        examples=[examples.MOVE, examples.message(message), examples.NO_CAPACITY],
+    )
+    def post(self, request: Request, vm_id: str) -> Response:
+        """Moves a running or stopped VM to another machine, elsewhere if asked: the same VM, the same saves, and it runs there.
+
+        A game that runs is ended well and launched again there. Its machine is kept until the new one runs, and deleted then; where
+        none can be had after all, the VM goes on where it was (`move_refused` among its events). 400 names the state that does not fit.
+        """
+        by = principal_of(request)
+        vm = queries.find_vm(by, vm_id)
+        to = body_of(request, MoveSerializer).destination()
+        moves.move(vm=vm, to=to, by=by, now=timezone.now())
+        return Response({"message": self.message}, status=202)
 
 
 class ExtendVmView(APIView):

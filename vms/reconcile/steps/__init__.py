@@ -10,7 +10,7 @@ from vms.lifecycle import Desired, Phase
 from vms.models import VM, Attempt, GameSession
 from vms.providers.base import Provider
 from vms.reconcile.outcome import Advance, Outcome, Subject
-from vms.reconcile.steps import boot, create, delete, part, play, ready, rest, setup, stop, watch
+from vms.reconcile.steps import boot, create, delete, move, part, play, ready, rest, setup, stop, watch
 
 Run = Callable[[Subject, Provider, datetime], Outcome]
 Settle = Callable[[Subject, datetime], Outcome]
@@ -36,6 +36,7 @@ class Step:
 
 CHOOSE = Step("choose")  # neither: `choosing.py` does it, because it needs the offers' rows
 LEAVE = Step("leave", settle=lambda _subject, _now: Advance(phase=Phase.DELETING))
+DEPART = Step("depart", settle=move.depart)
 HALT = Step("halt", settle=lambda _subject, _now: Advance(phase=Phase.STOPPING))
 CREATE = Step("create", act=create.run, calls=1)
 FIND = Step("find", look=create.find)
@@ -61,7 +62,7 @@ def decide(
     phase = Phase(vm.phase)
     if phase is Phase.DELETING:
         return _ending(vm, held, now)
-    if phase is Phase.READY and vm.desired != Desired.RUNNING and part.is_due(attempt, sessions):
+    if phase is Phase.READY and _leaves_its_machine(vm) and part.is_due(attempt, sessions):
         return PART
     if vm.desired == Desired.GONE:
         return LEAVE
@@ -78,6 +79,8 @@ def decide(
         case Phase.READY:
             if vm.desired == Desired.STOPPED:
                 return HALT
+            if vm.is_asked_to_move:
+                return DEPART
             # A machine that did not take a game is looked at before it is asked again: it may be gone.
             may_ask = vm.action_sent_at is None
             if may_ask and any(play.is_wanted(session) for session in sessions):
@@ -86,8 +89,15 @@ def decide(
         case Phase.STOPPING:
             return STOP_WAIT if sent else STOP
         case Phase.STOPPED:
+            if vm.is_asked_to_move:
+                return DEPART
             return START if vm.desired == Desired.RUNNING else REST
     raise AssertionError(f"a terminal VM is never due: {vm.phase}")
+
+
+def _leaves_its_machine(vm: VM) -> bool:
+    """Whether what happens on the machine must be brought to a good end first: games, and what they have to save."""
+    return vm.desired != Desired.RUNNING or vm.is_asked_to_move
 
 
 def _ending(vm: VM, held: Sequence[Attempt], now: datetime) -> Step:

@@ -7,6 +7,7 @@ from datetime import datetime
 from vms.lifecycle import Desired, Phase
 from vms.providers.base import Machine, MachineState, Provider, ProviderError
 from vms.reconcile.outcome import Advance, Fail, Note, Outcome, Subject, Wait, is_proven_absent, next_offer
+from vms.reconcile.steps import move
 from vms.reconcile.steps.create import gone_wrong
 
 # Often in the first minute, when most machines arrive; never rarer than every 10 s.
@@ -23,7 +24,7 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     if machine is None:
         since, looks = vm.missing_since or now, vm.missing_looks + 1
         if is_proven_absent(since, looks, now):
-            if vm.ready_at is not None:  # a start never makes another machine silently
+            if subject.is_restart:  # a start never makes another machine silently
                 return Fail(error="machine_lost", text="The machine vanished at the provider.")
             return next_offer(
                 subject,
@@ -41,8 +42,8 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
         known = {"ip_address": machine.ip, "ssh_port": machine.ssh_port, "ssh_user": machine.ssh_user}
         seen = {"machine_raw": dict(machine.raw), "missing_since": None, "missing_looks": 0}
         seen["cloudypad_configured"] = provider.kind.startswith("cloudypad")
-        return Advance(phase=Phase.SETTING_UP, vm={**known, **seen})
-    if machine.state is MachineState.STOPPED and vm.ready_at is None:
+        return move.arrive(subject, Advance(phase=Phase.SETTING_UP, vm={**known, **seen}), now)
+    if machine.state is MachineState.STOPPED and not subject.is_restart:
         return next_offer(
             subject,
             now,
@@ -57,7 +58,7 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
 
 def _failed(subject: Subject, failure: ProviderError, now: datetime) -> Outcome:
     """An order that had been taken. Without capacity for a start the VM stays stopped and says so: it is never replaced silently."""
-    if subject.vm.ready_at is None:
+    if not subject.is_restart:
         return gone_wrong(subject, failure, now)
     refused = Note("start_refused", {"reason": str(failure)[:300]})
     return Advance(phase=Phase.STOPPED, vm={"desired": Desired.STOPPED}, notes=(refused,))

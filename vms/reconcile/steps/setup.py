@@ -26,11 +26,12 @@ REACH = ("reach", "Moonlight reaches it")
 def target_of(subject: Subject) -> setup.Target:
     """The machine as setup knows it. Reveals the VM's keys: for acting steps only."""
     vm, needs = subject.vm, needs_of(subject.vm.console_id)
+    learned = subject.attempt.host_public_key if subject.attempt is not None else ""
     return setup.Target(
         vm_id=str(vm.pk),
         address=setup.Address(vm.ip_address, vm.ssh_port, vm.ssh_user or "root"),
         private_key=vm.ssh_private_key.reveal(),
-        host_public_key=vm.host_public_key,
+        host_public_key=learned or vm.host_public_key,
         agent_token=vm.agent_bootstrap.reveal(),
         public_url=settings.PUBLIC_URL,
         has_gpu=subject.attempt is not None and subject.attempt.gpus > 0,
@@ -50,7 +51,8 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     vm = subject.vm
     if not provider.has_shell:
         return _ready(vm, now)
-    if not provider.pins_host_key and vm.host_private_key.reveal():
+    assert subject.attempt is not None
+    if not provider.pins_host_key and not subject.attempt.host_public_key:
         return _learn(subject, now)
     crash_point("setup.before")
     target = replace(target_of(subject), is_configured=not provider.needs_setup)
@@ -76,7 +78,7 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
 
 
 def _learn(subject: Subject, now: datetime) -> Outcome:
-    """Trust at first use, for clouds whose tool lets us place no host key: from here on the VM is held to this one."""
+    """Trust at first use, for clouds whose tool lets us place no host key: from here on this machine is held to it."""
     vm = subject.vm
     try:
         line = setup.learn_host_key(setup.Address(vm.ip_address, vm.ssh_port, vm.ssh_user or "root"))
@@ -90,7 +92,7 @@ def _learn(subject: Subject, now: datetime) -> Outcome:
         return next_offer(
             subject, now, "NoContact", f"the machine cannot be set up: {error}", cools=str(error)[:300]
         )
-    return Wait(seconds=0, vm={"host_public_key": line, "host_private_key": ""})
+    return Wait(seconds=0, attempt={"host_public_key": line})
 
 
 def _at(vm: VM, step: str) -> dict[str, str]:
