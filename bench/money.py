@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,7 +17,7 @@ from django.db import connection, transaction
 from accounts.models import User
 from bench.harness import backend_cpu, claim, timed
 from billing.models import CostCentre, CreditAccount, Hold, Meter, Subject, UsageRecord
-from billing.services import accounts, hours, proof, runway, seeding
+from billing.services import accounts, days, hours, proof, runway, seeding
 from gamer.env import ROOT
 from tests.factories import UserFactory
 from tests.gamer.queue.cluster import own_url
@@ -48,11 +49,13 @@ def fleet(accounts_: list[CreditAccount], count: int) -> None:
                 Subject(
                     key=f"attempt:{number}", vm=uuid4(), centre=centres[number % len(centres)], price_source="quote",
                     cost_usd_per_hour=PRICE, stopped_usd_per_hour=PRICE, charge_usd_per_hour=PRICE, started_at=NOON,
+                    is_counted=True,
                 )
                 for number in range(count)
             ),
             batch_size=5000,
         )  # fmt: skip
+        days.count_vms(Counter(one.centre_id for one in subjects), NOON)
         Meter.objects.bulk_create(
             (
                 Meter(
