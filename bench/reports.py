@@ -99,7 +99,6 @@ def fill(now: datetime) -> None:
         indexes = cursor.fetchall()
         for name, _ in indexes:
             cursor.execute(f"DROP INDEX {name}")
-        cursor.execute("ALTER TABLE billing_usagerecord DROP CONSTRAINT usage_never_overlaps")
         for statement in (PEOPLE, MADE_CENTRES, MADE_SUBJECTS, MADE_RECORDS):
             cursor.execute(statement, told)
         for _, definition in indexes:

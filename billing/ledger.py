@@ -1,6 +1,6 @@
-"""The only writer of entries and legs. Everything is posted once, by key; one INSERT per table, however many postings.
+"""The only writer of entries and legs. Everything is posted once, by key; one statement, however many postings.
 
-The database holds the laws (migration 0002): a statement whose legs do not sum to zero is refused, balances move with the
+The database holds the laws (migrations 0002 and 0006): a statement whose legs do not sum to zero is refused, balances move with the
 legs, nothing is changed afterwards. Call inside the transaction of what is being paid for.
 """
 
@@ -57,46 +57,60 @@ class Posted:
 
 
 def post_many(postings: Sequence[Posting], at: datetime) -> list[Posted]:
-    """Books the postings, in order. Raises KeyReused; IntegrityError where sides do not sum to zero."""
-    entries = [(one.key, one.digest, one.kind, one.actor, one.reason, len(one.sides)) for one in postings]
-    ids, fresh = _enter(entries, at)
-    new = [one for one in postings if one.key in fresh]
-    if new:
-        legs = [(ids[one.key], side.account_id, side.usd) for one in new for side in one.sides]
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO billing_leg (entry_id, account_id, amount_usd)"
-                " SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::numeric[])",
-                [list(column) for column in zip(*legs, strict=True)],
-            )
-    return [Posted(ids[one.key], one.key in fresh) for one in postings]
-
-
-def post_usage(record_ids: Sequence[int], at: datetime, actor: str) -> None:
-    """Charges closed intervals to their payers: one entry with a leg for each, and one for us. The amounts are the records' own."""
-    if not record_ids:
-        return
-    ours = house(REVENUE).pk
-    key = f"usage:{record_ids[0]}"
-    ids, fresh = _enter(
-        [(key, _hash("usage", list(record_ids)), Entry.Kind.USAGE, actor, "", len(record_ids) + 1)], at
+    """Books the postings, in order, by one statement. Raises KeyReused; IntegrityError where sides do not sum to zero."""
+    # Sorted, so that two callers never wait for each other in a circle.
+    entries = sorted(
+        (one.key, one.digest, one.kind, one.actor, one.reason, len(one.sides)) for one in postings
     )
-    if key not in fresh:
-        return
+    legs = [(one.key, side.account_id, side.usd) for one in postings for side in one.sides]
+    columns = [list(column) for rows in (entries, legs) for column in zip(*rows, strict=True)]
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            WITH used AS (
-                SELECT record.id, centre.payer_id, record.charge_usd
-                  FROM billing_usagerecord record JOIN billing_costcentre centre ON centre.id = record.centre_id
-                 WHERE record.id = ANY(%(records)s))
-            INSERT INTO billing_leg (entry_id, account_id, amount_usd, record_id)
-            SELECT %(entry)s, payer_id, -charge_usd, id FROM used
-            UNION ALL
-            SELECT %(entry)s, %(ours)s, sum(charge_usd), NULL FROM used
-            """,
-            {"records": list(record_ids), "entry": ids[key], "ours": ours},
-        )
+        cursor.execute(POST, [at, *columns])
+        fresh: dict[str, int] = dict(cursor.fetchall())
+    booked = _booked([one for one in postings if one.key not in fresh])
+    return [Posted((fresh | booked)[one.key], one.key in fresh) for one in postings]
+
+
+def _booked(postings: Sequence[Posting]) -> dict[str, int]:
+    """The entries of postings that were booked before, by key."""
+    digests = {one.key: one.digest for one in postings}
+    found = list(Entry.objects.filter(key__in=digests)) if digests else []
+    for entry in found:
+        if entry.digest != digests[entry.key]:
+            raise KeyReused(f"{entry.key} was booked before, with something else.")
+    return {entry.key: entry.pk for entry in found}
+
+
+POST = """
+WITH entered AS (
+    INSERT INTO billing_entry (at, key, digest, kind, actor, reason, legs_count)
+    SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[])
+    ON CONFLICT (key) DO NOTHING RETURNING key, id),
+legs AS (
+    INSERT INTO billing_leg (entry_id, account_id, amount_usd)
+    SELECT entered.id, account_id, usd
+      FROM unnest(%s::text[], %s::bigint[], %s::numeric[]) WITH ORDINALITY AS side (key, account_id, usd, place)
+      JOIN entered USING (key) ORDER BY place)
+SELECT key, id FROM entered
+"""
+# What a statement goes on with that leaves intervals (`closed`): charges them to their payers by one entry with a leg for each, and
+# one for us. The amounts are the intervals' own.
+CHARGE = """
+charged AS (
+    SELECT closed.id, centre.payer_id, closed.charge_usd
+      FROM closed JOIN billing_costcentre centre ON centre.id = closed.centre_id WHERE closed.charge_usd > 0),
+entered AS (
+    INSERT INTO billing_entry (key, digest, kind, actor, reason, legs_count, at)
+    SELECT 'usage:' || min(id), encode(sha256(string_agg(id::text, ',' ORDER BY id)::bytea), 'hex'), 'usage',
+           %(actor)s, '', count(*) + 1, %(until)s
+      FROM charged HAVING count(*) > 0
+    RETURNING id),
+legs AS (
+    INSERT INTO billing_leg (entry_id, account_id, amount_usd, record_id)
+    SELECT entered.id, payer_id, -charge_usd, charged.id FROM charged, entered
+     UNION ALL
+    SELECT entered.id, %(ours)s, sum(charge_usd), NULL FROM charged, entered GROUP BY entered.id)
+"""
 
 
 def house(code: str) -> CreditAccount:
@@ -108,31 +122,6 @@ def house(code: str) -> CreditAccount:
         )
         found = CreditAccount.objects.get(code=code)
     return found
-
-
-def _enter(
-    entries: Sequence[tuple[str, str, str, str, str, int]], at: datetime
-) -> tuple[dict[str, int], set[str]]:
-    """The entries' ids by key, and the keys that are new. Sorted, so that two callers never wait for each other in a circle."""
-    rows = sorted(entries)
-    keys, digests, kinds, actors, reasons, legs = (list(column) for column in zip(*rows, strict=True))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            INSERT INTO billing_entry (key, digest, kind, actor, reason, legs_count, at)
-            SELECT *, %s FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[])
-            ON CONFLICT (key) DO NOTHING RETURNING key, id
-            """,
-            [at, keys, digests, kinds, actors, reasons, legs],
-        )
-        fresh: dict[str, int] = dict(cursor.fetchall())
-    known = {row[0]: row for row in rows if row[0] not in fresh}
-    ids = dict(fresh)
-    for entry in Entry.objects.filter(key__in=known) if known else ():
-        if entry.digest != known[entry.key][1]:
-            raise KeyReused(f"{entry.key} was booked before, with something else.")
-        ids[entry.key] = entry.pk
-    return ids, set(fresh)
 
 
 def _hash(*inputs: object) -> str:

@@ -68,7 +68,7 @@ def renew(subject_ids: Sequence[int], now: datetime) -> None:
             UPDATE billing_hold hold SET renewed_at = %s
               FROM billing_creditaccount account
              WHERE account.id = hold.account_id AND (account.is_postpaid OR account.balance_usd >= account.held_usd)
-               AND hold.vm IN (SELECT vm FROM billing_subject WHERE id = ANY(%s))
+               AND hold.vm = ANY(ARRAY(SELECT vm FROM billing_subject WHERE id = ANY(%s)))
             """,
             [now, list(subject_ids)],
         )

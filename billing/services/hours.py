@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from billing.services import holds, metering
 from gamer.crash import crash_point
@@ -19,24 +19,14 @@ def close_hours(now: datetime, *, batch: int = BATCH) -> int:
     are found by the next pass.
     """
     hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    cut = 0
+    cut, last = 0, (0, 0)
     while True:
         with transaction.atomic():
-            ids = _claim(hour, batch)
-            if not ids:
+            closed = metering.close_next(hour, after=last, limit=batch)
+            if not closed:
                 return cut
-            crash_point("hours.claimed")
-            metering.close(ids, hour)
-            holds.renew(ids, now)
+            crash_point("hours.closed")
+            holds.renew([subject for _, subject in closed], now)
             crash_point("hours.inside")
-        cut += len(ids)
+        cut, last = cut + len(closed), closed[-1]
         crash_point("hours.after")
-
-
-def _claim(hour: datetime, limit: int) -> list[int]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT subject_id FROM billing_meter WHERE since < %s ORDER BY subject_id LIMIT %s FOR UPDATE SKIP LOCKED",
-            [hour, limit],
-        )
-        return [row[0] for row in cursor.fetchall()]

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection, transaction
 
-from billing import ledger
+from billing import ledger, rating
 from billing.models import CostCentre, Meter, Subject
 from billing.models.usage import UsageKind
 from billing.services import days
@@ -73,7 +74,7 @@ def follow(*, key: str, state: State | None, now: datetime, describe: Callable[[
     meter = Meter.objects.select_for_update().filter(pk=subject.pk).first()
     if state is None:
         if meter is not None:
-            _cut([subject.pk], now)
+            close([subject.pk], now)
             meter.delete()
         if subject.ended_at is None:
             ended_at = max(now, subject.started_at, meter.since if meter is not None else now)
@@ -90,7 +91,7 @@ def follow(*, key: str, state: State | None, now: datetime, describe: Callable[[
     if state.stopped_usd_per_hour not in (None, subject.stopped_usd_per_hour):
         Subject.objects.filter(pk=subject.pk).update(stopped_usd_per_hour=state.stopped_usd_per_hour)
     if wanted != {name: getattr(meter, name) for name in wanted}:
-        _cut([subject.pk], now)
+        close([subject.pk], now)
         since = max(meter.since, now)
         Meter.objects.filter(pk=subject.pk).update(since=since, origin=since, **wanted)
 
@@ -108,7 +109,7 @@ def move(*, vm: UUID, dimensions: Callable[[CostCentre], Dimensions], now: datet
         if subject.is_counted:
             days.count_vms({subject.centre_id: -1, centre.pk: 1}, subject.started_at)
         if meter is not None:
-            _cut([subject.pk], now)
+            close([subject.pk], now)
             since = max(meter.since, now)
             Meter.objects.filter(pk=subject.pk).update(since=since, origin=since, centre=centre)
 
@@ -166,57 +167,67 @@ def _wanted(subject: Subject, state: State, was: str = UsageKind.RUNNING) -> dic
     }
 
 
-def close(subject_ids: Sequence[int], until: datetime) -> int:
-    """Cuts the meters of these subjects, whose rows the caller has locked; returns how many charges were posted."""
-    return _cut(subject_ids, until)
+def close(subject_ids: Sequence[int], until: datetime) -> None:
+    """Leaves records of what the meters of these subjects ran until a moment, sums them up by day and posts their charges.
 
-
-def _cut(subject_ids: Sequence[int], until: datetime) -> int:
-    """Leaves records of what the meters ran until a moment, sums them up by day and posts their charges.
-
-    A meter that is already there, or beyond because a clock went back, leaves nothing.
+    The caller has locked the subjects' rows. A meter that is already there, or beyond because a clock went back, leaves nothing.
     """
+    _cut(THESE, until, subjects=list(subject_ids))
+
+
+def close_next(until: datetime, *, after: tuple[int, int], limit: int) -> list[tuple[int, int]]:
+    """The same for the next meters that run since before a moment, by cost centre, as (centre, subject) of each.
+
+    Meters that somebody else is about to cut are passed over. A payer's machines come together, so that the sums of their
+    days and their balance are moved once, not in every batch.
+    """
+    return _cut(NEXT, until, centre=after[0], subject=after[1], limit=limit)
+
+
+def _cut(which: str, until: datetime, **chosen: object) -> list[tuple[int, int]]:
+    zone = ZoneInfo(settings.BILLING_TIME_ZONE)
+    last = until - timedelta(microseconds=1)
+    day = rating.day_of(last, zone)
+    hour = last.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    told = {
+        "until": until,
+        "day": day,
+        "edge": max(hour, rating.day_bounds(day, zone)[0]),
+        "zone": zone.key,
+        "actor": ACTOR,
+        "ours": ledger.house(ledger.REVENUE).pk,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            CUT, {"subjects": list(subject_ids), "until": until, "zone": settings.BILLING_TIME_ZONE}
-        )
-        charged = [row[0] for row in cursor.fetchall()]
-    ledger.post_usage(charged, until, ACTOR)
-    return len(charged)
+        cursor.execute(which, {**told, **chosen})
+        return cursor.fetchall()
 
 
-# One statement for one meter or for thousands. Pieces end at full UTC hours and at the zone's midnights; the usual one is
-# whole, and only those that are not are taken apart.
+# One statement for one meter or for thousands: intervals, their sums, the entry that charges them, and the meters' new beginnings.
+# Intervals end at full UTC hours and at the zone's midnights. The usual one began after the last of these edges and is whole; only
+# others are taken apart.
 CUT = f"""
-WITH due AS (
-    SELECT *, since AT TIME ZONE %(zone)s AS local_since
-      FROM billing_meter WHERE subject_id = ANY(%(subjects)s) AND since < %(until)s),
-whole AS (
-    SELECT *, %(until)s::timestamptz <= date_trunc('hour', since, 'UTC') + interval '1 hour'
-              AND local_since::date = ((%(until)s::timestamptz - interval '1 microsecond') AT TIME ZONE %(zone)s)::date AS is_whole
-      FROM due),
+WITH due AS ({{due}}),
 pieces AS (
-    SELECT whole.*, since AS started_at, %(until)s::timestamptz AS ended_at FROM whole WHERE is_whole
+    SELECT due.*, since AS started_at, %(until)s::timestamptz AS ended_at, %(day)s::date AS day FROM due WHERE since >= %(edge)s
     UNION ALL
-    SELECT whole.*, edges.at, edges.next
-      FROM whole, LATERAL (
+    SELECT due.*, edges.at, edges.next, (edges.at AT TIME ZONE %(zone)s)::date
+      FROM due, LATERAL (
         SELECT at, lead(at, 1, %(until)s::timestamptz) OVER (ORDER BY at) AS next
-          FROM (SELECT whole.since AS at
-                UNION SELECT generate_series(date_trunc('hour', whole.since, 'UTC') + interval '1 hour',
+          FROM (SELECT due.since AS at
+                UNION SELECT generate_series(date_trunc('hour', due.since, 'UTC') + interval '1 hour',
                                              %(until)s::timestamptz - interval '1 microsecond', interval '1 hour')
                 UNION SELECT day AT TIME ZONE %(zone)s
-                        FROM generate_series((whole.local_since::date + 1)::timestamp,
+                        FROM generate_series(((due.since AT TIME ZONE %(zone)s)::date + 1)::timestamp,
                                              (%(until)s::timestamptz AT TIME ZONE %(zone)s)::date::timestamp, interval '1 day') AS day
                        WHERE day AT TIME ZONE %(zone)s < %(until)s) AS ats) AS edges
-     WHERE NOT is_whole),
+     WHERE since < %(edge)s),
 closed AS (
     INSERT INTO billing_usagerecord (subject_id, centre_id, kind, day, started_at, ended_at, origin, is_charged,
                                      cost_usd_per_hour, charge_usd_per_hour, cost_usd, charge_usd)
-    SELECT subject_id, centre_id, kind, (started_at AT TIME ZONE %(zone)s)::date, started_at, ended_at, origin, is_charged,
-           cost_usd_per_hour, charge_usd_per_hour,
+    SELECT subject_id, centre_id, kind, day, started_at, ended_at, origin, is_charged, cost_usd_per_hour, charge_usd_per_hour,
            billing_total(cost_usd_per_hour, origin, ended_at) - billing_total(cost_usd_per_hour, origin, started_at),
            billing_total(charge_usd_per_hour, origin, ended_at) - billing_total(charge_usd_per_hour, origin, started_at)
-      FROM pieces ORDER BY subject_id, started_at
+      FROM pieces ORDER BY centre_id, subject_id, started_at
     RETURNING *),
 added AS (
     SELECT day, centre_id,
@@ -229,7 +240,16 @@ added AS (
      GROUP BY day, centre_id),
 days AS ({days.ADD_DAYS}),
 sums AS ({days.ADD_SUMS.format(is_whole="false")}),
+{ledger.CHARGE},
 moved AS (
-    UPDATE billing_meter meter SET since = %(until)s FROM due WHERE meter.subject_id = due.subject_id)
-SELECT id FROM closed WHERE charge_usd > 0 ORDER BY id
+    UPDATE billing_meter SET since = %(until)s WHERE subject_id = ANY(ARRAY(SELECT subject_id FROM due)))
+SELECT centre_id, subject_id FROM due ORDER BY centre_id, subject_id
 """  # noqa: S608  # our own words only
+THESE = CUT.format(
+    due="SELECT * FROM billing_meter WHERE subject_id = ANY(%(subjects)s) AND since < %(until)s"
+)
+NEXT = CUT.format(
+    due="""
+    SELECT * FROM billing_meter WHERE (centre_id, subject_id) > (%(centre)s, %(subject)s) AND since < %(until)s
+     ORDER BY centre_id, subject_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED"""
+)

@@ -75,6 +75,14 @@ class TestTheDatabase:
                 [posted.entry_id, account.pk, posted.entry_id, account.pk, posted.entry_id, ours.pk],
             )
 
+    def test_takes_no_second_set_of_legs_into_an_entry(self, account: CreditAccount) -> None:
+        (posted,) = ledger.post_many([posting(account, "10")], NOON)
+        sides = [(account, D("1")), (ledger.house(ledger.GIVEN), D("-1"))]
+        with pytest.raises(Error, match="not all there"):
+            Leg.objects.bulk_create(
+                Leg(entry_id=posted.entry_id, account=one, amount_usd=usd) for one, usd in sides
+            )
+
     def test_takes_no_leg_alone(self, account: CreditAccount) -> None:
         entry = Entry.objects.create(
             key="alone", digest="", kind=GRANT, at=NOON, actor="user:sam", legs_count=2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -254,11 +255,30 @@ class TestTheDatabase:
         till.follow("a", None, at(30))
         return UsageRecord.objects.get()
 
-    def test_refuses_an_interval_that_overlaps(self, used: UsageRecord) -> None:
-        used.pk, used.started_at = None, at(29)
-        used.ended_at = at(31)
-        with pytest.raises(Error, match="usage_never_overlaps"):
+    @pytest.mark.parametrize(
+        ("start", "end"),
+        [(29, 31), (10, 20), (-10, 40), (31, 40), (-10, 0)],
+        ids=["overlaps", "is within another", "is around it", "leaves a gap", "is from before the machine"],
+    )
+    def test_refuses_an_interval_that(self, used: UsageRecord, start: int, end: int) -> None:
+        used.pk, used.origin, used.started_at, used.ended_at = None, at(-10), at(start), at(end)
+        with pytest.raises(Error, match="does not begin where the one before ended"):
             used.save(force_insert=True)
+
+    def test_refuses_an_interval_that_is_there(self, used: UsageRecord) -> None:
+        used.pk = None
+        with pytest.raises(Error, match="usage_of_subject"):
+            used.save(force_insert=True)
+
+    def test_looks_at_all_intervals_of_a_statement(self, used: UsageRecord) -> None:
+        def following(*minutes: int) -> list[UsageRecord]:
+            columns = {field.attname: getattr(used, field.attname) for field in used._meta.fields}
+            times = [{"id": None, "started_at": at(a), "ended_at": at(b)} for a, b in pairwise(minutes)]
+            return [UsageRecord(**{**columns, **one}) for one in times]
+
+        UsageRecord.objects.bulk_create(reversed(following(30, 40, 50, 60)))
+        with pytest.raises(Error, match="does not begin where the one before ended"):
+            UsageRecord.objects.bulk_create([*following(60, 70, 80), *following(75, 90)])
 
     @pytest.mark.parametrize(
         "statement",
@@ -271,6 +291,7 @@ class TestTheDatabase:
             "DELETE FROM billing_entry",
             "UPDATE billing_costcentre SET console = 'nes'",
             "DELETE FROM billing_costcentre",
+            "UPDATE billing_subject SET started_at = started_at - interval '1 hour'",
             "UPDATE billing_creditaccount SET balance_usd = 1000",
             "INSERT INTO billing_creditaccount (kind, code, is_postpaid, balance_usd, held_usd, opened_at)"
             " VALUES ('house', 'x', true, 5, 0, now())",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from copy import copy
 from datetime import timedelta
 from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from accounts.principal import command
 from billing.models import CreditAccount, Hold, Meter, Subject, UsageRecord
@@ -20,7 +21,7 @@ from gamer.errors import InsufficientCredits
 from tests import world as worlds
 from tests.at_once import at_once
 from tests.billing.customers import BEGIN
-from tests.billing.metered import D, Till, broken
+from tests.billing.metered import PLAYS, RESTS, D, Till, broken, records
 from tests.gamer.queue.cluster import own_url
 from tests.world import World
 
@@ -118,3 +119,23 @@ class TestEightProcesses:
 
         assert at_once(*[give] * CUSTOMERS) == [D("15")] * CUSTOMERS
         assert broken() == []
+
+
+class TestTwoThatCloseTheSameInterval:
+    def test_leave_it_once(self, world: World) -> None:
+        """As the laws of the database alone have it: nobody locks a meter here."""
+        till = Till(world.alice, BEGIN)
+        till.follow("a", PLAYS, BEGIN)
+        till.follow("a", RESTS, BEGIN + timedelta(minutes=30))
+        (first,) = records("a")
+
+        def following() -> int:
+            row = copy(first)
+            row.pk = None
+            row.started_at, row.ended_at = first.ended_at, first.ended_at + timedelta(minutes=5)
+            row.save(force_insert=True)
+            return row.pk
+
+        answers = at_once(*[following] * CUSTOMERS)
+        assert [type(one) for one in answers].count(IntegrityError) == CUSTOMERS - 1
+        assert len(records("a")) == 2

@@ -199,7 +199,7 @@ class TestTheDatabaseAndTheRows:
                         plane.clock.advance(seconds=31)
         plane.until(vm, "running")
         plane.settle(seconds=3700, step=60)
-        for point in ("hours.claimed", "hours.inside", "hours.after"):
+        for point in ("hours.closed", "hours.inside", "hours.after"):
             with dying_at(point), pytest.raises(Died):
                 hours.close_hours(plane.now())
             plane.clock.advance(hours=1)
