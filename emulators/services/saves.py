@@ -9,17 +9,21 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.db import transaction
+from django.db.models import F, Q, Window
+from django.db.models.functions import RowNumber
 
-from emulators import archives, storage
+from emulators import archives, storages
 from emulators.models import SaveArchive, SaveSlot, SaveVersion
-from emulators.storage import SaveUnavailable as SaveUnavailable
+from emulators.storages import SaveUnavailable as SaveUnavailable
 from events.services import Happening, record
-from gamer.errors import NotFound, TooLarge, ValidationError, bad_field
+from gamer.errors import NotFound, bad_field
 
 RESOURCE = "saves"
+NEWEST = 50  # versions of a slot that a machine may still ask about
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +62,16 @@ def slot_for(
 
     `subject` is the VM's id, which keeps the saves of VMs without an owner apart.
     """
-    is_owned = owner_id is not None
-    rows = SaveSlot.objects.select_related("current").select_for_update(no_key=True, of=("self",))
-    slot, _ = rows.get_or_create(
-        owner_id=owner_id,
-        subject="" if is_owned else subject,
-        console_id=console,
-        game_id=game_id,
-        save_id=save_id,
-        defaults={"created_at": now, "made_by_id": None if is_owned else made_by_id},
-    )
+    named: dict[str, Any] = {"console_id": console, "game_id": game_id, "save_id": save_id}
+    key = {"owner_id": owner_id, "subject": subject if owner_id is None else "", **named}
+    mine = SaveSlot.objects.select_related("current").select_for_update(no_key=True, of=("self",))
+    slot = mine.filter(**key).first()
+    if slot is None:
+        made_by = made_by_id if owner_id is None else None
+        SaveSlot.objects.bulk_create(
+            [SaveSlot(**key, made_by_id=made_by, created_at=now)], ignore_conflicts=True
+        )
+        slot = mine.get(**key)
     return slot
 
 
@@ -95,7 +99,23 @@ def _content(slot: SaveSlot) -> SaveContent:
 
 def read(content: SaveContent) -> bytes:
     """The archive: from the row, or from the storage. Asks no database; may take time. Raises SaveUnavailable."""
-    return content.content if content.content is not None else storage.get(content.name)
+    return content.content if content.content is not None else storages.open_place().get(content.name)
+
+
+def stored(slots: Collection[UUID]) -> dict[tuple[UUID, str], Taken]:
+    """Of each slot's newest versions, by slot and digest, where that content went; one query."""
+    ranked = SaveVersion.objects.filter(slot__in=slots).annotate(
+        rank=Window(RowNumber(), partition_by="slot", order_by="-number"),
+        is_current=Q(slot__current=F("pk")),
+    )
+    rows = ranked.filter(rank__lte=NEWEST).order_by("number")
+    found: dict[tuple[UUID, str], Taken] = {}
+    for slot, digest, number, is_current in rows.values_list(
+        "slot", "archive__digest", "number", "is_current"
+    ):
+        if is_current or not found.get((slot, digest), Taken(0, False, False)).is_current:
+            found[slot, digest] = Taken(number, bool(is_current), False)
+    return found
 
 
 def take(
@@ -117,19 +137,21 @@ def take(
 
     Raises ValidationError or TooLarge for what the archive is, NotFound for a slot that is gone.
     """
-    contents = inspected(archive)
-    if contents.digest != digest:
-        raise bad_field("digest", f"the archive's content has the digest {contents.digest}")
+    found = archives.digest_of(archive)
+    if found != digest:
+        raise bad_field("digest", f"the archive's content has the digest {found}")
     with transaction.atomic():
         slot = _locked(slot_id)
-        known = _known(slot, digest, base, session_id)
+        if base > slot.last_number:
+            raise bad_field("base", f"the slot has no version {base}")
+        known = _known(slot, digest, base)
         if known is not None:
             return Taken(known.number, known.pk == slot.current_id, False)
         is_current = _continues(slot, base, session_id, played_s)
         version = add_version(
             slot,
             archive_for(slot, digest, archive, now),
-            base=min(base, slot.last_number),
+            base=base,
             session_id=session_id,
             subject=subject,
             played_s=played_s,
@@ -143,18 +165,6 @@ def take(
     return Taken(version.number, is_current, True)
 
 
-def inspected(archive: bytes) -> archives.Contents:
-    """What an archive holds. Raises ValidationError or TooLarge."""
-    try:
-        return archives.inspect(archive)
-    except archives.TooBig as error:
-        raise TooLarge(f"The archive is refused: {error}.") from error
-    except archives.BadArchive as error:
-        raise ValidationError(
-            f"The archive is refused: {error}.", details={"archive": [f"{error}."]}
-        ) from error
-
-
 def _locked(slot_id: UUID) -> SaveSlot:
     slot = SaveSlot.objects.select_for_update(no_key=True).filter(pk=slot_id).first()
     if slot is None:
@@ -162,13 +172,12 @@ def _locked(slot_id: UUID) -> SaveSlot:
     return slot
 
 
-def _known(slot: SaveSlot, digest: str, base: int, session_id: UUID | None) -> SaveVersion | None:
-    """The version that is this archive already: the current one, or one that came from the same hand before."""
+def _known(slot: SaveSlot, digest: str, base: int) -> SaveVersion | None:
+    """The version that is this archive already: the current one, or one that was made of the same base before."""
     current = slot.current
     if current is not None and current.archive.digest == digest:
         return current
-    same = slot.versions.filter(archive__digest=digest, base=base, session_id=session_id)
-    return same.first()
+    return slot.versions.filter(archive__digest=digest, base=base).first()
 
 
 def _continues(slot: SaveSlot, base: int, session_id: UUID | None, played_s: int) -> bool:
