@@ -52,6 +52,13 @@ ACTIONS: Mapping[str, str] = {
     "save_stored": "a version of a save was stored and is the current one",
     "save_conflict": "a version was kept beside the current one, which its maker did not know",
     "paired": "a Moonlight was paired with it",
+    # the library of games
+    "scan_asked": "staff had the library compared with the games",
+    "library_scanned": "the library was compared with the games; what was found",
+    "library_scan_failed": "that failed, with the reason; no game was changed",
+    "upload_asked": "a game's file is being uploaded",
+    "uploaded": "a game's file was put into the library",
+    "upload_failed": "a game's file could not be put into the library, with the reason",
     # the installation and its providers
     "refresh_asked": "staff had offers and machines fetched at once",
     "stray_deleted": "a machine nobody wants was deleted",

@@ -95,6 +95,7 @@ def numbers(**_: Any) -> list[CheckMessage]:
         ("METRICS_SAMPLE_HOURS", settings.ENV.metrics_sample_hours, 3),
         ("METRICS_MINUTE_DAYS", settings.ENV.metrics_minute_days, 1),
         ("METRICS_HOUR_DAYS", settings.ENV.metrics_hour_days, 1),
+        ("GAMES_UPLOAD_MAX_GB", settings.ENV.games_upload_max_gb, 1),
     ):
         if not value.isdigit() or not low <= int(value) < 100_000:
             found.append(

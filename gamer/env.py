@@ -69,6 +69,10 @@ class Environment:
     gcs_bucket_name: str
     games_url: str
     games_google_credentials: str
+    games_upload_url: str
+    games_upload_google_credentials: str
+    games_upload_dir: str
+    games_upload_max_gb: str
     saves_url: str
     saves_google_credentials: str
     cloudypad_bin: str
@@ -160,8 +164,12 @@ def read() -> Environment:
         gcp_project_id=str(env.str("GCP_PROJECT_ID", "")),
         gcp_billing_account=str(env.str("GCP_BILLING_ACCOUNT", "")),
         gcs_bucket_name=bucket,
-        games_url=str(env.str("GAMES_URL", "")) or (f"gs://{bucket}/games" if bucket else ""),
+        games_url=str(env.str("GAMES_URL", "")) or library_without_one(bucket, is_production=is_production),
         games_google_credentials=str(env.str("GAMES_GOOGLE_CREDENTIALS", "")),
+        games_upload_url=str(env.str("GAMES_UPLOAD_URL", "")),
+        games_upload_google_credentials=str(env.str("GAMES_UPLOAD_GOOGLE_CREDENTIALS", "")),
+        games_upload_dir=str(env.str("GAMES_UPLOAD_DIR", "")),
+        games_upload_max_gb=str(env.str("GAMES_UPLOAD_MAX_GB", "64")),
         saves_url=str(env.str("SAVES_URL", "")) or f"file://{STATE_DIR / 'saves'}",
         saves_google_credentials=str(env.str("SAVES_GOOGLE_CREDENTIALS", "")),
         cloudypad_bin=str(env.str("CLOUDYPAD_BIN", "")),
@@ -179,6 +187,13 @@ def read() -> Environment:
         missing=missing,
         unreadable=unreadable,
     )
+
+
+def library_without_one(bucket: str, *, is_production: bool) -> str:
+    """Where games lie when GAMES_URL does not say: in the bucket, else in development in a folder of this checkout."""
+    if bucket:
+        return f"gs://{bucket}/games"
+    return "" if is_production else f"file://{STATE_DIR / 'games'}"
 
 
 def whole(text: str, stand_in: int) -> int:

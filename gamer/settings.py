@@ -21,6 +21,13 @@ DEBUG = False
 ALLOWED_HOSTS = ENV.allowed_hosts or ["localhost", "127.0.0.1", "[::1]"]
 PUBLIC_URL = ENV.public_url
 GAMES_URL, GAMES_GOOGLE_CREDENTIALS = ENV.games_url, ENV.games_google_credentials
+# The same place by a login that may write, which no machine is given; without one it is tried with the other.
+GAMES_UPLOAD_URL = ENV.games_upload_url
+GAMES_UPLOAD_GOOGLE_CREDENTIALS = ENV.games_upload_google_credentials
+GAMES_UPLOAD_DIR = ENV.games_upload_dir or str(
+    STATE_DIR / "uploads"
+)  # one file system for all servers and workers
+GAMES_UPLOAD_MAX_BYTES = _env.whole(ENV.games_upload_max_gb, 64) * 1024**3
 SAVES_URL, SAVES_GOOGLE_CREDENTIALS = ENV.saves_url, ENV.saves_google_credentials
 CLOUDYPAD_BIN, CLOUDYPAD_HOME = ENV.cloudypad_bin, ENV.cloudypad_home or str(STATE_DIR / "cloudypad")
 _is_https = PUBLIC_URL.startswith("https://")

@@ -11,7 +11,6 @@ from decimal import ROUND_UP, Decimal
 from types import EllipsisType
 from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
@@ -19,7 +18,7 @@ from accounts.models import User
 from accounts.principal import Principal
 from billing.services import prices
 from emulators.profile import Profile
-from emulators.services import has_file, profile_for, saves
+from emulators.services import demand_file, profile_for, saves
 from events.services import record
 from gamer.errors import Conflict, InvalidState, NoCapacity, Unavailable, bad_field
 from gamer.queue.wake import ring
@@ -179,7 +178,7 @@ def _taken(error: IntegrityError, owner: User | None, console: str) -> Exception
 
 def _check(order: Order, profile: Profile, now: datetime) -> Quote:
     """Refuses what cannot be hosted, before anything is written. Offers too old to trust refuse nothing, and quote nothing."""
-    _check_game(order.console, order.game_id)
+    demand_file(console=order.console, game_id=order.game_id)
     _demand_launching()
     if order.preset:
         floor = profile.presets.get(order.preset)
@@ -258,17 +257,11 @@ def _create(by: Principal, tenant: Tenant, order: Order, profile: Profile, quote
     return vm
 
 
-def _check_game(console: str, game_id: str) -> None:
-    """A game without a file cannot be played, whatever is bought for it. Raises ValidationError. Without a library nobody can tell."""
-    if game_id and settings.GAMES_URL and not has_file(console=console, game_id=game_id):
-        raise bad_field("game_id", "the library has no file for this game")
-
-
 def play(*, vm: VM, by: Principal, game_id: str, save_id: str = "", now: datetime) -> GameSession:
     """Queues a game on a VM that runs or will. The same game that already runs or waits is no second session."""
     if not game_id:
         raise bad_field("game_id", "this field is required")
-    _check_game(vm.console_id, game_id)
+    demand_file(console=vm.console_id, game_id=game_id)
     with transaction.atomic():
         # What the caller loaded may be over by now: nobody would ever end a session queued on such a VM.
         row = VM.objects.select_for_update(no_key=True).only("desired", "phase").get(pk=vm.pk)

@@ -1,4 +1,4 @@
-"""The tables of what runs and of what players keep. One module per topic; import from here."""
+"""The tables of what runs, of the library of games, and of what players keep. One module per topic; import from here."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from emulators.models.consoles import (
     ProviderKind,
     ProviderPreference,
 )
+from emulators.models.library import GameUpload, LibraryFile, LibraryScan
 from emulators.models.saves import SaveArchive, SaveSlot, SaveSlotQuerySet, SaveVersion
 
 __all__ = [
@@ -35,7 +36,10 @@ __all__ = [
     "EmulatorConfig",
     "Game",
     "GameQuerySet",
+    "GameUpload",
     "GpuClass",
+    "LibraryFile",
+    "LibraryScan",
     "Preset",
     "ProviderKind",
     "ProviderPreference",

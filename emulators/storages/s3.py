@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,6 +16,12 @@ CONNECT_S, READ_S, TRIES = 5, 30, 2
 
 
 def open_place(address: Address, google_credentials: str) -> Place:
+    storage = storage_at(address, querystring_expire=LINK_S, object_parameters={"ContentType": PACKED})
+    return Place(storage, (OSError, BotoCoreError, ClientError, Boto3Error), _shown)
+
+
+def storage_at(address: Address, **options: Any) -> S3Storage:
+    """The bucket, which gives up within seconds where nobody answers. Raises ValueError."""
     bucket, _, folder = address.path.partition("/")
     if not (address.host and bucket and address.user and address.password):
         raise ValueError("a bucket's address is s3://key:secret@endpoint/bucket")
@@ -27,7 +35,7 @@ def open_place(address: Address, google_credentials: str) -> Place:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    storage = S3Storage(
+    return S3Storage(
         access_key=address.user,
         secret_key=address.password,
         security_token=None,
@@ -36,10 +44,8 @@ def open_place(address: Address, google_credentials: str) -> Place:
         endpoint_url=address.endpoint,
         region_name=address.options.get("region") or "us-east-1",
         client_config=config,
-        querystring_expire=LINK_S,
-        object_parameters={"ContentType": PACKED},
+        **options,
     )
-    return Place(storage, (OSError, BotoCoreError, ClientError, Boto3Error), _shown)
 
 
 def _shown(disposition: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
     gs://bucket/folder                              credentials of a service account as JSON beside it, else only public buckets
     s3://key:secret@endpoint/bucket/folder          ?region=…; an endpoint with a port is spoken to by http when it says ?insecure=1
     sftp://user:password@host:port/folder
+    file:///folder                                  a directory of our own host: no machine has it
 
 The machine belongs to a player: give it credentials that may read this library and nothing else.
 """
@@ -44,7 +45,10 @@ class Library:
 
 
 def parse(address: str, *, google_credentials: str = "") -> Library | None:
-    """The library at an address, None for "". Raises ValueError in words that hold no secret."""
+    """The library at an address; None for "", and for a directory of our own host, which no machine sees.
+
+    Raises ValueError in words that hold no secret.
+    """
     if not address:
         return None
     try:
@@ -53,6 +57,8 @@ def parse(address: str, *, google_credentials: str = "") -> Library | None:
         raise ValueError(f"the library's address cannot be used: {error}") from None
     host, path = parts.host, parts.path
     match parts.scheme:
+        case "file" if path and not host:
+            return None
         case "gs" if host:
             key = {"service_account_credentials": google_credentials}
             folder = f"{host}/{path}".rstrip("/")
