@@ -11,11 +11,11 @@ from django.core.files import File
 from django.core.files.storage import FileSystemStorage
 
 from emulators.shelves.base import Shelf, StoredFile, part_of
+from gamer.crash import crash_point
 from stores.addresses import Address
 
-FINAL = frozenset(
-    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC}
-)
+FINAL = frozenset({errno.EISDIR, errno.EROFS, errno.ENOSPC})
+FINAL_KINDS = (FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError)
 
 
 class Directory(Shelf):
@@ -40,6 +40,7 @@ class Directory(Shelf):
     def _put(self, path: str, content: File[bytes]) -> None:
         part = part_of(path)
         self.storage.save(part, content)
+        crash_point("shelf.part_written")
         os.replace(self.storage.path(part), self.storage.path(path))
 
     def _reading(self, error: Exception) -> tuple[bool, str]:
@@ -50,7 +51,7 @@ def reading(error: Exception) -> tuple[bool, str]:
     """An error of a file system, or of one far away."""
     number = error.errno if isinstance(error, OSError) else None
     words = os.strerror(number).lower() if number is not None else type(error).__name__
-    return number in FINAL, words
+    return number in FINAL or isinstance(error, FINAL_KINDS), words
 
 
 def open_shelf(address: Address, google_credentials: str) -> Shelf:

@@ -12,6 +12,7 @@ from storages.backends.sftpstorage import SFTPStorage
 
 from emulators.shelves.base import Shelf, StoredFile, part_of
 from emulators.shelves.directory import reading
+from gamer.crash import crash_point
 from stores.addresses import Address
 
 CONNECT_S, READ_S = 10, 30
@@ -41,6 +42,7 @@ class Sftp(Shelf):
         sftp, part = self._open(), part_of(path)
         self.storage.delete(part)  # what a death left: the storage would choose another name
         self.storage.save(part, content)
+        crash_point("shelf.part_written")
         sftp.posix_rename(self._far(part), self._far(path))
 
     def _far(self, path: str) -> str:
