@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.db import transaction
+
 from emulators.archives import digest_of
 from emulators.models import Console, SaveSlot
 from emulators.services import saves
@@ -24,7 +26,7 @@ def tar(*members: Member, **options: Any) -> bytes:
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT, **options) as out:
         for member in members:
             member(out)
-    return gzip.compress(raw.getvalue(), mtime=0)
+    return gzip.compress(raw.getvalue(), 1, mtime=0)
 
 
 def member(name: str, content: bytes = b"", *, kind: bytes = tarfile.REGTYPE, **columns: Any) -> Member:
@@ -48,7 +50,8 @@ def slot_of(owner: Any, now: datetime, *, console: str = "snes", save_id: str = 
     whose = (
         {"owner_id": owner.pk, "subject": ""} if owner is not None else {"owner_id": None, "subject": "vm-1"}
     )
-    return saves.slot_for(**whose, console=console, game_id="zelda", save_id=save_id, now=now)
+    with transaction.atomic():
+        return saves.slot_for(**whose, console=console, game_id="zelda", save_id=save_id, now=now)
 
 
 def brought(
