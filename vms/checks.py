@@ -18,5 +18,5 @@ def library(**_: Any) -> list[CheckMessage]:
         return [Error(f"GAMES_URL cannot be used: {error}.", id="gamer.E012")]
     if settings.ENV.is_production and settings.GAMES_URL.startswith("file:"):
         advice = "Machines start the emulator alone. Name a bucket or an SFTP host instead."
-        return [Warning("GAMES_URL is a directory, which no machine sees.", hint=advice, id="gamer.W005")]
+        return [Warning("GAMES_URL is a directory, which no machine sees.", hint=advice, id="gamer.W006")]
     return []

@@ -21,7 +21,14 @@ from emulators.models.consoles import (
     ProviderPreference,
 )
 from emulators.models.library import GameUpload, LibraryFile, LibraryScan
-from emulators.models.saves import SaveArchive, SaveSlot, SaveSlotQuerySet, SaveVersion
+from emulators.models.saves import (
+    MAX_SAVE_ID,
+    SaveArchive,
+    SaveSlot,
+    SaveSlotQuerySet,
+    SaveVersion,
+    UnstoredArchive,
+)
 
 __all__ = [
     "GAME_ID",
@@ -29,6 +36,7 @@ __all__ = [
     "MAX_GPUS",
     "MAX_LIST",
     "MAX_RAM_GB",
+    "MAX_SAVE_ID",
     "MAX_SESSION_HOURS",
     "MAX_VCPUS",
     "Console",
@@ -47,4 +55,5 @@ __all__ = [
     "SaveSlot",
     "SaveSlotQuerySet",
     "SaveVersion",
+    "UnstoredArchive",
 ]

@@ -112,7 +112,7 @@ class TestDoors:
 
 class TestAddress:
     def found(self) -> Any:
-        return [one for one in run_checks(tags=["environment"]) if one.id in ("gamer.E012", "gamer.E021")]
+        return [one for one in run_checks(tags=["environment"]) if one.id in ("gamer.E012", "gamer.E022")]
 
     def test_that_cannot_be_used_is_said_without_its_secret(self, settings: Any) -> None:
         settings.GAMES_URL = "s4://key:canary@host/bucket"
