@@ -56,6 +56,7 @@ class Emulator:
     """How one emulator is run: a core of RetroArch, or a program of its own (an AppImage in the library's `emulators/`).
 
     `wide` and `tall` are its settings for two screens side by side and above each other, as lines of its options file.
+    `prepare` are lines of shell before its start: they hand a program its settings and lead its saves into the slot.
     """
 
     name: str
@@ -65,11 +66,40 @@ class Emulator:
     arguments: tuple[str, ...] = ()
     wide: str = ""
     tall: str = ""
+    prepare: tuple[str, ...] = ()
 
     @property
     def image(self) -> str:
         return f"ghcr.io/games-on-whales/{'retroarch' if self.core else 'base-app'}:edge"
 
+
+# Azahar's data are where XDG says, its saves on the console's two disks, which it puts elsewhere only if they are there already
+# (azahar, src/common/file_util.cpp and src/citra_qt/configuration/config.cpp). What was set in it stays: of a group that stands
+# twice in a file of QSettings, the last value of a key counts.
+_AZAHAR = (
+    'place="${XDG_CONFIG_HOME:-$HOME/.config}/azahar-emu"',
+    f'mkdir -p "$place" {IN_SAVES}/nand {IN_SAVES}/sdmc',
+    f'cat {IN_APP}/settings.ini >> "$place/qt-config.ini"',
+)
+_AZAHAR_DISKS = f"""[Data%20Storage]
+use_custom_storage\\default=false
+use_custom_storage=true
+nand_directory\\default=false
+nand_directory={IN_SAVES}/nand/
+sdmc_directory\\default=false
+sdmc_directory={IN_SAVES}/sdmc/
+"""
+# Saves, the list that knows whose they are, and the users (Ryujinx, AppDataManager.cs, VirtualFileSystem.cs, AccountSaveDataManager.cs).
+# The rest of its folder, caches and firmware, is large and can be had again: it is no save.
+_RYUJINX = (
+    'place="${XDG_CONFIG_HOME:-$HOME/.config}/Ryujinx"',
+    f'mkdir -p "$place/bis/user" "$place/bis/system" "$place/system" {IN_SAVES}/system',
+    "for kept in bis/user/save bis/user/saveMeta bis/system/save; do",
+    f'  mkdir -p "{IN_SAVES}/$kept"',
+    f'  ln -sfnT "{IN_SAVES}/$kept" "$place/$kept"',
+    "done",
+    f'ln -sfnT {IN_SAVES}/system/Profiles.json "$place/system/Profiles.json"',
+)
 
 EMULATORS: tuple[Emulator, ...] = (
     Emulator("Mesen", ("nes",), core="mesen"),
@@ -91,12 +121,13 @@ EMULATORS: tuple[Emulator, ...] = (
         ("3ds",),
         program="azahar",
         arguments=("--fullscreen",),
-        wide="[Layout]\nlayout_option=3\n",
-        tall="[Layout]\nlayout_option=0\n",
+        wide=f"{_AZAHAR_DISKS}[Layout]\nlayout_option\\default=false\nlayout_option=3\n",
+        tall=f"{_AZAHAR_DISKS}[Layout]\nlayout_option\\default=false\nlayout_option=0\n",
+        prepare=_AZAHAR,
     ),
     Emulator("Dolphin", ("gamecube", "wii"), core="dolphin"),
-    Emulator("Ryubing", ("switch",), program="ryubing", arguments=("--fullscreen",)),
-    Emulator("Ryujinx", ("switch",), program="ryujinx", arguments=("--fullscreen",)),
+    Emulator("Ryubing", ("switch",), program="ryubing", arguments=("--fullscreen",), prepare=_RYUJINX),
+    Emulator("Ryujinx", ("switch",), program="ryujinx", arguments=("--fullscreen",), prepare=_RYUJINX),
 )
 _BY_NAME = {one.name.casefold(): one for one in EMULATORS}
 
@@ -105,9 +136,9 @@ _BY_NAME = {one.name.casefold(): one for one in EMULATORS}
 class Recipe:
     """An app of Wolf. `launch` is the command's words, each of them `WORD`; `files` are laid beside it, by name.
 
-    `source` is the game's file as the library names it (any text), `stored` the name it gets on the machine; both "" for a
-    game without a file, which starts the emulator alone. `tools` are what the emulator needs on the machine: cores by
-    name, or a program of the library.
+    `prepare` are lines of shell before it. `source` is the game's file as the library names it (any text), `stored` the name
+    it gets on the machine; both "" for a game without a file, which starts the emulator alone. `tools` are what the emulator
+    needs on the machine: cores by name, or a program of the library.
     """
 
     title: str
@@ -121,11 +152,14 @@ class Recipe:
     stored: str = ""
     core: str = ""
     program: str = ""
+    prepare: tuple[str, ...] = ()
 
     @property
     def startup(self) -> str:
         """The script that the image runs instead of its own."""
-        return f"#!/bin/bash\nset -e\nsource /opt/gow/launch-comp.sh\nlauncher {' '.join(self.launch)}\n"
+        launch = f"launcher {' '.join(self.launch)}"
+        lines = ("#!/bin/bash", "set -e", *self.prepare, "source /opt/gow/launch-comp.sh", launch)
+        return "".join(f"{line}\n" for line in lines)
 
 
 def recipe_for(
@@ -164,6 +198,7 @@ def recipe_for(
         stored=stored,
         core=known.core,
         program=known.program,
+        prepare=known.prepare,
     )
 
 

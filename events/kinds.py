@@ -52,7 +52,18 @@ ACTIONS: Mapping[str, str] = {
     "session_failed": "the game failed",
     "session_end": "the game's end was asked",
     "save_at_risk": "it ends although its save may not be safe",
+    # saves
+    "save_stored": "a version of a save was stored and is the current one",
+    "save_restored": "an older version's content is the current one again",
+    "save_conflict": "a version was kept beside the current one, which its maker did not know",
     "paired": "a Moonlight was paired with it",
+    # the library of games
+    "scan_asked": "staff had the library compared with the games",
+    "library_scanned": "the library was compared with the games; what was found",
+    "library_scan_failed": "that failed, with the reason; no game was changed",
+    "upload_asked": "a game's file is being uploaded",
+    "uploaded": "a game's file was put into the library",
+    "upload_failed": "a game's file could not be put into the library, with the reason",
     # the installation and its providers
     "refresh_asked": "staff had offers and machines fetched at once",
     "stray_deleted": "a machine nobody wants was deleted",
@@ -117,6 +128,7 @@ RESOURCES: Mapping[str, str] = {
     "billing": "money",
     "networks": "networks",
     "emulators": "consoles, presets, GPU classes, games",
+    "saves": "save slots and their versions",
     "provider_accounts": "accounts at providers",
     "strays": "machines nobody wants",
     "installation": "this installation",

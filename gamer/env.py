@@ -69,6 +69,15 @@ class Environment:
     gcs_bucket_name: str
     games_url: str
     games_google_credentials: str
+    games_upload_url: str
+    games_upload_google_credentials: str
+    games_upload_dir: str
+    games_upload_max_gb: str
+    saves_url: str
+    saves_google_credentials: str
+    saves_kept_versions: str
+    saves_kept_days: str
+    saves_mib_per_player: str
     cloudypad_bin: str
     cloudypad_home: str
     clouds: dict[str, dict[str, str]]
@@ -158,8 +167,17 @@ def read() -> Environment:
         gcp_project_id=str(env.str("GCP_PROJECT_ID", "")),
         gcp_billing_account=str(env.str("GCP_BILLING_ACCOUNT", "")),
         gcs_bucket_name=bucket,
-        games_url=str(env.str("GAMES_URL", "")) or (f"gs://{bucket}/games" if bucket else ""),
+        games_url=str(env.str("GAMES_URL", "")) or library_without_one(bucket, is_production=is_production),
         games_google_credentials=str(env.str("GAMES_GOOGLE_CREDENTIALS", "")),
+        games_upload_url=str(env.str("GAMES_UPLOAD_URL", "")),
+        games_upload_google_credentials=str(env.str("GAMES_UPLOAD_GOOGLE_CREDENTIALS", "")),
+        games_upload_dir=str(env.str("GAMES_UPLOAD_DIR", "")),
+        games_upload_max_gb=str(env.str("GAMES_UPLOAD_MAX_GB", "64")),
+        saves_url=str(env.str("SAVES_URL", "")) or f"file://{STATE_DIR / 'saves'}",
+        saves_google_credentials=str(env.str("SAVES_GOOGLE_CREDENTIALS", "")),
+        saves_kept_versions=str(env.str("SAVES_KEPT_VERSIONS", "20")),
+        saves_kept_days=str(env.str("SAVES_KEPT_DAYS", "30")),
+        saves_mib_per_player=str(env.str("SAVES_MIB_PER_PLAYER", "2048")),
         cloudypad_bin=str(env.str("CLOUDYPAD_BIN", "")),
         cloudypad_home=str(env.str("CLOUDYPAD_HOME", "")),
         clouds=cloud_credentials(env),
@@ -175,6 +193,13 @@ def read() -> Environment:
         missing=missing,
         unreadable=unreadable,
     )
+
+
+def library_without_one(bucket: str, *, is_production: bool) -> str:
+    """Where games lie when GAMES_URL does not say: in the bucket, else in development in a folder of this checkout."""
+    if bucket:
+        return f"gs://{bucket}/games"
+    return "" if is_production else f"file://{STATE_DIR / 'games'}"
 
 
 def whole(text: str, stand_in: int) -> int:

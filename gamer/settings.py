@@ -21,6 +21,14 @@ DEBUG = False
 ALLOWED_HOSTS = ENV.allowed_hosts or ["localhost", "127.0.0.1", "[::1]"]
 PUBLIC_URL = ENV.public_url
 GAMES_URL, GAMES_GOOGLE_CREDENTIALS = ENV.games_url, ENV.games_google_credentials
+# The same place by a login that may write, which no machine is given; without one it is tried with the other.
+GAMES_UPLOAD_URL = ENV.games_upload_url
+GAMES_UPLOAD_GOOGLE_CREDENTIALS = ENV.games_upload_google_credentials
+GAMES_UPLOAD_DIR = ENV.games_upload_dir or str(
+    STATE_DIR / "uploads"
+)  # one file system for all servers and workers
+GAMES_UPLOAD_MAX_BYTES = _env.whole(ENV.games_upload_max_gb, 64) * 1024**3
+SAVES_URL, SAVES_GOOGLE_CREDENTIALS = ENV.saves_url, ENV.saves_google_credentials
 CLOUDYPAD_BIN, CLOUDYPAD_HOME = ENV.cloudypad_bin, ENV.cloudypad_home or str(STATE_DIR / "cloudypad")
 _is_https = PUBLIC_URL.startswith("https://")
 
@@ -201,6 +209,9 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_THROTTLE_RATES": {
         "write": "120/min",
         "agent": "60/min",
+        # Archives of saves, each of up to 64 MiB that is looked into: of one machine, and of one caller.
+        "agent_saves": "12/min",
+        "save_upload": "20/min",
         "signup_ip": "20/hour",
         "reset_ip": "20/hour",
         "reset_email": "5/hour",
@@ -255,6 +266,7 @@ HEALTH_CHECKS = [
     "gamer.web.health.scheduler",
     "locations.health.geocoder",
     "locations.health.location_finder",
+    "emulators.health.saves",
     "billing.health.ledger",
     "vms.health.parts",
 ]
@@ -266,6 +278,7 @@ DOCTOR_CHECKS = [
     "gamer.web.doctor.queue",
     "locations.doctor.gazetteer",
     "gamer.web.doctor.programs",
+    "emulators.doctor.saves",
     "vms.doctor.cloudypad",
     "vms.doctor.accounts",
 ]
@@ -273,6 +286,7 @@ DOCTOR_CHECKS = [
 METRICS = [
     "gamer.web.metrics.queue",
     "gamer.web.metrics.tallies",
+    "emulators.metrics.figures",
     "monitoring.metrics.figures",
     "vms.metrics.figures",
 ]
@@ -314,6 +328,7 @@ SEEDS = [
     "locations.regions.seed",
     "accounts.services.seed",
     "emulators.services.seed",
+    "emulators.services.keeping.seed",
     "monitoring.services.seed",
     "vms.machine_types.seed",
     "billing.services.seeding.seed",
@@ -334,6 +349,10 @@ METRICS_KEPT = {
     "minute": timedelta(days=_env.whole(ENV.metrics_minute_days, 7)),
     "hour": timedelta(days=_env.whole(ENV.metrics_hour_days, 400)),
 }
+# Of each save slot the newest versions are kept, and of the last days one a day; and how much one player may store.
+SAVES_KEPT_VERSIONS = _env.whole(ENV.saves_kept_versions, 20)
+SAVES_KEPT_DAYS = _env.whole(ENV.saves_kept_days, 30)
+SAVES_BYTES_PER_PLAYER = _env.whole(ENV.saves_mib_per_player, 2048) * 1024 * 1024
 # Days and months of money are this zone's; to change it, run `manage.py rebuild_usage` afterwards.
 BILLING_TIME_ZONE = ENV.billing_time_zone
 SIGNUP_CREDIT_USD = _amount(ENV.signup_credit_usd)

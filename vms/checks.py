@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
 
 from vms.setup.library import parse
 
@@ -16,4 +16,7 @@ def library(**_: Any) -> list[CheckMessage]:
         parse(settings.GAMES_URL, google_credentials=settings.GAMES_GOOGLE_CREDENTIALS)
     except ValueError as error:
         return [Error(f"GAMES_URL cannot be used: {error}.", id="gamer.E012")]
+    if settings.ENV.is_production and settings.GAMES_URL.startswith("file:"):
+        advice = "Machines start the emulator alone. Name a bucket or an SFTP host instead."
+        return [Warning("GAMES_URL is a directory, which no machine sees.", hint=advice, id="gamer.W006")]
     return []

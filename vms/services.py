@@ -11,7 +11,6 @@ from decimal import ROUND_UP, Decimal
 from types import EllipsisType
 from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Case, F, When
 
@@ -19,7 +18,7 @@ from accounts.models import User
 from accounts.principal import Principal
 from billing.services import prices
 from emulators.profile import Profile
-from emulators.services import has_file, profile_for
+from emulators.services import demand_file, profile_for, saves
 from events.services import record
 from gamer.errors import Conflict, InvalidState, NoCapacity, Unavailable, bad_field
 from gamer.queue.wake import ring
@@ -190,7 +189,7 @@ def taken(error: IntegrityError, owner: User | None, console: str) -> Exception:
 
 def check(order: Order, profile: Profile, now: datetime, *, without: Without = frozenset()) -> Quote:
     """Refuses what cannot be hosted, before anything is written. Offers too old to trust refuse nothing, and quote nothing."""
-    _check_game(order.console, order.game_id)
+    demand_file(console=order.console, game_id=order.game_id)
     demand_launching()
     if order.preset:
         floor = profile.presets.get(order.preset)
@@ -271,17 +270,11 @@ def _create(by: Principal, tenant: Tenant, order: Order, profile: Profile, quote
     return vm
 
 
-def _check_game(console: str, game_id: str) -> None:
-    """A game without a file cannot be played, whatever is bought for it. Raises ValidationError. Without a library nobody can tell."""
-    if game_id and settings.GAMES_URL and not has_file(console=console, game_id=game_id):
-        raise bad_field("game_id", "the library has no file for this game")
-
-
 def play(*, vm: VM, by: Principal, game_id: str, save_id: str = "", now: datetime) -> GameSession:
     """Queues a game on a VM that runs or will. The same game that already runs or waits is no second session."""
     if not game_id:
         raise bad_field("game_id", "this field is required")
-    _check_game(vm.console_id, game_id)
+    demand_file(console=vm.console_id, game_id=game_id)
     with transaction.atomic():
         # What the caller loaded may be over by now: nobody would ever end a session queued on such a VM.
         row = VM.objects.select_for_update(no_key=True).only("desired", "phase").get(pk=vm.pk)
@@ -294,7 +287,19 @@ def play(*, vm: VM, by: Principal, game_id: str, save_id: str = "", now: datetim
         )
         if latest is not None and (latest.game_id, latest.save_id) == (game_id, save_id):
             return latest
-        session = GameSession.objects.create(vm=vm, game_id=game_id, save_id=save_id, queued_at=now)
+        slot = saves.slot_for(
+            owner_id=vm.owner_id,
+            subject=str(vm.pk),
+            console=vm.console_id,
+            game_id=game_id,
+            save_id=save_id,
+            made_by_id=vm.made_by_id,
+            now=now,
+        )
+        number = slot.current.number if slot.current is not None else 0
+        session = GameSession.objects.create(
+            vm=vm, game_id=game_id, save_id=save_id, slot=slot, base=number, queued_at=now
+        )
         record(
             happening(
                 vm, "session_queued", {"session_id": str(session.pk), "game_id": game_id}, now, by.label

@@ -75,6 +75,7 @@ GAME = OpenApiExample(
         "game_id": "farm-letters",
         "console_type": "switch",
         "title": "Farm Letters",
+        "available": True,
         "preset": None,
         "min_cpu": None,
         "min_ram_gb": None,

@@ -151,11 +151,16 @@ class GameSerializer(serializers.ModelSerializer[Game]):
     console_type = serializers.CharField(source="console_id")
     preset = serializers.CharField(source="preset_id", allow_null=True)
     gpu_class = serializers.CharField(source="gpu_class.name", default=None, allow_null=True)
+    available = serializers.BooleanField(
+        source="is_available",
+        allow_null=True,
+        help_text="Whether its file is in the library: false refuses its launch; null when nobody has looked, or it has none.",
+    )
 
     class Meta:
         model = Game
         fields = (
-            *("game_id", "console_type", "title", "preset"),
+            *("game_id", "console_type", "title", "available", "preset"),
             *("min_cpu", "min_ram_gb", "requires_gpu", "gpu_class", "emulator"),
         )
         read_only_fields = fields
@@ -166,6 +171,9 @@ class GameQuerySerializer(StrictSerializer):
 
     console = StrictChoiceField(choices=ConsoleType.choices, required=False)
     q = StrictCharField(max_length=100, required=False, help_text="A part of the title or id, in any case.")
+    available = StrictBooleanField(
+        required=False, help_text="true: the file is in the library; false: it is known to be gone."
+    )
 
 
 def _optional(fields: dict[str, Any], but: str = "") -> dict[str, Any]:

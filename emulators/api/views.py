@@ -155,11 +155,16 @@ class GamesView(ListView):
         examples=[examples.GAME],
     )
     def get(self, request: Request) -> Response:
-        """The library by title. A game that is not in it can be launched too, with its console's values."""
+        """The library by title. A game that is not in it can be launched too, with its console's values.
+
+        A game whose file is gone (`available` false) is refused by every launch, before anything is bought.
+        """
         query = filters_of(request, GameQuerySerializer)
-        games = Game.objects.select_related("gpu_class")
+        games = Game.objects.select_related("gpu_class").with_availability()
         if console := query.validated_data.get("console"):
             games = games.of_console(console)
         if words := query.validated_data.get("q"):
             games = games.matching(words)
+        if "available" in query.validated_data:
+            games = games.available(query.validated_data["available"])
         return self.page(games, GameSerializer)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from emulators import shelves
 from emulators.models import EmulatorConfig, Game, GpuClass, Preset, ProviderPreference
 from emulators.profile import Floor, GpuTable, Preference, Profile, classes_asked
-from gamer.errors import NotFound
+from gamer.errors import NotFound, bad_field
 
 
 def profile_for(*, console: str, game_id: str | None = None) -> Profile:
@@ -38,9 +39,21 @@ def profile_for(*, console: str, game_id: str | None = None) -> Profile:
     )
 
 
-def has_file(*, console: str, game_id: str) -> bool:
-    """Whether the library has a file for the game, as far as we know; one query."""
-    return Game.objects.filter(console=console, game_id=game_id).exclude(file="").exists()
+def demand_file(*, console: str, game_id: str) -> None:
+    """Refuses a game whose file is known to be gone: nothing is bought that cannot be played. Raises ValidationError."""
+    if lost := lost_file(console=console, game_id=game_id):
+        raise bad_field("game_id", lost)
+
+
+def lost_file(*, console: str, game_id: str) -> str:
+    """What is to be said of a game whose file the library had or should have, and has not; "" for every other. One query.
+
+    A game without a file, one we do not know, and whatever no scan has looked for are no such games.
+    """
+    if not game_id or not shelves.is_configured():
+        return ""
+    lost = Game.objects.filter(console=console, game_id=game_id).available(False).first()
+    return f"the library has lost the file of {lost.title} ({lost.game_id})" if lost else ""
 
 
 def not_configured() -> NotFound:

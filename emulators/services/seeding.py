@@ -10,6 +10,7 @@ from emulators.drafts import ConfigDraft
 from emulators.models import Console, EmulatorConfig, Game, GpuClass, Preset, ProviderPreference
 from emulators.shipped import CONSOLES, GAMES, GPU_CLASSES, PRESETS
 from events.services import Happening, record_many
+from gamer.queue import schedules
 
 # Any constant will do: two processes that start together must not both find the tables empty.
 SEED_LOCK = 0x656D756C
@@ -37,6 +38,8 @@ def seed(now: datetime) -> list[str]:
     for position, slug in enumerate(CONSOLES, start=1):
         if slug in missing:
             _make(slug, position, CONSOLES[slug], classes)
+    schedules.keep("scan the library", "emulators.tasks.scan_nightly", minutes=24 * 60)
+    schedules.keep("look after the library", "emulators.tasks.look_after_library", minutes=5)
     record_many(Happening(now, "command:seed", "create", "emulators", slug) for slug in missing)
     return missing
 

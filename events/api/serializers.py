@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rest_framework import serializers
 
+from events.models import Event
 
-class EventSerializer(serializers.Serializer[Any]):
-    id = serializers.IntegerField()
-    at = serializers.DateTimeField()
-    actor = serializers.CharField(help_text="user:…, key:…, policy:… or command:…")
-    action = serializers.CharField()
-    resource = serializers.CharField()
-    resource_id = serializers.CharField()
-    details = serializers.DictField()
+
+class EventSerializer(serializers.ModelSerializer[Event]):
+    """Something that happened; ids rise with time."""
+
+    actor = serializers.CharField(read_only=True, help_text="user:…, key:…, policy:… or command:…")
+    details = serializers.DictField(read_only=True)
+
+    class Meta:
+        model = Event
+        fields = ("id", "at", "actor", "action", "resource", "resource_id", "details")
+        read_only_fields = fields

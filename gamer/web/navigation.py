@@ -35,6 +35,9 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]], ...
         (
             ("Consoles", "stadia_controller", "emulators_emulatorconfig_changelist", ("emulators.view_emulatorconfig",)),
             ("Games", "sports_esports", "emulators_game_changelist", ("emulators.view_game",)),
+            ("Library files", "folder_open", "emulators_libraryfile_changelist", ("emulators.view_libraryfile",)),
+            ("Library scans", "manage_search", "emulators_libraryscan_changelist", ("emulators.view_libraryscan",)),
+            ("Uploads", "upload", "emulators_gameupload_changelist", ("emulators.view_gameupload",)),
             ("Machine sizes", "straighten", "emulators_preset_changelist", ("emulators.view_preset",)),
             ("GPU classes", "memory", "emulators_gpuclass_changelist", ("emulators.view_gpuclass",)),
         ),

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from accounts.api.serializers import PERSON_ROLES
 from accounts.api.tenant_serializers import ROLES, ProjectSerializer
 from accounts.models import Project, User
+from events.api.serializers import EventSerializer
 from gamer.web.serializers import (
     MoneyField,
     StrictBooleanField,
@@ -20,7 +21,6 @@ from gamer.web.serializers import (
 )
 from portal.queries import Dashboard, Limits
 from vms.api.serializers.machines import STATUSES, StaffVmSerializer, VmSerializer
-from vms.api.serializers.story import EventSerializer
 
 QUOTA_KINDS = [(one, one) for one in ("user", "project", "department")]
 

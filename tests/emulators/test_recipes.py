@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+from configparser import ConfigParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -140,7 +143,10 @@ class TestNames:
         assert shlex.split(" ".join(made.launch)) == list(made.launch)
         assert all(mount.count(":") == 2 and WORD.match(mount.replace(":", "")) for mount in made.mounts)
         assert set(made.env) == {"RUN_SWAY", "GOW_REQUIRED_DEVICES", "GAMER_CONSOLE", "GAMER_RECIPE"}
-        assert made.startup.count("\n") == 4
+        assert (
+            made.startup
+            == recipe(console).startup.rpartition("launcher ")[0] + f"launcher {' '.join(made.launch)}\n"
+        )
         assert json.dumps(made.env)
 
     @given(title=names, game_id=names)
@@ -160,3 +166,104 @@ class TestNames:
         assert recipe("wii", file="A/B/My Game.WBFS").stored.endswith(".wbfs")
         assert "." not in recipe(file="odd.tar gz").stored
         assert "." not in recipe(file="odd.$(x)").stored
+
+
+class Container:
+    """Runs a recipe's script with a home, saves and the app's files of its own; the image's launcher notes what it is told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.saves, self.app, self.gow = (
+            folder / name for name in ("home", "saves", "gamer", "gow")
+        )
+        for each in (self.home, self.saves, self.app, self.gow):
+            each.mkdir()
+        (self.gow / "launch-comp.sh").write_text('launcher() { echo "$@"; }\n')
+
+    def start(self, made: Recipe) -> str:
+        for name, text in made.files.items():
+            (self.app / name).write_text(text)
+        script = made.startup
+        for inside, here in {
+            "/opt/gow/": f"{self.gow}/",
+            "/saves": str(self.saves),
+            "/gamer/": f"{self.app}/",
+        }.items():
+            script = script.replace(inside, here)
+        env = {"HOME": str(self.home), "PATH": "/usr/bin:/bin"}
+        done = subprocess.run(
+            ["/bin/bash", "-c", script], env=env, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Container:
+    return Container(tmp_path)
+
+
+class TestStartOfAzahar:
+    """Its settings as QSettings reads them: of a group that stands twice, the last value of a key."""
+
+    def settings_of(self, container: Container) -> ConfigParser:
+        read = ConfigParser(strict=False, interpolation=None)
+        read.read(container.home / ".config/azahar-emu/qt-config.ini")
+        return read
+
+    def made(self, width: int, height: int) -> Recipe:
+        return recipe_for(console="3ds", game_id="x", emulator="Azahar", display=Display(width, height))
+
+    def test_gives_it_the_layout_of_the_display(self, container):
+        assert container.start(self.made(1920, 1080)).endswith(
+            "azahar.AppImage --appimage-extract-and-run --fullscreen"
+        )
+        assert self.settings_of(container)["Layout"]["layout_option"] == "3"
+        container.start(self.made(1080, 1920))
+        assert self.settings_of(container)["Layout"]["layout_option"] == "0"
+
+    def test_keeps_what_the_player_set_in_it(self, container):
+        place = container.home / ".config/azahar-emu"
+        place.mkdir(parents=True)
+        (place / "qt-config.ini").write_text(
+            "[Layout]\nlayout_option\\default=true\nscreen_gap=4\n[UI]\ntheme=dark\n"
+        )
+        container.start(self.made(1920, 1080))
+        read = self.settings_of(container)
+        assert (read["UI"]["theme"], read["Layout"]["screen_gap"]) == ("dark", "4")
+        assert read["Layout"]["layout_option\\default"] == "false"
+
+    def test_keeps_both_disks_in_the_slot_and_makes_them_first(self, container):
+        container.start(self.made(1920, 1080))
+        storage = self.settings_of(container)["Data%20Storage"]
+        assert storage["use_custom_storage"] == "true"
+        assert (storage["nand_directory"], storage["sdmc_directory"]) == ("/saves/nand/", "/saves/sdmc/")
+        assert sorted(each.name for each in container.saves.iterdir() if each.is_dir()) == ["nand", "sdmc"]
+
+
+@pytest.mark.parametrize("emulator", ["Ryubing", "Ryujinx"])
+class TestStartOfRyujinx:
+    KEPT = (
+        "bis/user/save/0001/0/progress",
+        "bis/user/saveMeta/0001",
+        "bis/system/save/8000/imkvdb.arc",
+        "system/Profiles.json",
+    )
+
+    def test_leads_saves_and_users_into_the_slot_and_nothing_else(self, container, emulator):
+        made, place = recipe("switch", emulator=emulator), container.home / ".config/Ryujinx"
+        container.start(made)
+        for name in (*self.KEPT, "games/0100/cache/shaders", "bis/system/Contents/firmware"):
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_text("content")
+        inside = {
+            str(each.relative_to(container.saves)) for each in container.saves.rglob("*") if each.is_file()
+        }
+        assert inside == set(self.KEPT)
+        assert not any(each.is_symlink() for each in container.saves.rglob("*"))
+
+    def test_finds_them_again_on_another_machine(self, container, emulator, tmp_path):
+        for name in self.KEPT:
+            (container.saves / name).parent.mkdir(parents=True, exist_ok=True)
+            (container.saves / name).write_text("before")
+        for _ in range(2):  # a second start on the same machine as well
+            container.start(recipe("switch", emulator=emulator))
+        assert all((container.home / ".config/Ryujinx" / name).read_text() == "before" for name in self.KEPT)

@@ -16,9 +16,10 @@ from events.models import Event
 from gamer.crash import Died, dying_at
 from gamer.errors import InsufficientCredits
 from tests.billing.metered import D, broken
+from tests.log_lines import written
 from tests.vms.control_plane import DALLAS, ControlPlane, prepare
 from tests.world import Clock, World
-from vms import discovery, metering, services
+from vms import discovery, metering, running_out, services
 from vms.lifecycle import Phase
 from vms.models import VM, Attempt, Installation, Offer, ProviderAccount, Stray
 from vms.providers import registry
@@ -290,8 +291,19 @@ def alices_balance(account: CreditAccount) -> Decimal:
 
 class TestTheLook:
     def test_is_one_reconcilers_and_survives_a_clock_that_went_back(self, plane: ControlPlane) -> None:
-        from vms import running_out
-
         now = plane.clock.advance(minutes=5)
         assert [running_out.take_turn(now), running_out.take_turn(now)] == [True, False]
         assert running_out.take_turn(now - timedelta(days=1))
+
+    def test_warns_of_accounts_only_when_some_are_empty(
+        self, plane: ControlPlane, world: World, alices: CreditAccount
+    ) -> None:
+        plane.until(plane.launch(world.alice), "running")
+        with written("vms.running_out") as log:
+            assert running_out.look(plane.now()) == 0
+        assert log.lines == []
+        plane.clock.advance(days=1)
+        with written("vms.running_out") as log:
+            assert running_out.look(plane.now()) == 1
+        (line,) = log.lines
+        assert f"accounts=[{alices.pk}]" in line["event"]

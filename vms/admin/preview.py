@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminSelectWidge
 
 from emulators.models import Console, Preset
 from emulators.profile import Profile
-from emulators.services import profile_for
+from emulators.services import lost_file, profile_for
 from locations.services import search_places
 from vms import installation, offers, queries, services
 from vms.admin.wording import duration, hourly, kilometres, kind_name
@@ -218,6 +218,8 @@ def _warnings(shelf: Shelf, order: Order, profile: Profile, names: dict[int, str
     """What a launch would run into besides the ranking."""
     if not installation.row().is_launching:
         yield "New launches are switched off for the whole installation: a launch would be refused."
+    if lost := lost_file(console=order.console, game_id=order.game_id):
+        yield f"A launch of this game is refused: {lost}."
     if (
         order.preset
         and profile.presets[order.preset].raised_to(profile.floor) != profile.presets[order.preset]

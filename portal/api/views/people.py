@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 from accounts.api.permissions import StaffOnly
 from accounts.models import User
 from accounts.principal import principal_of
+from events.api.serializers import EventSerializer
 from events.models import Event
 from gamer.web.reading import ListView, body_of, expect_nothing, filters_of
 from gamer.web.schema import errors
@@ -25,7 +26,6 @@ from portal.api.serializers import (
     ProfileSerializer,
     ReasonSerializer,
 )
-from vms.api.serializers.story import EventSerializer
 
 TAGS = ["users"]
 

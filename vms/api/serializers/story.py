@@ -8,7 +8,6 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from accounts.principal import Principal
-from events.models import Event
 from gamer.web.serializers import MoneyField, StrictCharField, StrictIntegerField, StrictSerializer
 from vms.api.serializers.machines import FaultSerializer, TextOrNull
 from vms.models import Attempt, GameSession, SetupStep
@@ -20,17 +19,6 @@ class AfterSerializer(StrictSerializer):
     after = StrictIntegerField(
         default=0, min_value=0, help_text="Only events behind the one with this id; resumes without loss."
     )
-
-
-class EventSerializer(serializers.ModelSerializer[Event]):
-    """Something that happened; ids rise with time."""
-
-    details = serializers.DictField(read_only=True)
-
-    class Meta:
-        model = Event
-        fields = ("id", "at", "actor", "action", "resource", "resource_id", "details")
-        read_only_fields = fields
 
 
 class AttemptSerializer(serializers.ModelSerializer[Attempt]):

@@ -12,6 +12,7 @@ from accounts.api.permissions import needs
 from accounts.models import Scope
 from accounts.principal import principal_of
 from events import kinds
+from events.api.serializers import EventSerializer
 from events.models import Event
 from gamer.web.reading import ListView, body_of, expect_nothing, filters_of
 from gamer.web.schema import errors
@@ -21,7 +22,6 @@ from vms.api import examples
 from vms.api.serializers.machines import ConnectionSerializer, VmStatusSerializer
 from vms.api.serializers.story import (
     AfterSerializer,
-    EventSerializer,
     PairedSerializer,
     PairingSerializer,
     PinSerializer,

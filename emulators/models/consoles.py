@@ -1,4 +1,4 @@
-"""The tables of what runs: consoles, sizes of machines, GPU classes, who may host a console, and games."""
+"""What runs: consoles, sizes of machines, GPU classes, who may host a console, and games."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import OpClass
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Deferrable, Q
+from django.db.models import Deferrable, Exists, OuterRef, Q, Subquery
 from django.db.models.functions import Upper
 
+from emulators.filenames import MAX_PATH, SAFE_PATH
+from emulators.models.library import LibraryFile
 from events.history import keeps_history
 
 MAX_VCPUS = 512
@@ -25,9 +27,8 @@ GAME_ID = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}\Z"
 extension = RegexValidator(
     r"^\.[a-z0-9]{1,10}\Z", "Write an extension as a dot and small letters, such as .nes."
 )
-# A path inside the library and never out of it.
 library_file = RegexValidator(
-    r"^(?!/)(?!(?:.*/)?\.{1,2}(?:/|\Z))[^\x00-\x1f\x7f\\]+(?<!/)\Z",
+    SAFE_PATH,
     "Write a path inside the library, without .. and control characters.",
 )
 term = RegexValidator(r"^[a-z0-9]{2,40}\Z", "Write a term in small letters and digits only, such as rtx4090.")
@@ -360,6 +361,16 @@ class GameQuerySet(models.QuerySet["Game"]):
         """Games whose title or id contains the words, whatever their case."""
         return self.filter(Q(title__icontains=words) | Q(game_id__icontains=words))
 
+    def with_availability(self) -> GameQuerySet:
+        """Adds `is_available`: whether the library has its file; None for a game without one, and as long as no scan has looked."""
+        file = LibraryFile.objects.filter(path=OuterRef("file"))
+        return self.annotate(is_available=Subquery(file.values(there=Q(missing_since=None))[:1]))
+
+    def available(self, is_available: bool) -> GameQuerySet:
+        """Those whose file is in the library, or those whose file is known not to be."""
+        file = LibraryFile.objects.filter(path=OuterRef("file"))
+        return self.filter(Exists(file.filter(missing_since__isnull=is_available)))
+
 
 @keeps_history("emulators", "game:{console_id}/{game_id}")
 class Game(models.Model):
@@ -416,7 +427,7 @@ class Game(models.Model):
         max_length=60, blank=True, help_text="Another emulator; empty for the console's."
     )
     file = models.CharField(
-        max_length=300,
+        max_length=MAX_PATH,
         blank=True,
         validators=[library_file],
         help_text="Where it lies in the library of games, such as nes/Castle of Blocks (World).nes.",
@@ -444,6 +455,7 @@ class Game(models.Model):
             # What the admin's search by the beginning asks: UPPER(…) LIKE 'MAR%'.
             models.Index(OpClass(Upper("title"), "text_pattern_ops"), name="game_title_begins"),
             models.Index(OpClass(Upper("game_id"), "text_pattern_ops"), name="game_id_begins"),
+            models.Index(fields=["file"], name="game_by_file"),
         ]
 
     def __str__(self) -> str:

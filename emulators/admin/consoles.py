@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from unfold.admin import TabularInline
-from unfold.decorators import action
+from unfold.decorators import action, display
 
 from accounts.principal import at_admin
 from emulators.forms import ConfigForm, GameForm, GpuClassForm, PreferenceForm, PreferenceFormSet, PresetForm
@@ -161,11 +161,27 @@ class EmulatorConfigAdmin(LibraryAdmin):
         return listed or "none"
 
 
+class AvailableFilter(admin.SimpleListFilter):
+    title = "file"
+    parameter_name = "file"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return (("there", "In the library"), ("missing", "Missing"), ("none", "No file"))
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        match self.value():
+            case "there" | "missing" as wanted:
+                return queryset.available(wanted == "there")
+            case "none":
+                return queryset.filter(file="")
+        return queryset
+
+
 @admin.register(Game)
 class GameAdmin(LibraryAdmin):
     form = GameForm
-    list_display = ("title", "game_id", "console", "asks")
-    list_filter = ("console",)
+    list_display = ("title", "game_id", "console", "in_library", "asks")
+    list_filter = ("console", AvailableFilter)
     list_select_related = ("console", "preset", "gpu_class")
     search_fields = ("title__istartswith", "game_id__istartswith")
     search_help_text = "The beginning of a title or id"
@@ -185,6 +201,9 @@ class GameAdmin(LibraryAdmin):
         ),
     )
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Game]:
+        return Game.objects.with_availability()
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Game], search_term: str
     ) -> tuple[QuerySet[Game], bool]:
@@ -195,6 +214,12 @@ class GameAdmin(LibraryAdmin):
 
     def save_model(self, request: HttpRequest, obj: Game, form: GameForm, change: bool) -> None:
         library.save_game(game=obj, by=by(request), now=timezone.now())
+
+    @display(description="File", label={"there": "success", "missing": "danger", "not looked for": "info"})  # type: ignore[untyped-decorator]
+    def in_library(self, game: Game) -> str:
+        if not game.file:
+            return ""
+        return {True: "there", False: "missing"}.get(vars(game)["is_available"], "not looked for")
 
     @admin.display(description="Asks for itself")
     def asks(self, game: Game) -> str:

@@ -1,0 +1,80 @@
+"""A directory of a host that is reached by SSH. Its key is compared where our own `known_hosts` has one."""
+
+from __future__ import annotations
+
+import posixpath
+import stat
+from collections.abc import Iterator
+
+import paramiko
+from django.core.files import File
+from storages.backends.sftpstorage import SFTPStorage
+
+from emulators.shelves.base import Shelf, StoredFile, part_of
+from emulators.shelves.directory import reading
+from gamer.crash import crash_point
+from stores.addresses import Address
+
+CONNECT_S, READ_S = 10, 30
+
+
+class Sftp(Shelf):
+    trouble = (OSError, EOFError, paramiko.SSHException)
+
+    def _files(self, folder: str) -> Iterator[StoredFile]:
+        sftp = self._open()
+        waiting = [folder]
+        while waiting:
+            at = waiting.pop()
+            for entry in sftp.listdir_iter(self._far(at)):
+                path = posixpath.join(at, entry.filename)
+                mode, size = entry.st_mode or 0, entry.st_size or 0
+                if stat.S_ISDIR(mode):
+                    waiting.append(path)
+                    continue
+                if stat.S_ISLNK(mode):
+                    meant = sftp.stat(self._far(path))
+                    mode, size = meant.st_mode or 0, meant.st_size or 0
+                if stat.S_ISREG(mode):
+                    yield StoredFile(path, size)
+
+    def _put(self, path: str, content: File[bytes]) -> None:
+        sftp, part = self._open(), part_of(path)
+        self.storage.delete(part)  # what a death left: the storage would choose another name
+        self.storage.save(part, content)
+        crash_point("shelf.part_written")
+        sftp.posix_rename(self._far(part), self._far(path))
+
+    def _far(self, path: str) -> str:
+        return posixpath.join(self.storage.root_path, path)
+
+    def _open(self) -> paramiko.SFTPClient:
+        sftp: paramiko.SFTPClient = self.storage.sftp
+        channel = sftp.get_channel()
+        assert channel is not None
+        channel.settimeout(READ_S)
+        return sftp
+
+    def _reading(self, error: Exception) -> tuple[bool, str]:
+        if isinstance(error, paramiko.AuthenticationException | paramiko.BadHostKeyException):
+            return True, type(error).__name__
+        return reading(error)
+
+    def close(self) -> None:
+        self.storage.close()
+
+
+def open_shelf(address: Address, google_credentials: str) -> Shelf:
+    if not (address.host and address.user):
+        raise ValueError("a host's address is sftp://user:password@host/folder")
+    # Without a password it is the service's own keys.
+    login = {"password": address.password, "look_for_keys": False, "allow_agent": False}
+    params = {
+        "port": address.port or 22,
+        "username": address.user,
+        "timeout": CONNECT_S,
+        "banner_timeout": READ_S,
+        "auth_timeout": READ_S,
+        **(login if address.password else {}),
+    }
+    return Sftp(SFTPStorage(host=address.host, root_path=f"/{address.path}", params=params))
