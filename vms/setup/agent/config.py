@@ -17,6 +17,7 @@ class Config:
     """`agent_token` proves the control plane to this agent, and this agent to `public_url` when it registers.
 
     `root` is where the machine's paths start. A machine that has had no word from us for `dead_man_s` powers itself off; 0 never.
+    Saves are packed `save_quiet_s` after the last change, at most once in `save_interval_s` while the game runs.
     Without `public_url` the agent speaks to nobody; it is still asked through the socket.
     """
 
@@ -31,6 +32,8 @@ class Config:
     root: Path = Path("/")
     wolf_sockets: tuple[Path, ...] = ()
     dead_man_s: float = 0.0
+    save_quiet_s: float = 2.0
+    save_interval_s: float = 30.0
     path: Path = Path()
 
 
@@ -52,6 +55,8 @@ def load(path: Path) -> Config:
             root=Path(stored.get("root") or "/"),
             wolf_sockets=tuple(Path(each) for each in stored.get("wolf_sockets", ())),
             dead_man_s=float(stored.get("dead_man_s", 0)),
+            save_quiet_s=float(stored.get("save_quiet_s", 2)),
+            save_interval_s=float(stored.get("save_interval_s", 30)),
             path=path,
         )
     except (KeyError, TypeError, ValueError) as error:
