@@ -48,6 +48,9 @@ ACTIONS: Mapping[str, str] = {
     "session_failed": "the game failed",
     "session_end": "the game's end was asked",
     "save_at_risk": "it ends although its save may not be safe",
+    # saves
+    "save_stored": "a version of a save was stored and is the current one",
+    "save_conflict": "a version was kept beside the current one, which its maker did not know",
     "paired": "a Moonlight was paired with it",
     # the installation and its providers
     "refresh_asked": "staff had offers and machines fetched at once",
@@ -113,6 +116,7 @@ RESOURCES: Mapping[str, str] = {
     "billing": "money",
     "networks": "networks",
     "emulators": "consoles, presets, GPU classes, games",
+    "saves": "save slots and their versions",
     "provider_accounts": "accounts at providers",
     "strays": "machines nobody wants",
     "installation": "this installation",

@@ -69,6 +69,8 @@ class Environment:
     gcs_bucket_name: str
     games_url: str
     games_google_credentials: str
+    saves_url: str
+    saves_google_credentials: str
     cloudypad_bin: str
     cloudypad_home: str
     clouds: dict[str, dict[str, str]]
@@ -160,6 +162,8 @@ def read() -> Environment:
         gcs_bucket_name=bucket,
         games_url=str(env.str("GAMES_URL", "")) or (f"gs://{bucket}/games" if bucket else ""),
         games_google_credentials=str(env.str("GAMES_GOOGLE_CREDENTIALS", "")),
+        saves_url=str(env.str("SAVES_URL", "")) or f"file://{STATE_DIR / 'saves'}",
+        saves_google_credentials=str(env.str("SAVES_GOOGLE_CREDENTIALS", "")),
         cloudypad_bin=str(env.str("CLOUDYPAD_BIN", "")),
         cloudypad_home=str(env.str("CLOUDYPAD_HOME", "")),
         clouds=cloud_credentials(env),

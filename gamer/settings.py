@@ -21,6 +21,7 @@ DEBUG = False
 ALLOWED_HOSTS = ENV.allowed_hosts or ["localhost", "127.0.0.1", "[::1]"]
 PUBLIC_URL = ENV.public_url
 GAMES_URL, GAMES_GOOGLE_CREDENTIALS = ENV.games_url, ENV.games_google_credentials
+SAVES_URL, SAVES_GOOGLE_CREDENTIALS = ENV.saves_url, ENV.saves_google_credentials
 CLOUDYPAD_BIN, CLOUDYPAD_HOME = ENV.cloudypad_bin, ENV.cloudypad_home or str(STATE_DIR / "cloudypad")
 _is_https = PUBLIC_URL.startswith("https://")
 

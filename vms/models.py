@@ -20,6 +20,7 @@ from vms import lookups  # noqa: F401  registers `anyof`
 from vms.columns import CLOUD_KINDS as CLOUD_KINDS
 from vms.columns import PROVIDER_KINDS as PROVIDER_KINDS
 from vms.columns import usd_field as usd_field
+from vms.game_session import GameSession as GameSession
 from vms.lifecycle import LIVE, TERMINAL, Desired, Phase, Status, columns_of, status_of
 from vms.machine_type import MachineType as MachineType
 from vms.stray import Stray as Stray
@@ -457,35 +458,3 @@ class SetupStep(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.state}"
-
-
-class GameSession(models.Model):
-    """One game asked for on one VM."""
-
-    class Status(models.TextChoices):
-        QUEUED = "queued"
-        LAUNCHED = "launched"
-        ENDED = "ended"
-        FAILED = "failed"
-
-    OPEN = (Status.QUEUED, Status.LAUNCHED)
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    vm = models.ForeignKey(VM, on_delete=models.PROTECT, related_name="sessions")
-    game_id = models.CharField(max_length=100)
-    save_id = models.CharField(max_length=100, blank=True)
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
-    is_end_wanted = models.BooleanField(
-        default=False, help_text="Somebody asked to end it; the reconciler will."
-    )
-    queued_at = models.DateTimeField()
-    started_at = models.DateTimeField(null=True)
-    ended_at = models.DateTimeField(null=True)
-    error_text = models.CharField(max_length=500, blank=True)
-
-    class Meta:
-        ordering = ("-queued_at", "id")
-        indexes = [models.Index(fields=["vm", "-queued_at"], name="session_of_vm")]
-
-    def __str__(self) -> str:
-        return f"{self.game_id} ({self.status})"

@@ -19,7 +19,7 @@ from accounts.models import User
 from accounts.principal import Principal
 from billing.services import prices
 from emulators.profile import Profile
-from emulators.services import has_file, profile_for
+from emulators.services import has_file, profile_for, saves
 from events.services import record
 from gamer.errors import Conflict, InvalidState, NoCapacity, Unavailable, bad_field
 from gamer.queue.wake import ring
@@ -281,7 +281,19 @@ def play(*, vm: VM, by: Principal, game_id: str, save_id: str = "", now: datetim
         )
         if latest is not None and (latest.game_id, latest.save_id) == (game_id, save_id):
             return latest
-        session = GameSession.objects.create(vm=vm, game_id=game_id, save_id=save_id, queued_at=now)
+        slot = saves.slot_for(
+            owner_id=vm.owner_id,
+            subject=str(vm.pk),
+            console=vm.console_id,
+            game_id=game_id,
+            save_id=save_id,
+            made_by_id=vm.made_by_id,
+            now=now,
+        )
+        number = slot.current.number if slot.current is not None else 0
+        session = GameSession.objects.create(
+            vm=vm, game_id=game_id, save_id=save_id, slot=slot, base=number, queued_at=now
+        )
         record(
             happening(
                 vm, "session_queued", {"session_id": str(session.pk), "game_id": game_id}, now, by.label

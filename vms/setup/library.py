@@ -13,9 +13,10 @@ import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from stores import addresses
 
 REMOTE = "games"
 # rclone hides passwords in its configuration by this key, which it publishes (fs/config/obscure/obscure.go): no secrecy is meant.
@@ -47,34 +48,26 @@ def parse(address: str, *, google_credentials: str = "") -> Library | None:
     if not address:
         return None
     try:
-        parts = urlsplit(address)
-        port = parts.port
-    except ValueError:
-        raise ValueError("the library's address cannot be read") from None
-    host, path = parts.hostname or "", unquote(parts.path).strip("/")
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
-    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    if any(ord(letter) < 32 for letter in host + path + user + password):
-        raise ValueError("the library's address holds a control character")
+        parts = addresses.parse(address)
+    except ValueError as error:
+        raise ValueError(f"the library's address cannot be used: {error}") from None
+    host, path = parts.host, parts.path
     match parts.scheme:
         case "gs" if host:
-            login = (
-                ("service_account_credentials", google_credentials)
-                if google_credentials
-                else ("anonymous", "true")
+            key = {"service_account_credentials": google_credentials}
+            folder = f"{host}/{path}".rstrip("/")
+            return Library(
+                "google cloud storage", folder, key if google_credentials else {"anonymous": "true"}
             )
-            folder = f"{parts.netloc}/{path}".rstrip("/")
-            return Library("google cloud storage", folder, dict([login]))
-        case "s3" if host and path and user and password:
-            scheme = "http" if query.get("insecure") == "1" else "https"
-            endpoint = f"{scheme}://{host}{f':{port}' if port else ''}"
-            given = {"access_key_id": user, "secret_access_key": password, "endpoint": endpoint}
-            region = {"region": query["region"]} if query.get("region") else {}
+        case "s3" if host and path and parts.user and parts.password:
+            login = {"access_key_id": parts.user, "secret_access_key": parts.password}
+            given = {**login, "endpoint": parts.endpoint}
+            region = {"region": parts.options["region"]} if parts.options.get("region") else {}
             return Library("s3", path, {"provider": "Other", "force_path_style": "true", **given, **region})
-        case "sftp" if host and user:
-            given = {"host": host, "user": user, "port": str(port or 22), "shell_type": "none"}
-            if password:
-                given["pass"] = obscured(password)
+        case "sftp" if host and parts.user:
+            given = {"host": host, "user": parts.user, "port": str(parts.port or 22), "shell_type": "none"}
+            if parts.password:
+                given["pass"] = obscured(parts.password)
             return Library("sftp", f"/{path}", given)
     raise ValueError(
         "the library's address is gs://bucket, s3://key:secret@endpoint/bucket or sftp://user@host/folder"

@@ -105,7 +105,7 @@ class TestGame:
 
     def test_takes_few_statements(self, plane, as_alice, django_assert_max_num_queries):
         as_alice.get("/billing/credits")  # the first look opens the account
-        with django_assert_max_num_queries(38):
+        with django_assert_max_num_queries(41):
             assert post(as_alice, LAUNCH, SWITCH).status_code == 201
 
 

@@ -1,4 +1,4 @@
-"""The tables of what runs: consoles, sizes of machines, GPU classes, who may host a console, and games."""
+"""What runs: consoles, sizes of machines, GPU classes, who may host a console, and games."""
 
 from __future__ import annotations
 

@@ -1,0 +1,247 @@
+"""Saves: slots are found or made, archives are taken and given back.
+
+An archive is taken into the row, so that whoever brought it may forget it; `emulators/services/archiving.py` moves it to the
+storage. Every change of a slot's versions holds the slot's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.db import transaction
+from django.db.models import F, Q, Window
+from django.db.models.functions import RowNumber
+
+from emulators import archives, storages
+from emulators.models import SaveArchive, SaveSlot, SaveVersion
+from emulators.storages import SaveUnavailable as SaveUnavailable
+from events.services import Happening, record
+from gamer.errors import NotFound, bad_field
+
+RESOURCE = "saves"
+NEWEST = 50  # versions of a slot that a machine may still ask about
+
+
+@dataclass(frozen=True, slots=True)
+class SaveContent:
+    """A slot's current version. `number` 0, with nothing else, is an empty slot. `clock_at`: the time in the game, None for the real."""
+
+    slot_id: UUID
+    number: int = 0
+    digest: str = ""
+    size: int = 0
+    name: str = ""
+    content: bytes | None = field(default=None, repr=False)
+    clock_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Where an archive went. `is_new` is False for one that was there already."""
+
+    number: int
+    is_current: bool
+    is_new: bool
+
+
+def slot_for(
+    *,
+    owner_id: int | None,
+    subject: str,
+    console: str,
+    game_id: str,
+    save_id: str,
+    now: datetime,
+    made_by_id: int | None = None,
+) -> SaveSlot:
+    """The slot of that name, made when there is none, and locked until the caller's transaction ends.
+
+    `subject` is the VM's id, which keeps the saves of VMs without an owner apart.
+    """
+    named: dict[str, Any] = {"console_id": console, "game_id": game_id, "save_id": save_id}
+    key = {"owner_id": owner_id, "subject": subject if owner_id is None else "", **named}
+    mine = SaveSlot.objects.select_related("current").select_for_update(no_key=True, of=("self",))
+    slot = mine.filter(**key).first()
+    if slot is None:
+        made_by = made_by_id if owner_id is None else None
+        SaveSlot.objects.bulk_create(
+            [SaveSlot(**key, made_by_id=made_by, created_at=now)], ignore_conflicts=True
+        )
+        slot = mine.get(**key)
+    return slot
+
+
+def content_of(slots: Collection[UUID]) -> dict[UUID, SaveContent]:
+    """What each slot has now; one query. The bytes come along only while they are in the row."""
+    rows = SaveSlot.objects.filter(pk__in=slots).select_related("current__archive")
+    return {slot.pk: _content(slot) for slot in rows}
+
+
+def _content(slot: SaveSlot) -> SaveContent:
+    version = slot.current
+    if version is None:
+        return SaveContent(slot.pk, clock_at=slot.clock_at)
+    archive = version.archive
+    return SaveContent(
+        slot_id=slot.pk,
+        number=version.number,
+        digest=archive.digest,
+        size=archive.size,
+        name=archive.name,
+        content=None if archive.content is None else bytes(archive.content),
+        clock_at=slot.clock_at,
+    )
+
+
+def read(content: SaveContent) -> bytes:
+    """The archive: from the row, or from the storage. Asks no database; may take time. Raises SaveUnavailable."""
+    return content.content if content.content is not None else storages.open_place().get(content.name)
+
+
+def stored(slots: Collection[UUID]) -> dict[tuple[UUID, str], Taken]:
+    """Of each slot's newest versions, by slot and digest, where that content went; one query."""
+    ranked = SaveVersion.objects.filter(slot__in=slots).annotate(
+        rank=Window(RowNumber(), partition_by="slot", order_by="-number"),
+        is_current=Q(slot__current=F("pk")),
+    )
+    rows = ranked.filter(rank__lte=NEWEST).order_by("number")
+    found: dict[tuple[UUID, str], Taken] = {}
+    for slot, digest, number, is_current in rows.values_list(
+        "slot", "archive__digest", "number", "is_current"
+    ):
+        if is_current or not found.get((slot, digest), Taken(0, False, False)).is_current:
+            found[slot, digest] = Taken(number, bool(is_current), False)
+    return found
+
+
+def take(
+    *,
+    slot_id: UUID,
+    session_id: UUID | None,
+    subject: str,
+    base: int,
+    digest: str,
+    archive: bytes,
+    by: str,
+    now: datetime,
+    played_s: int = 0,
+) -> Taken:
+    """Takes an archive as the slot's next version, current unless something newer is there that its maker did not know.
+
+    What is current already, or was taken before, is taken once. `by` is the actor's label; `played_s` how far the session was:
+    within one session what was played longer is newer, whatever the order in which it comes.
+
+    Raises ValidationError or TooLarge for what the archive is, NotFound for a slot that is gone.
+    """
+    found = archives.digest_of(archive)
+    if found != digest:
+        raise bad_field("digest", f"the archive's content has the digest {found}")
+    with transaction.atomic():
+        slot = _locked(slot_id)
+        if base > slot.last_number:
+            raise bad_field("base", f"the slot has no version {base}")
+        known = _known(slot, digest, base)
+        if known is not None:
+            return Taken(known.number, known.pk == slot.current_id, False)
+        is_current = _continues(slot, base, session_id, played_s)
+        version = add_version(
+            slot,
+            archive_for(slot, digest, archive, now),
+            base=base,
+            session_id=session_id,
+            subject=subject,
+            played_s=played_s,
+            by=by,
+            now=now,
+        )
+        if is_current:
+            make_current(slot, version)
+        told = {"number": version.number, "bytes": len(archive), "vm": subject}
+        record(happening(slot, "save_stored" if is_current else "save_conflict", told, now, by))
+    return Taken(version.number, is_current, True)
+
+
+def _locked(slot_id: UUID) -> SaveSlot:
+    slot = SaveSlot.objects.select_for_update(no_key=True).filter(pk=slot_id).first()
+    if slot is None:
+        raise NotFound("There is no such save slot.")
+    return slot
+
+
+def _known(slot: SaveSlot, digest: str, base: int) -> SaveVersion | None:
+    """The version that is this archive already: the current one, or one that was made of the same base before."""
+    current = slot.current
+    if current is not None and current.archive.digest == digest:
+        return current
+    return slot.versions.filter(archive__digest=digest, base=base).first()
+
+
+def _continues(slot: SaveSlot, base: int, session_id: UUID | None, played_s: int) -> bool:
+    """Whether what comes was made knowing the current version: from it, or in the session that made it, later."""
+    current = slot.current
+    if current is None or base == current.number:
+        return True
+    is_same_session = session_id is not None and current.session_id == session_id
+    return is_same_session and played_s >= current.played_s
+
+
+def archive_for(slot: SaveSlot, digest: str, packed: bytes, now: datetime) -> SaveArchive:
+    """The slot's archive of that content; a new one holds the bytes until they are moved."""
+    known = slot.archives.filter(digest=digest, doomed_at=None).first()
+    if known is not None:
+        return known
+    pk = uuid4()
+    return SaveArchive.objects.create(
+        pk=pk,
+        slot=slot,
+        digest=digest,
+        size=len(packed),
+        name=f"{slot.pk}/{digest}.{pk.hex[:12]}",
+        content=packed,
+        created_at=now,
+        next_try_at=now,
+    )
+
+
+def add_version(
+    slot: SaveSlot,
+    archive: SaveArchive,
+    *,
+    base: int,
+    by: str,
+    now: datetime,
+    session_id: UUID | None = None,
+    subject: str = "",
+    played_s: int = 0,
+    restored_from: int | None = None,
+) -> SaveVersion:
+    """One more version of a slot that is locked."""
+    slot.last_number += 1
+    slot.save(update_fields=["last_number"])
+    return SaveVersion.objects.create(
+        slot=slot,
+        number=slot.last_number,
+        archive=archive,
+        base=base,
+        restored_from=restored_from,
+        session_id=session_id,
+        subject=subject,
+        played_s=played_s,
+        by=by[:100],
+        created_at=now,
+    )
+
+
+def make_current(slot: SaveSlot, version: SaveVersion) -> None:
+    slot.current = version
+    slot.save(update_fields=["current"])
+
+
+def happening(slot: SaveSlot, action: str, details: dict[str, object], now: datetime, by: str) -> Happening:
+    """An event about a slot, addressed to its owner."""
+    told = {"console": slot.console_id, "game_id": slot.game_id, "save_id": slot.save_id, **details}
+    return Happening(now, by, action, RESOURCE, str(slot.pk), told, owner_id=slot.owner_id)
