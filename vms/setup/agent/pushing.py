@@ -16,6 +16,7 @@ from .shelf import Version
 from .uplink import Uplink
 
 IDLE_S = 60.0
+CONFLICT = 409
 
 
 class Pusher:
@@ -56,14 +57,16 @@ class Pusher:
         path = self._saves.path_of(version.slot, version.digest)
         if path is None:
             return
-        told = {name: getattr(version, name) for name in ("session_id", "base", "digest", "played_s")}
+        told = {name: getattr(version, name) for name in ("session_id", "base", "digest")}
+        told["played_s"] = int(version.played_s)
         url = f"{self._config.public_url}/agent/saves?{urllib.parse.urlencode(told)}"
         try:
             answer = put(url, path, "application/gzip", self._uplink.token)
         except FileNotFoundError:
             return  # a newer one has just replaced it
         except Failed as error:
-            if error.status in REFUSED_FOR_GOOD:
+            # No room for it (409) is not for good: the player may make some.
+            if error.status in REFUSED_FOR_GOOD and error.status != CONFLICT:
                 self._saves.refused(version.slot, version.digest, is_final=False)
                 return
             raise
