@@ -20,7 +20,7 @@ from vms.reconcile.outcome import Subject
 from vms.reconcile.steps.setup import target_of
 from vms.setup import connect
 
-STEPS = ["base", "stack", "wolf", "saves", "monitor", "agent", "verify", "reach"]
+STEPS = ["base", "stack", "wolf", "saves", "clock", "monitor", "agent", "verify", "reach"]
 # What a player's Moonlight does, asked of the machine's own Wolf.
 PLAYER = """import http.client, json, socket, sys
 act, body = sys.argv[1], sys.argv[2].encode()

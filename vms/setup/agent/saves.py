@@ -60,7 +60,7 @@ class Saves:
         with self._lock:
             if self._goes_on(save) or save["digest"] == EMPTY or self._shelf.arrived(save["digest"]).exists():
                 return False
-            return _digest_of(self._place(save["folder"])) != save["digest"]
+            return bool(_digest_of(self._place(save["folder"])) != save["digest"])
 
     def put_in_place(self, save: dict[str, Any], session_id: str) -> None:
         """Make the slot's folder what the order begins with, unless it went on from there on this machine. No game may use it.
