@@ -83,7 +83,8 @@ def _advance(
         if progress.state == "idle":
             # Just begun, or killed and about to be started again by the machine; it is begun anew by the next look only.
             time.sleep(min(IDLE_S, left))
-        progress = driver.look(site, target, seen=progress.version, wait_s=min(NEWS_S, left))
+        # What is only beginning is news a moment later.
+        progress = driver.look(site, target, seen=progress.version or "none", wait_s=min(NEWS_S, left))
 
 
 def _tell(progress: Progress, told: dict[str, StepReport], report: Reporter) -> None:
