@@ -26,7 +26,7 @@ class Pusher:
         self._config = config
         self._saves = saves
         self._uplink = uplink
-        self._pace = Pace(config.heartbeat_s)
+        self._pace = Pace(config.heartbeat_s, config.backoff_s)
 
     def run(self, stop: threading.Event) -> None:
         """Push until `stop`: at once when a save waits, ever more rarely while it fails."""

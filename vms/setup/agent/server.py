@@ -16,7 +16,6 @@ from typing import Any
 
 MAX_ANSWER = 64 * 1024
 TIMEOUT_S = 10.0
-MAX_BACKOFF_S = 120.0
 # Refusals that will be the same next time: what was told is dropped. The other 4xx are about us or the moment, not about that.
 REFUSED_FOR_GOOD = (400, 403, 404, 409, 410, 413, 422)
 TOKEN_REFUSED = 401
@@ -81,8 +80,9 @@ def _connection(parts: urllib.parse.SplitResult) -> http.client.HTTPConnection:
 class Pace:
     """When something may be tried next: at once, or after a failure ever later, each machine at its own moment."""
 
-    def __init__(self, first_s: float) -> None:
+    def __init__(self, first_s: float, most_s: float) -> None:
         self._first_s = first_s
+        self._most_s = most_s
         self._failures = 0
         self.due_at = 0.0
 
@@ -99,7 +99,7 @@ class Pace:
         self.due_at = time.monotonic() + next_s
 
     def failed(self) -> None:
-        ceiling = min(MAX_BACKOFF_S, self._first_s * 2.0 ** min(self._failures, 10))
+        ceiling = min(self._most_s, self._first_s * 2.0 ** min(self._failures, 10))
         self._failures += 1
         self.due_at = time.monotonic() + ceiling * jitter(0.5, 1.0)
 

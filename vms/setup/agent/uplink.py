@@ -41,8 +41,8 @@ class Uplink:
         self._backlog = Backlog(config.state_dir / "samples.json")
         self._store = config.state_dir / "uplink.json"
         # Apart, so that an event the server chokes on does not silence the heartbeats.
-        self._link = Pace(config.heartbeat_s)
-        self._events = Pace(config.heartbeat_s)
+        self._link = Pace(config.heartbeat_s, config.backoff_s)
+        self._events = Pace(config.heartbeat_s, config.backoff_s)
         self._sequence = 0
         self._told_playing: bool | None = None
         self._token = self._remembered()
