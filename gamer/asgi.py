@@ -5,7 +5,6 @@ import os
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gamer.settings")
 os.environ.setdefault("GAMER_PROCESS", "streams")
 
-from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 _django = get_asgi_application()
@@ -13,6 +12,6 @@ _django = get_asgi_application()
 from gamer.checks import demand  # noqa: E402
 from gamer.web.asgi import BodyLimit  # noqa: E402
 
-application = BodyLimit(_django, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+application = BodyLimit(_django)
 
 demand()

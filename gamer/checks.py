@@ -95,6 +95,10 @@ def numbers(**_: Any) -> list[CheckMessage]:
         ("METRICS_SAMPLE_HOURS", settings.ENV.metrics_sample_hours, 3),
         ("METRICS_MINUTE_DAYS", settings.ENV.metrics_minute_days, 1),
         ("METRICS_HOUR_DAYS", settings.ENV.metrics_hour_days, 1),
+        ("SAVES_KEPT_VERSIONS", settings.ENV.saves_kept_versions, 1),
+        ("SAVES_KEPT_DAYS", settings.ENV.saves_kept_days, 0),
+        # One archive of the largest kind must fit.
+        ("SAVES_MIB_PER_PLAYER", settings.ENV.saves_mib_per_player, 64),
     ):
         if not value.isdigit() or not low <= int(value) < 100_000:
             found.append(

@@ -71,6 +71,9 @@ class Environment:
     games_google_credentials: str
     saves_url: str
     saves_google_credentials: str
+    saves_kept_versions: str
+    saves_kept_days: str
+    saves_mib_per_player: str
     cloudypad_bin: str
     cloudypad_home: str
     clouds: dict[str, dict[str, str]]
@@ -164,6 +167,9 @@ def read() -> Environment:
         games_google_credentials=str(env.str("GAMES_GOOGLE_CREDENTIALS", "")),
         saves_url=str(env.str("SAVES_URL", "")) or f"file://{STATE_DIR / 'saves'}",
         saves_google_credentials=str(env.str("SAVES_GOOGLE_CREDENTIALS", "")),
+        saves_kept_versions=str(env.str("SAVES_KEPT_VERSIONS", "20")),
+        saves_kept_days=str(env.str("SAVES_KEPT_DAYS", "30")),
+        saves_mib_per_player=str(env.str("SAVES_MIB_PER_PLAYER", "2048")),
         cloudypad_bin=str(env.str("CLOUDYPAD_BIN", "")),
         cloudypad_home=str(env.str("CLOUDYPAD_HOME", "")),
         clouds=cloud_credentials(env),

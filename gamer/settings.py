@@ -202,6 +202,9 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_THROTTLE_RATES": {
         "write": "120/min",
         "agent": "60/min",
+        # Archives of saves, each of up to 64 MiB that is looked into: of one machine, and of one caller.
+        "agent_saves": "12/min",
+        "save_upload": "20/min",
         "signup_ip": "20/hour",
         "reset_ip": "20/hour",
         "reset_email": "5/hour",
@@ -256,6 +259,7 @@ HEALTH_CHECKS = [
     "gamer.web.health.scheduler",
     "locations.health.geocoder",
     "locations.health.location_finder",
+    "emulators.health.saves",
     "billing.health.ledger",
     "vms.health.parts",
 ]
@@ -267,6 +271,7 @@ DOCTOR_CHECKS = [
     "gamer.web.doctor.queue",
     "locations.doctor.gazetteer",
     "gamer.web.doctor.programs",
+    "emulators.doctor.saves",
     "vms.doctor.cloudypad",
     "vms.doctor.accounts",
 ]
@@ -274,6 +279,7 @@ DOCTOR_CHECKS = [
 METRICS = [
     "gamer.web.metrics.queue",
     "gamer.web.metrics.tallies",
+    "emulators.metrics.figures",
     "monitoring.metrics.figures",
     "vms.metrics.figures",
 ]
@@ -315,6 +321,7 @@ SEEDS = [
     "locations.regions.seed",
     "accounts.services.seed",
     "emulators.services.seed",
+    "emulators.services.keeping.seed",
     "monitoring.services.seed",
     "vms.machine_types.seed",
     "billing.services.seeding.seed",
@@ -335,6 +342,10 @@ METRICS_KEPT = {
     "minute": timedelta(days=_env.whole(ENV.metrics_minute_days, 7)),
     "hour": timedelta(days=_env.whole(ENV.metrics_hour_days, 400)),
 }
+# Of each save slot the newest versions are kept, and of the last days one a day; and how much one player may store.
+SAVES_KEPT_VERSIONS = _env.whole(ENV.saves_kept_versions, 20)
+SAVES_KEPT_DAYS = _env.whole(ENV.saves_kept_days, 30)
+SAVES_BYTES_PER_PLAYER = _env.whole(ENV.saves_mib_per_player, 2048) * 1024 * 1024
 # Days and months of money are this zone's; to change it, run `manage.py rebuild_usage` afterwards.
 BILLING_TIME_ZONE = ENV.billing_time_zone
 SIGNUP_CREDIT_USD = _amount(ENV.signup_credit_usd)

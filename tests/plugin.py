@@ -27,6 +27,7 @@ PROVIDER_CREDENTIALS = (
     "SCW_DEFAULT_PROJECT_ID",
     "GCS_BUCKET_NAME",
     "GOOGLE_APPLICATION_CREDENTIALS",
+    "SAVES_GOOGLE_CREDENTIALS",
     "PAPERSPACE_API_KEY",
 )
 
@@ -99,5 +100,9 @@ _own_postgres: OwnPostgres | None = None
 if "GAMER_TEST_DATABASE_URL" not in os.environ and "--help" not in sys.argv:
     _own_postgres = OwnPostgres()
     os.environ["GAMER_TEST_DATABASE_URL"] = _own_postgres.url
+    os.environ["GAMER_TEST_SAVES"] = str(_own_postgres.home / "saves")
 os.environ["DATABASE_URL"] = os.environ["GAMER_TEST_DATABASE_URL"]
+os.environ["SAVES_URL"] = (
+    f"file://{os.environ.setdefault('GAMER_TEST_SAVES', tempfile.gettempdir() + '/gamer-test-saves')}"
+)
 sys.addaudithook(refuse_the_world)

@@ -1,4 +1,4 @@
-"""What the agent of a VM may do: register, say that it lives, and tell what became of the VM's own games.
+"""What the agent of a VM may do: register, say that it lives, tell what became of the VM's own games, and bring their saves.
 
 All of it only speeds up what the reconciler sees over SSH. A token reaches its VM and nothing else; it ends with the VM's
 machine, and a new registration replaces it.
@@ -16,8 +16,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, Subquery
 
+from emulators.models import SaveVersion
+from emulators.services import saves
+from emulators.services.saves import Taken
 from events.services import record
 from gamer.errors import Conflict, NotAuthenticated, NotFound, bad_field
 from gamer.web.throttles import Rate, demand, give_back
@@ -29,6 +32,8 @@ from vms.reconcile.apply import happening
 
 # The VM's id finds the row, so that no digest needs an index.
 TOKEN = re.compile(r"ga_(?P<vm>[0-9a-f]{32})_[A-Za-z0-9_-]{43}")
+# A heartbeat moves the game's clock by whole minutes; what is left over comes with the session's end.
+PLAYED_STEP_S = 60
 # A machine's clock may be ahead of ours by so much.
 AHEAD = timedelta(minutes=5)
 
@@ -75,8 +80,11 @@ def heartbeat(
     idle_s: float | None,
     measured: Mapping[str, float],
     now: datetime,
+    played: Mapping[UUID, float] | None = None,
 ) -> None:
     """Notes that the agent lives, whether somebody plays, and what it measured. 2,000 machines send one every 15 s.
+
+    `played` is how long each of its sessions has been played in all, in seconds.
 
     Raises ValidationError when it speaks from the future, Conflict for a message that was taken before: within one boot numbers
     rise, and a boot begins later than the one before.
@@ -94,6 +102,8 @@ def heartbeat(
     known |= activity.columns(is_playing, idle_s, now)
     if not VM.objects.filter(fresh, pk=vm.pk).update(**known):
         raise Conflict("This heartbeat was taken before.")
+    if played:
+        sessions.note_played(vm_id=vm.pk, played=played, now=now, step_s=PLAYED_STEP_S)
     if measured:
         monitoring.record(subject=vm.pk, samples=[Reading(sent_at, measured)], now=now)
 
@@ -114,7 +124,9 @@ class Manifest:
 def manifest(*, vm: VM) -> Manifest:
     columns = ("console_id", "desired", "phase", "auto_stop_timeout", "session_ends_at", "games_mounted")
     row = VM.objects.only(*columns).get(pk=vm.pk)
-    return Manifest(row, list(row.sessions.filter(status__in=GameSession.OPEN).order_by("queued_at")))
+    given = SaveVersion.objects.filter(slot=OuterRef("slot"), number=OuterRef("base"))
+    wanted = row.sessions.filter(status__in=GameSession.OPEN).order_by("queued_at")
+    return Manifest(row, list(wanted.annotate(digest=Subquery(given.values("archive__digest")[:1]))))
 
 
 def report(
@@ -134,6 +146,31 @@ def report(
             record(happening(vm, f"session_{state}", told, now, f"agent:{vm.code}"))
         elif not GameSession.objects.filter(pk=session_id, vm=vm).exists():
             raise NotFound("This VM has no such session.")
+
+
+def take_save(
+    *, vm: VM, session_id: UUID, base: int, digest: str, played_s: float, archive: bytes, now: datetime
+) -> tuple[UUID, Taken]:
+    """Takes an archive of one of the VM's own sessions; the slot's id, and where it went there. Told twice, it is taken once.
+
+    Raises NotFound for a session of another VM or without a slot, and as `saves.take`.
+    """
+    row = GameSession.objects.filter(pk=session_id, vm=vm.pk, vm__in=_with_a_machine()).first()
+    if row is None or row.slot_id is None:
+        raise NotFound("This VM has no such session.")
+    taken = saves.take(
+        slot_id=row.slot_id,
+        session_id=row.pk,
+        subject=str(vm.pk),
+        base=base,
+        digest=digest,
+        archive=archive,
+        by=f"agent:{vm.code}",
+        played_s=int(played_s),
+        now=now,
+    )
+    sessions.note_played(vm_id=vm.pk, played={row.pk: played_s}, now=now)
+    return row.slot_id, taken
 
 
 def _with_a_machine() -> VMQuerySet:

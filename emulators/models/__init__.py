@@ -20,7 +20,14 @@ from emulators.models.consoles import (
     ProviderKind,
     ProviderPreference,
 )
-from emulators.models.saves import SaveArchive, SaveSlot, SaveSlotQuerySet, SaveVersion
+from emulators.models.saves import (
+    MAX_SAVE_ID,
+    SaveArchive,
+    SaveSlot,
+    SaveSlotQuerySet,
+    SaveVersion,
+    UnstoredArchive,
+)
 
 __all__ = [
     "GAME_ID",
@@ -28,6 +35,7 @@ __all__ = [
     "MAX_GPUS",
     "MAX_LIST",
     "MAX_RAM_GB",
+    "MAX_SAVE_ID",
     "MAX_SESSION_HOURS",
     "MAX_VCPUS",
     "Console",
@@ -43,4 +51,5 @@ __all__ = [
     "SaveSlot",
     "SaveSlotQuerySet",
     "SaveVersion",
+    "UnstoredArchive",
 ]

@@ -6,10 +6,12 @@ Whoever changes what a slot has, its versions and which one is current, holds th
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from django.db import models
+import psycopg
+from django.db import connection, models
 from django.db.models import F, Q
 from django.utils import timezone
 
@@ -99,7 +101,7 @@ class SaveSlot(models.Model):
 
 
 class SaveArchive(models.Model):
-    """One content of a slot, in the row (`content`) until it is in the storage (`stored_at`), then under `name` there and nowhere else.
+    """One content of a slot: `unstored` until it is in the storage (`stored_at`), then under `name` there and nowhere else.
 
     Names are used once, so that a late delete can never hit what came after it.
     """
@@ -109,15 +111,9 @@ class SaveArchive(models.Model):
     digest = models.CharField(max_length=64)
     size = models.PositiveIntegerField(help_text="Bytes, packed.")
     name = models.CharField(max_length=200, unique=True)
-    content = models.BinaryField(null=True, editable=False)
     created_at = models.DateTimeField()
     stored_at = models.DateTimeField(null=True)
-    # Moving it to the storage, and deleting it there once no version holds it.
-    next_try_at = models.DateTimeField(null=True, help_text="Null when there is nothing to do.")
-    tries = models.PositiveIntegerField(default=0)
-    token = models.UUIDField(null=True, help_text="Whose turn it is.")
-    last_error = models.CharField(max_length=300, blank=True)
-    doomed_at = models.DateTimeField(null=True, help_text="No version holds it, nor ever will again.")
+    doomed_at = models.DateTimeField(null=True, help_text="Since then no version holds it, nor ever will.")
 
     class Meta:
         constraints = [
@@ -125,18 +121,60 @@ class SaveArchive(models.Model):
                 fields=["slot", "digest"], condition=Q(doomed_at=None), name="save_archive_once"
             ),
             models.CheckConstraint(
-                condition=Q(content__isnull=False) | Q(stored_at__isnull=False) | Q(doomed_at__isnull=False),
-                name="save_archive_is_somewhere",
+                condition=Q(slot__isnull=False) | Q(doomed_at__isnull=False), name="save_archive_is_of_a_slot"
             ),
         ]
         indexes = [
             models.Index(
-                fields=["next_try_at"], condition=Q(next_try_at__isnull=False), name="save_archive_due"
+                fields=["doomed_at"], condition=Q(doomed_at__isnull=False), name="save_archive_doomed"
             )
         ]
 
     def __str__(self) -> str:
         return self.name
+
+
+class UnstoredArchiveQuerySet(models.QuerySet["UnstoredArchive"]):
+    """Bytes go in and out by psycopg's own cursor, in the protocol's binary form: as text of a statement 64 MiB are half a gigabyte."""
+
+    def keep(self, archive: SaveArchive, content: bytes, now: datetime) -> None:
+        """Writes an archive's bytes down, due at once."""
+        _binary(
+            "INSERT INTO emulators_unstoredarchive (archive_id, content, taken_at, next_try_at, tries, last_error)"
+            " VALUES (%s, %b, %s, %s, 0, '')",
+            [archive.pk, content, now, now],
+        )
+
+    def contents(self, archives: Collection[uuid.UUID]) -> dict[uuid.UUID, bytes]:
+        """The bytes of those that are not stored yet, in one statement."""
+        sql = "SELECT archive_id, content FROM emulators_unstoredarchive WHERE archive_id = ANY(%s)"
+        return dict(_binary(sql, [list(archives)])) if archives else {}
+
+
+def _binary(sql: str, values: list[Any]) -> list[Any]:
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor[Any](connection.connection) as cursor:
+        cursor.execute(sql, values, binary=True)
+        return cursor.fetchall() if cursor.description else []
+
+
+class UnstoredArchive(models.Model):
+    """The bytes of an archive on their way to the storage, and how the way goes. Apart, so that no list ever loads them."""
+
+    archive = models.OneToOneField(
+        SaveArchive, on_delete=models.CASCADE, primary_key=True, related_name="unstored"
+    )
+    content = models.BinaryField()
+    taken_at = models.DateTimeField()
+    next_try_at = models.DateTimeField(db_index=True)
+    tries = models.PositiveIntegerField(default=0)
+    token = models.UUIDField(null=True, help_text="Whose turn it is, until the next try.")
+    last_error = models.CharField(max_length=300, blank=True)
+
+    objects = UnstoredArchiveQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return str(self.archive_id)
 
 
 class SaveVersion(models.Model):

@@ -1,23 +1,24 @@
 """Saves: slots are found or made, archives are taken and given back.
 
-An archive is taken into the row, so that whoever brought it may forget it; `emulators/services/archiving.py` moves it to the
-storage. Every change of a slot's versions holds the slot's lock.
+An archive is taken into a row, so that whoever brought it may forget it; `storing` moves it to the storage. Every change of a
+slot's versions holds the slot's lock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q, Window
 from django.db.models.functions import RowNumber
 
 from emulators import archives, storages
-from emulators.models import SaveArchive, SaveSlot, SaveVersion
+from emulators.models import SaveArchive, SaveSlot, SaveVersion, UnstoredArchive
+from emulators.services import keeping, storing
 from emulators.storages import SaveUnavailable as SaveUnavailable
 from events.services import Happening, record
 from gamer.errors import NotFound, bad_field
@@ -66,22 +67,22 @@ def slot_for(
     key = {"owner_id": owner_id, "subject": subject if owner_id is None else "", **named}
     mine = SaveSlot.objects.select_related("current").select_for_update(no_key=True, of=("self",))
     slot = mine.filter(**key).first()
-    if slot is None:
-        made_by = made_by_id if owner_id is None else None
-        SaveSlot.objects.bulk_create(
-            [SaveSlot(**key, made_by_id=made_by, created_at=now)], ignore_conflicts=True
-        )
-        slot = mine.get(**key)
-    return slot
+    if slot is not None:
+        return slot
+    new = SaveSlot(**key, made_by_id=made_by_id if owner_id is None else None, created_at=now)
+    keeping.demand_slot(new)
+    SaveSlot.objects.bulk_create([new], ignore_conflicts=True)
+    return mine.get(**key)
 
 
 def content_of(slots: Collection[UUID]) -> dict[UUID, SaveContent]:
-    """What each slot has now; one query. The bytes come along only while they are in the row."""
-    rows = SaveSlot.objects.filter(pk__in=slots).select_related("current__archive")
-    return {slot.pk: _content(slot) for slot in rows}
+    """What each slot has now; two statements. The bytes come along only until they are in the storage."""
+    rows = list(SaveSlot.objects.filter(pk__in=slots).select_related("current__archive"))
+    inline = UnstoredArchive.objects.contents([row.current.archive_id for row in rows if row.current])
+    return {row.pk: _content(row, inline) for row in rows}
 
 
-def _content(slot: SaveSlot) -> SaveContent:
+def _content(slot: SaveSlot, inline: Mapping[UUID, bytes]) -> SaveContent:
     version = slot.current
     if version is None:
         return SaveContent(slot.pk, clock_at=slot.clock_at)
@@ -92,7 +93,7 @@ def _content(slot: SaveSlot) -> SaveContent:
         digest=archive.digest,
         size=archive.size,
         name=archive.name,
-        content=None if archive.content is None else bytes(archive.content),
+        content=inline.get(archive.pk),
         clock_at=slot.clock_at,
     )
 
@@ -140,33 +141,46 @@ def take(
     found = archives.digest_of(archive)
     if found != digest:
         raise bad_field("digest", f"the archive's content has the digest {found}")
+    brought = Brought(digest, archive, base, session_id, subject, played_s)
     with transaction.atomic():
-        slot = _locked(slot_id)
-        if base > slot.last_number:
-            raise bad_field("base", f"the slot has no version {base}")
-        known = _known(slot, digest, base)
-        if known is not None:
-            return Taken(known.number, known.pk == slot.current_id, False)
-        is_current = _continues(slot, base, session_id, played_s)
-        version = add_version(
-            slot,
-            archive_for(slot, digest, archive, now),
-            base=base,
-            session_id=session_id,
-            subject=subject,
-            played_s=played_s,
-            by=by,
-            now=now,
-        )
-        if is_current:
-            make_current(slot, version)
-        told = {"number": version.number, "bytes": len(archive), "vm": subject}
-        record(happening(slot, "save_stored" if is_current else "save_conflict", told, now, by))
+        return keep(lock(slot_id), brought, by=by, now=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """An archive that was looked into, and where it comes from."""
+
+    digest: str
+    packed: bytes = field(repr=False)
+    base: int
+    session_id: UUID | None = None
+    subject: str = ""
+    played_s: int = 0
+
+
+def keep(slot: SaveSlot, brought: Brought, *, by: str, now: datetime) -> Taken:
+    """What `take` does with an archive it has looked into. Called under the slot's lock."""
+    if brought.base > slot.last_number:
+        raise bad_field("base", f"the slot has no version {brought.base}")
+    known = _known(slot, brought.digest, brought.base)
+    if known is not None:
+        return Taken(known.number, known.pk == slot.current_id, False)
+    is_current = _continues(slot, brought)
+    origin = {"session_id": brought.session_id, "subject": brought.subject, "played_s": brought.played_s}
+    archive = _archive(slot, brought, now)
+    version = add_version(slot, archive, is_current=is_current, base=brought.base, by=by, now=now, **origin)
+    told = {"number": version.number, "bytes": archive.size, "vm": brought.subject}
+    record(happening(slot, "save_stored" if is_current else "save_conflict", told, now, by))
     return Taken(version.number, is_current, True)
 
 
-def _locked(slot_id: UUID) -> SaveSlot:
-    slot = SaveSlot.objects.select_for_update(no_key=True).filter(pk=slot_id).first()
+def lock(slot_id: UUID) -> SaveSlot:
+    """The slot, alone with it and with its player's room until the transaction ends. Raises NotFound."""
+    whose = SaveSlot.objects.filter(pk=slot_id).values_list("owner_id", "subject").first()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"gamer.saves {whose}"])
+    rows = SaveSlot.objects.select_related("current__archive")
+    slot = rows.select_for_update(no_key=True, of=("self",)).filter(pk=slot_id).first()
     if slot is None:
         raise NotFound("There is no such save slot.")
     return slot
@@ -180,68 +194,54 @@ def _known(slot: SaveSlot, digest: str, base: int) -> SaveVersion | None:
     return slot.versions.filter(archive__digest=digest, base=base).first()
 
 
-def _continues(slot: SaveSlot, base: int, session_id: UUID | None, played_s: int) -> bool:
-    """Whether what comes was made knowing the current version: from it, or in the session that made it, later."""
+def _continues(slot: SaveSlot, brought: Brought) -> bool:
+    """Whether it was made knowing the current version: from it, or in the session that made it, later."""
     current = slot.current
-    if current is None or base == current.number:
+    if current is None or brought.base == current.number:
         return True
-    is_same_session = session_id is not None and current.session_id == session_id
-    return is_same_session and played_s >= current.played_s
+    is_same_session = brought.session_id is not None and current.session_id == brought.session_id
+    return is_same_session and brought.played_s >= current.played_s
 
 
-def archive_for(slot: SaveSlot, digest: str, packed: bytes, now: datetime) -> SaveArchive:
-    """The slot's archive of that content; a new one holds the bytes until they are moved."""
-    known = slot.archives.filter(digest=digest, doomed_at=None).first()
+def _archive(slot: SaveSlot, brought: Brought, now: datetime) -> SaveArchive:
+    """The slot's archive of that content; a new one waits for the storage."""
+    known = slot.archives.filter(digest=brought.digest, doomed_at=None).first()
     if known is not None:
         return known
-    pk = uuid4()
-    return SaveArchive.objects.create(
-        pk=pk,
-        slot=slot,
-        digest=digest,
-        size=len(packed),
-        name=f"{slot.pk}/{digest}.{pk.hex[:12]}",
-        content=packed,
-        created_at=now,
-        next_try_at=now,
+    size, pk = len(brought.packed), uuid4()
+    keeping.make_room(slot, size, now)
+    name = f"{slot.pk}/{brought.digest}.{pk.hex[:12]}"
+    archive = SaveArchive.objects.create(
+        pk=pk, slot=slot, digest=brought.digest, size=size, name=name, created_at=now
     )
+    UnstoredArchive.objects.keep(archive, brought.packed, now)
+    storing.hint()
+    return archive
 
 
 def add_version(
-    slot: SaveSlot,
-    archive: SaveArchive,
-    *,
-    base: int,
-    by: str,
-    now: datetime,
-    session_id: UUID | None = None,
-    subject: str = "",
-    played_s: int = 0,
-    restored_from: int | None = None,
+    slot: SaveSlot, archive: SaveArchive, *, is_current: bool, now: datetime, by: str, **columns: Any
 ) -> SaveVersion:
     """One more version of a slot that is locked."""
     slot.last_number += 1
-    slot.save(update_fields=["last_number"])
-    return SaveVersion.objects.create(
-        slot=slot,
-        number=slot.last_number,
-        archive=archive,
-        base=base,
-        restored_from=restored_from,
-        session_id=session_id,
-        subject=subject,
-        played_s=played_s,
-        by=by[:100],
-        created_at=now,
+    version = SaveVersion.objects.create(
+        slot=slot, number=slot.last_number, archive=archive, by=by[:100], created_at=now, **columns
     )
+    if is_current:
+        slot.current = version
+    slot.save(update_fields=["last_number", "current"])
+    return version
 
 
-def make_current(slot: SaveSlot, version: SaveVersion) -> None:
-    slot.current = version
-    slot.save(update_fields=["current"])
+def add_played(slots: Mapping[UUID, int]) -> None:
+    """So many seconds more were played on these slots: the clocks of their games go on."""
+    for pk, seconds in sorted(slots.items()):
+        SaveSlot.objects.filter(pk=pk).update(played_s=F("played_s") + seconds)
 
 
-def happening(slot: SaveSlot, action: str, details: dict[str, object], now: datetime, by: str) -> Happening:
+def happening(
+    slot: SaveSlot, action: str, details: Mapping[str, object], now: datetime, by: str
+) -> Happening:
     """An event about a slot, addressed to its owner."""
     told = {"console": slot.console_id, "game_id": slot.game_id, "save_id": slot.save_id, **details}
     return Happening(now, by, action, RESOURCE, str(slot.pk), told, owner_id=slot.owner_id)

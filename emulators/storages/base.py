@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import IO, Any
 
 from django.conf import settings
 from django.core.files.base import ContentFile
@@ -18,11 +18,7 @@ from stores.addresses import parse
 
 PACKED = "application/gzip"
 LINK_S = 300  # how long a link is good
-OPENS = {
-    "file": "emulators.storages.directory.open_place",
-    "s3": "emulators.storages.s3.open_place",
-    "gs": "emulators.storages.google.open_place",
-}
+MODULES = {"file": "directory", "s3": "s3", "gs": "google"}
 
 
 class SaveUnavailable(Unavailable):
@@ -45,7 +41,13 @@ class Place:
     def get(self, name: str) -> bytes:
         """Raises SaveUnavailable, also for what should be there and is not."""
         with self._asked(), self.storage.open(name, "rb") as file:
-            return bytes(file.read())
+            content: bytes = file.read()
+            return content
+
+    def file(self, name: str) -> IO[bytes]:
+        """Opens an archive that only we can read. Raises SaveUnavailable."""
+        with self._asked():
+            return self.storage.open(name, "rb")
 
     def delete(self, name: str) -> None:
         """Deletes an archive; one that is gone is no error. Raises SaveUnavailable."""
@@ -72,14 +74,32 @@ class Place:
 
 
 def open_place() -> Place:
-    """The place of the settings. Raises ValueError for an address that cannot be used, in words that hold no secret."""
-    return _opened(settings.SAVES_URL, settings.SAVES_GOOGLE_CREDENTIALS)
+    """The place of the settings. Raises SaveUnavailable when its address cannot be used."""
+    try:
+        return _opened(settings.SAVES_URL, settings.SAVES_GOOGLE_CREDENTIALS)
+    except ValueError as error:
+        raise SaveUnavailable(f"The storage of saves cannot be opened: {error}.") from error
+
+
+def check(url: str, google_credentials: str) -> None:
+    """Looks at an address without opening anything. Raises ValueError, in words that hold no secret."""
+    address = parse(url)
+    match address.scheme:
+        case "file" if address.path and not address.host:
+            return
+        case "s3" if address.host and address.path and address.user and address.password:
+            return
+        case "gs" if address.host and google_credentials:
+            return
+        case "gs" if address.host:
+            raise ValueError("gs:// wants a service account's key in SAVES_GOOGLE_CREDENTIALS")
+    raise ValueError("it is file:///folder, s3://key:secret@endpoint/bucket or gs://bucket")
 
 
 @lru_cache(maxsize=4)
 def _opened(url: str, google_credentials: str) -> Place:
+    check(url, google_credentials)
     address = parse(url)
-    if address.scheme not in OPENS:
-        raise ValueError("it is file:///folder, s3://key:secret@endpoint/bucket or gs://bucket")
-    place: Place = import_string(OPENS[address.scheme])(address, google_credentials)
+    open_it = import_string(f"emulators.storages.{MODULES[address.scheme]}.open_place")
+    place: Place = open_it(address, google_credentials)
     return place

@@ -9,8 +9,6 @@ from stores.addresses import Address
 
 
 def open_place(address: Address, google_credentials: str) -> Place:
-    if address.host or not address.path:
-        raise ValueError("a directory's address is file:///folder")
     storage = FileSystemStorage(
         location=f"/{address.path}",
         allow_overwrite=True,

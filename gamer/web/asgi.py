@@ -6,7 +6,10 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from django.conf import settings
+
 from gamer.web.errors import error_body
+from gamer.web.limits import announced_length, largest_body
 from gamer.web.middleware import DRAINED
 
 Message = Mapping[str, Any]
@@ -16,16 +19,19 @@ Application = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 
 class BodyLimit:
-    """Answers 413 to bodies past `limit` bytes, and hangs up on those that do not end soon after."""
+    """Answers 413 to bodies past `largest_body`, and hangs up on those that do not end soon after."""
 
-    def __init__(self, application: Application, limit: int) -> None:
+    def __init__(self, application: Application) -> None:
         self.application = application
-        self.limit = limit
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.application(scope, receive, send)
             return
+        lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+        announced = announced_length(lengths[0].decode("latin-1")) if lengths else None
+        limit = largest_body(scope["path"], announced)
+        drained = settings.DATA_UPLOAD_MAX_MEMORY_SIZE * DRAINED
         read, has_more = 0, True
 
         async def counted() -> Message:
@@ -34,17 +40,17 @@ class BodyLimit:
             read += len(message.get("body", b""))
             has_more = bool(message.get("more_body"))
             # Django reads the whole body before it answers. To it, the client hangs up: it tidies up and says nothing.
-            return message if read <= self.limit else {"type": "http.disconnect"}
+            return message if read <= limit else {"type": "http.disconnect"}
 
         await self.application(scope, counted, send)
-        if read > self.limit:
+        if read > limit:
             # A connection closed on a client that still sends would take our answer with it.
-            while has_more and read <= self.limit * DRAINED:
+            while has_more and read <= max(limit, drained):
                 await counted()
-            await self._refuse(send)
+            await self._refuse(send, limit)
 
-    async def _refuse(self, send: Send) -> None:
-        text = json.dumps(error_body("too_large", f"The body is larger than {self.limit} bytes."))
+    async def _refuse(self, send: Send, limit: int) -> None:
+        text = json.dumps(error_body("too_large", f"The body is larger than {limit} bytes."))
         headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
         await send({"type": "http.response.body", "body": text.encode()})

@@ -20,9 +20,9 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 from gamer.context import act_as, bind
 from gamer.web.errors import error_body, is_page
+from gamer.web.limits import announced_length, largest_body
 from gamer.web.throttles import client_ip
 
-WHOLE_NUMBER = re.compile(r"[0-9]+\Z", re.ASCII)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)
 DRAINED = 16  # times the limit; a client with more to say is cut off
 CHUNK = 65_536
@@ -109,7 +109,7 @@ class CountMiddleware(PrometheusAfterMiddleware):  # type: ignore[misc]
 
     def process_request(self, request: HttpRequest) -> None:
         length = request.META.get("CONTENT_LENGTH") or ""
-        if length and not WHOLE_NUMBER.match(length):
+        if length and announced_length(length) is None:
             vars(request)["headers"] = HttpHeaders({**request.META, "CONTENT_LENGTH": ""})
         super().process_request(request)
 
@@ -123,7 +123,7 @@ class StaticMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
 
 
 class BodyLimitMiddleware:
-    """Refuses bodies past DATA_UPLOAD_MAX_MEMORY_SIZE, announced or not.
+    """Refuses bodies past `largest_body`, announced or not.
 
     Django reads a body without Content-Length (chunked) as empty. Here it is read, up to the limit, and its length is
     written down for those who come later. Under ASGI `gamer.web.asgi.BodyLimit` has bounded it before.
@@ -133,10 +133,11 @@ class BodyLimitMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         announced = request.META.get("CONTENT_LENGTH") or ""
-        if WHOLE_NUMBER.match(announced) and int(announced[:18]) > limit:
-            _drain(request, min(int(announced[:18]), limit * DRAINED))
+        length = announced_length(announced)
+        limit = largest_body(request.path_info, length)
+        if length is not None and length > limit:
+            _drain(request, min(length, settings.DATA_UPLOAD_MAX_MEMORY_SIZE * DRAINED))
             return too_large(limit)
         if not announced and "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
             source = request.META.get("wsgi.input", request)

@@ -1,4 +1,4 @@
-"""Reading JSON bodies strictly: what Python's reader forgives (NaN, doubled names, lone surrogates) is refused by name."""
+"""Reading bodies. JSON strictly: what Python's reader forgives (NaN, doubled names, lone surrogates) is refused by name."""
 
 from __future__ import annotations
 
@@ -32,6 +32,24 @@ class StrictJSONParser(BaseParser):
         if len(raw) > limit:
             raise TooLarge(f"The body is larger than {limit} bytes.")
         return parse_json(raw)
+
+
+class GzipParser(BaseParser):
+    """`application/gzip` as bytes, up to the view's `max_body`. Raises TooLarge."""
+
+    media_type = "application/gzip"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        limit: int = (parser_context or {})["view"].max_body
+        raw: bytes = stream.read(limit + 1)
+        if len(raw) > limit:
+            raise TooLarge(f"The body is larger than {limit} bytes.")
+        return raw
 
 
 def parse_json(raw: bytes) -> Any:

@@ -10,6 +10,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from gamer.errors import bad_field
 from gamer.web.pagination import PARAMETERS
 from gamer.web.serializers import StrictSerializer, query_values
 
@@ -36,6 +37,13 @@ def filters_of(request: Request, serializer: type[Asked]) -> Asked:
 def _checked(asked: Asked) -> Asked:
     asked.is_valid(raise_exception=True)
     return asked
+
+
+def bytes_of(request: Request, name: str) -> bytes:
+    """The body of a view that takes bytes (`GzipParser`). Raises ValidationError naming the field."""
+    if not isinstance(request.data, bytes) or not request.data:
+        raise bad_field(name, "The body is empty.")
+    return request.data
 
 
 class NothingSerializer(StrictSerializer):

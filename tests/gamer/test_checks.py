@@ -123,6 +123,7 @@ class TestDeployment:
             "GAMER_KEYS": Fernet.generate_key().decode(),
             "PUBLIC_URL": "https://gamer.example",
             "EMAIL_URL": "smtp+tls://gamer:secret@mail.example:587",
+            "SAVES_URL": "s3://key:secret@s3.example/saves",
             "PATH": "/usr/bin:/bin",
         }
         ended = subprocess.run(

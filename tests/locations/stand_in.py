@@ -12,6 +12,7 @@ class StandIn:
     """`status`, `body`, `headers` are what it answers, after `delay_s`. Subclasses say what is asked."""
 
     root = ""
+    protocol = "HTTP/1.0"
 
     def __init__(self) -> None:
         self.status = 200
@@ -22,10 +23,21 @@ class StandIn:
         stand_in = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = self.protocol
+
             def do_GET(self) -> None:
                 stand_in.answer(self)
 
             def do_POST(self) -> None:
+                stand_in.answer(self)
+
+            def do_PUT(self) -> None:
+                stand_in.answer(self)
+
+            def do_DELETE(self) -> None:
+                stand_in.answer(self)
+
+            def do_HEAD(self) -> None:
                 stand_in.answer(self)
 
             def log_message(self, *args: object) -> None:

@@ -62,6 +62,12 @@ class AgentThrottle(WriteThrottle):
     rate_name = "agent"
 
 
+class AgentSavesThrottle(AgentThrottle):
+    """A game saves every few minutes; what is refused for its pace comes a little later."""
+
+    rate_name = "agent_saves"
+
+
 class AgentScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "vms.api.authentication.AgentAuthentication"
     name = "agentToken"

@@ -54,11 +54,11 @@ CREATING = {
 }
 
 
-def _said(title: str, value: Any, *statuses: str) -> OpenApiExample:
+def said(title: str, value: Any, *statuses: str) -> OpenApiExample:
     return OpenApiExample(title, value=value, response_only=True, status_codes=list(statuses) or ["200"])
 
 
-def _asked(title: str, value: Any) -> OpenApiExample:
+def asked(title: str, value: Any) -> OpenApiExample:
     return OpenApiExample(title, value=value, request_only=True)
 
 
@@ -66,17 +66,17 @@ def _refused(
     title: str, status: str, code: str, message: str, details: dict[str, list[str]]
 ) -> OpenApiExample:
     error = {"code": code, "message": message, "details": details}
-    return _said(title, {"error": error, "detail": message}, status)
+    return said(title, {"error": error, "detail": message}, status)
 
 
 def message(text: str, **more: Any) -> OpenApiExample:
     """The 202 of an act."""
-    return _said(text, {"message": text, **more}, "202")
+    return said(text, {"message": text, **more}, "202")
 
 
-VM = _said("A running VM", RUNNING)
-VM_CREATING = _said("A new VM", CREATING, "201")
-VM_CREATION = _asked(
+VM = said("A running VM", RUNNING)
+VM_CREATING = said("A new VM", CREATING, "201")
+VM_CREATION = asked(
     "A Switch near Dallas, without a game yet",
     {
         "console_type": "switch",
@@ -86,8 +86,8 @@ VM_CREATION = _asked(
         "name": "living room",
     },
 )
-VM_CHANGES = _asked("Half an hour of patience", {"auto_stop_timeout": 1800})
-GAME_LAUNCH = _asked(
+VM_CHANGES = asked("Half an hour of patience", {"auto_stop_timeout": 1800})
+GAME_LAUNCH = asked(
     "A Switch game for a player in Dallas",
     {
         "console_type": "switch",
@@ -97,7 +97,7 @@ GAME_LAUNCH = _asked(
         "user_longitude": -96.797,
     },
 )
-GAME_ON_VM = _asked("Another game", {"game_id": "zelda-botw", "save_id": "slot-2"})
+GAME_ON_VM = asked("Another game", {"game_id": "zelda-botw", "save_id": "slot-2"})
 GAME_QUEUED = message("Game launch queued", session_id=SESSION_ID)
 LAUNCH_ERRORS = (
     _refused(
@@ -122,7 +122,7 @@ LAUNCH_ERRORS = (
         {"tensordock": ["the GPU is below the class this console asks for (12 offers)"]},
     ),
 )
-STATUS = _said(
+STATUS = said(
     "A running VM",
     {
         "vm_id": VM_ID,
@@ -133,7 +133,7 @@ STATUS = _said(
         "gaming_environment_ready": True,
     },
 )
-CONNECTION = _said(
+CONNECTION = said(
     "Ready for Moonlight",
     {
         "vm_id": VM_ID,
@@ -145,13 +145,13 @@ CONNECTION = _said(
         "ports": {"tcp": [47984, 47989, 48010], "udp": [47999, 48100, 48200]},
     },
 )
-PAIRING = _said(
+PAIRING = said(
     "One device waits",
     {"pending": [{"request_id": "9f2c6c1f0a3b4d5e", "client_ip": "198.51.100.7"}], "paired_clients": 1},
 )
-PIN = _asked("The PIN as Moonlight shows it", {"pin": "4711", "request_id": "9f2c6c1f0a3b4d5e"})
-PAIRED = _said("The device is paired", {"is_paired": True})
-EVENT = _said(
+PIN = asked("The PIN as Moonlight shows it", {"pin": "4711", "request_id": "9f2c6c1f0a3b4d5e"})
+PAIRED = said("The device is paired", {"is_paired": True})
+EVENT = said(
     "An offer was chosen",
     {
         "id": 4711,
@@ -163,7 +163,7 @@ EVENT = _said(
         "details": {"location": "Joplin, Missouri, United States", "usd_per_hour": "0.463200000"},
     },
 )
-ATTEMPT = _said(
+ATTEMPT = said(
     "An offer that was sold out",
     {
         "number": 1,
@@ -189,7 +189,7 @@ ATTEMPT = _said(
         "error": {"code": "NoCapacity", "message": "the hostnode is full"},
     },
 )
-STEP = _said(
+STEP = said(
     "A finished step",
     {
         "name": "agent",
@@ -199,7 +199,7 @@ STEP = _said(
         "updated_at": "2026-06-15T12:00:18Z",
     },
 )
-SESSION = _said(
+SESSION = said(
     "A game that runs",
     {
         "session_id": SESSION_ID,
@@ -213,22 +213,22 @@ SESSION = _said(
         "error": None,
     },
 )
-REGISTRATION = _asked(
+REGISTRATION = asked(
     "A machine that was just set up", {"vm_id": VM_ID, "bootstrap_token": "what setup wrote down"}
 )
-AGENT_TOKEN = _said("The agent's token", {"token": "ga_0f8c2c3e7a544f0f9d0e6b7c1d2e3f40_…"})
-HEARTBEAT = _asked(
+AGENT_TOKEN = said("The agent's token", {"token": "ga_0f8c2c3e7a544f0f9d0e6b7c1d2e3f40_…"})
+HEARTBEAT = asked(
     "A machine with a game on it",
     {
         "boot_id": "c0f1a3de-1f6b-4f5e-8d4b-0a1b2c3d4e5f",
         "sequence": 128004,
         "sent_at": "2026-06-15T12:01:00.000Z",
-        "sessions": [{"session_id": SESSION_ID, "state": "launched"}],
+        "sessions": [{"session_id": SESSION_ID, "state": "launched", "played_s": 37.5}],
         "metrics": {"cpu_percent": 41.5, "ram_used_mb": 3120.2, "disk_used_percent": 38.0, "load": 2.13},
         "activity": {"is_playing": True, "idle_s": None, "connected": 1, "is_wolf_up": True},
     },
 )
-MANIFEST = _said(
+MANIFEST = said(
     "A machine with a game on it",
     {
         "vm_id": VM_ID,
@@ -244,15 +244,16 @@ MANIFEST = _said(
                 "save_id": "",
                 "status": "launched",
                 "is_end_wanted": False,
+                "save": {"slot": "9a1d6f0c-3b52-4c8e-a7f4-1e2d3c4b5a69", "base": 0, "digest": ""},
             }
         ],
     },
 )
-SESSION_EVENT = _asked(
+SESSION_EVENT = asked(
     "A game that ended by itself", {"state": "ended", "at": "2026-06-15T13:00:00.000Z", "exit_code": 0}
 )
 _HOUR = {"vm_id": VM_ID, "since": "2026-06-15T12:01:00Z", "until": "2026-06-15T13:01:00Z"}
-METRICS = _said(
+METRICS = said(
     "The processor in the last quarter of an hour",
     {
         "vm_id": VM_ID,
@@ -264,7 +265,7 @@ METRICS = _said(
         "metrics": {"cpu_percent": {"unit": "%", "values": [38.25, None, 41.5]}},
     },
 )
-METRICS_SUMMARY = _said(
+METRICS_SUMMARY = said(
     "An hour of playing",
     {
         **_HOUR,
@@ -274,7 +275,7 @@ METRICS_SUMMARY = _said(
         },
     },
 )
-METRICS_TRENDS = _said(
+METRICS_TRENDS = said(
     "A disk that fills",
     {
         **_HOUR,
@@ -298,8 +299,8 @@ HOSTNODE = {
     "status": "available",
     "price_per_hour": 0.4632,
 }
-HOSTNODES = _said("One hostnode", {"total_hostnodes": 1, "hostnodes": [HOSTNODE]})
-CLOSEST = _said(
+HOSTNODES = said("One hostnode", {"total_hostnodes": 1, "hostnodes": [HOSTNODE]})
+CLOSEST = said(
     "Near Dallas",
     {
         "user_location": {"latitude": 32.7767, "longitude": -96.797},
@@ -309,7 +310,7 @@ CLOSEST = _said(
         ],
     },
 )
-SUMMARY = _said(
+SUMMARY = said(
     "One country",
     {
         "total_hostnodes": 2,
@@ -332,7 +333,7 @@ SUMMARY = _said(
         ],
     },
 )
-RECOMMENDATION = _said(
+RECOMMENDATION = said(
     "A Switch near Dallas",
     {
         "console_type": "switch",
@@ -379,7 +380,7 @@ RECOMMENDATION = _said(
         ],
     },
 )
-PROVIDER = _said(
+PROVIDER = said(
     "TensorDock",
     {
         "provider": "tensordock",
@@ -404,7 +405,7 @@ PROVIDER = _said(
         "price_range": {"min_per_hour": 0.021, "max_per_hour": 1.7632},
     },
 )
-CLOSEST_REGION = _said(
+CLOSEST_REGION = said(
     "Near Dallas",
     {
         "user_location": {"latitude": 32.7767, "longitude": -96.797},
@@ -425,7 +426,7 @@ CLOSEST_REGION = _said(
         ],
     },
 )
-REGIONS = _said(
+REGIONS = said(
     "One region",
     {
         "total_regions": 1,

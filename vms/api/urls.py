@@ -3,7 +3,13 @@
 from django.urls import URLPattern
 
 from gamer.web.routing import route
-from vms.api.views.agents import AgentSessionEventsView, HeartbeatView, ManifestView, RegisterView
+from vms.api.views.agents import (
+    AgentSavesView,
+    AgentSessionEventsView,
+    HeartbeatView,
+    ManifestView,
+    RegisterView,
+)
 from vms.api.views.discovery import (
     ClosestHostnodesView,
     HostnodesView,
@@ -15,6 +21,13 @@ from vms.api.views.launch import LaunchGameView, LaunchOnVmView
 from vms.api.views.machines import ExtendVmView, RetryVmView, StartVmView, StopVmView, VmsView, VmView
 from vms.api.views.monitoring import VmMetricsView, VmSummaryView, VmTrendsView
 from vms.api.views.regions import ClosestRegionView, RegionsView
+from vms.api.views.saves import (
+    RestoreSaveView,
+    SaveDownloadView,
+    SavesView,
+    SaveVersionsView,
+    SaveView,
+)
 from vms.api.views.story import (
     SessionView,
     VmAttemptsView,
@@ -28,6 +41,7 @@ from vms.api.views.story import (
 from vms.api.views.usage import ProviderUsageView
 
 VM = "vms/<uuid:vm_id>"
+SAVE = "saves/<uuid:slot_id>"
 
 urlpatterns: list[URLPattern] = [
     route("vms", VmsView.as_view(), "vms"),
@@ -47,6 +61,11 @@ urlpatterns: list[URLPattern] = [
     route(f"monitoring/{VM}/summary", VmSummaryView.as_view(), "vm-metrics-summary"),
     route(f"monitoring/{VM}/trends", VmTrendsView.as_view(), "vm-metrics-trends"),
     route("sessions/<uuid:session_id>", SessionView.as_view(), "session"),
+    route("saves", SavesView.as_view(), "saves"),
+    route(SAVE, SaveView.as_view(), "save"),
+    route(f"{SAVE}/versions", SaveVersionsView.as_view(), "save-versions"),
+    route(f"{SAVE}/versions/<int:number>/download", SaveDownloadView.as_view(), "save-download"),
+    route(f"{SAVE}/versions/<int:number>/restore", RestoreSaveView.as_view(), "save-restore"),
     route("launch/game", LaunchGameView.as_view(), "launch-game"),
     route("launch/vm/<uuid:vm_id>/game", LaunchOnVmView.as_view(), "launch-on-vm"),
     route("launch/vm/optimal-for/<console_type>", OptimalView.as_view(), "optimal-for"),
@@ -59,6 +78,7 @@ urlpatterns: list[URLPattern] = [
     route("config/providers", ProvidersView.as_view(), "providers"),
     route("agent/register", RegisterView.as_view(), "agent-register"),
     route("agent/manifest", ManifestView.as_view(), "agent-manifest"),
+    route("agent/saves", AgentSavesView.as_view(), "agent-saves"),
     route("agent/heartbeat", HeartbeatView.as_view(), "agent-heartbeat"),
     route(
         "agent/sessions/<uuid:session_id>/events", AgentSessionEventsView.as_view(), "agent-session-events"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from gamer.web.serializers import (
@@ -23,6 +26,7 @@ from vms.sessions import BEFORE
 MAX_SESSIONS = 50
 MAX_METRICS = 32
 MAX_IDLE_S = 31 * 86_400
+IS_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.ASCII)
 
 
 class StrictUUIDField(serializers.UUIDField):
@@ -48,6 +52,9 @@ class TokenSerializer(serializers.Serializer[Any]):
 class SessionStateSerializer(StrictSerializer):
     session_id = StrictCharField(max_length=64)
     state = StrictChoiceField(choices=GameSession.Status.choices)
+    played_s = StrictFloatField(
+        min_value=0, max_value=MAX_IDLE_S, required=False, help_text="In all, as the agent counts."
+    )
 
 
 class MetricsField(serializers.DictField):
@@ -93,6 +100,42 @@ def measured_in(heartbeat: Mapping[str, Any]) -> dict[str, float]:
     return measured if is_playing is None else {**measured, "is_playing": float(is_playing)}
 
 
+def played_in(heartbeat: Mapping[str, Any]) -> dict[UUID, float]:
+    """By session, what a checked heartbeat says was played. Never a reason to refuse it: what is no session's id is left out."""
+    told = {one["session_id"]: one["played_s"] for one in heartbeat["sessions"] if "played_s" in one}
+    return {UUID(name): seconds for name, seconds in told.items() if IS_UUID.match(name)}
+
+
+class SaveSerializer(StrictSerializer):
+    """Which session an archive is of, and what it was made from."""
+
+    session_id = StrictUUIDField()
+    base = StrictIntegerField(
+        min_value=0, max_value=2**31 - 1, help_text="The version it was made from; 0 for none."
+    )
+    digest = serializers.RegexField(r"^[0-9a-f]{64}\Z", help_text="Of the archive's content.")
+    played_s = StrictFloatField(min_value=0, max_value=MAX_IDLE_S, default=0)
+
+
+class TakenSerializer(serializers.Serializer[Any]):
+    """Where an archive went. One that is not current is kept beside what is."""
+
+    slot = serializers.UUIDField()
+    number = serializers.IntegerField()
+    is_current = serializers.BooleanField()
+
+
+class GivenSaveSerializer(serializers.Serializer[GameSession]):
+    """The save a game goes on with; `base` is 0 and `digest` empty for none yet."""
+
+    slot = serializers.UUIDField(source="slot_id")
+    base = serializers.IntegerField()
+    digest = serializers.SerializerMethodField()
+
+    def get_digest(self, session: GameSession) -> str:
+        return getattr(session, "digest", None) or ""
+
+
 class SessionEventSerializer(StrictSerializer):
     """What became of a game. `exit_code` is null while it runs and for one that was killed."""
 
@@ -105,11 +148,16 @@ class WantedSessionSerializer(serializers.ModelSerializer[GameSession]):
     """A game that is wanted on the machine, or runs there."""
 
     session_id = serializers.UUIDField(source="id", read_only=True)
+    save = serializers.SerializerMethodField()  # type: ignore[assignment]
 
     class Meta:
         model = GameSession
-        fields = ("session_id", "game_id", "save_id", "status", "is_end_wanted")
+        fields = ("session_id", "game_id", "save_id", "status", "is_end_wanted", "save")
         read_only_fields = fields
+
+    @extend_schema_field(GivenSaveSerializer(allow_null=True))
+    def get_save(self, session: GameSession) -> Any:
+        return GivenSaveSerializer(session).data if session.slot_id is not None else None
 
 
 class ManifestSerializer(serializers.Serializer[Any]):

@@ -5,30 +5,43 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from gamer.web.reading import body_of
+from emulators.archives import MAX_PACKED
+from gamer.web.parsers import GzipParser
+from gamer.web.reading import body_of, bytes_of, query_of
 from gamer.web.schema import errors
 from gamer.web.throttles import client_ip
 from vms import agents
-from vms.api import examples
-from vms.api.authentication import Agent, AgentAuthentication, AgentThrottle, IsAgent, vm_of
+from vms.api import examples, save_examples
+from vms.api.authentication import (
+    Agent,
+    AgentAuthentication,
+    AgentSavesThrottle,
+    AgentThrottle,
+    IsAgent,
+    vm_of,
+)
 from vms.api.serializers.agents import (
     HeartbeatSerializer,
     ManifestSerializer,
     RegistrationSerializer,
+    SaveSerializer,
     SessionEventSerializer,
+    TakenSerializer,
     TokenSerializer,
     measured_in,
+    played_in,
 )
 
 TAGS = ["agent"]
-# Malformed or from the future, of somebody else's, replayed, oversized.
-REFUSALS = (400, 404, 409, 413)
+# Malformed or from the future, of somebody else's, replayed, oversized, of another kind.
+REFUSALS = (400, 404, 409, 413, 415)
 TAKEN = OpenApiResponse(description="Taken.")
 
 
@@ -86,6 +99,7 @@ class HeartbeatView(_AgentView):
             is_playing=activity.get("is_playing"),
             idle_s=activity.get("idle_s"),
             measured=measured_in(asked),
+            played=played_in(asked),
             now=timezone.now(),
         )
         return Response(status=204)
@@ -113,3 +127,25 @@ class AgentSessionEventsView(_AgentView):
         asked = body_of(request, SessionEventSerializer).validated_data
         agents.report(vm=vm_of(request), session_id=UUID(session_id), **asked, now=timezone.now())
         return Response(status=204)
+
+
+class AgentSavesView(_AgentView):
+    throttle_classes = (AgentSavesThrottle,)
+    parser_classes = (GzipParser,)
+    max_body = MAX_PACKED
+
+    @extend_schema(
+        operation_id="agent_save",
+        tags=TAGS,
+        parameters=[SaveSerializer],
+        request={"application/gzip": OpenApiTypes.BINARY},
+        responses={200: TakenSerializer, **errors(409)},
+        examples=[save_examples.TAKEN],
+    )
+    def put(self, request: Request) -> Response:
+        """An archive of a game's saves: a gzip-compressed tar file of at most 64 MiB. Sent again, it is taken once."""
+        asked = query_of(request, SaveSerializer).validated_data
+        archive = bytes_of(request, "archive")
+        slot, taken = agents.take_save(vm=vm_of(request), **asked, archive=archive, now=timezone.now())
+        shown = {"slot": slot, "number": taken.number, "is_current": taken.is_current}
+        return Response(TakenSerializer(shown).data)

@@ -1,0 +1,28 @@
+"""What of this app `manage.py doctor` looks at, by settings.DOCTOR_CHECKS: the storage of saves, by writing to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import uuid4
+
+from emulators import storages
+from gamer.web.doctor import Finding, Verdict
+
+ADVICE = "Look at SAVES_URL: the address, its key, and what the key may do there (write, read, delete)."
+
+
+def saves(now: datetime) -> Iterable[Finding]:
+    name, content = f"doctor/{uuid4().hex}", b"may be deleted"
+    try:
+        place = storages.open_place()
+        place.put(name, content)
+        is_same = place.get(name) == content
+        place.delete(name)
+    except storages.SaveUnavailable as error:
+        yield Finding("saves", Verdict.BROKEN, str(error), ADVICE)
+        return
+    if is_same:
+        yield Finding("saves", Verdict.FINE, "the storage takes, gives back and deletes")
+    else:
+        yield Finding("saves", Verdict.BROKEN, "the storage gives back something else than it took", ADVICE)
