@@ -11,6 +11,7 @@ from bench.harness import database, stop_postgres
 SHORT = (
     "ranking",
     "launches",
+    "ready",
     "transitions",
     "failover",
     "listing",

@@ -24,6 +24,17 @@ _NOT_IN_A_TITLE = re.compile(r"[^A-Za-z0-9 _-]+")
 EXTENSION = re.compile(r"\.[a-z0-9]{1,10}\Z")
 TITLE_LENGTH = 60
 
+# A game's own clock, by libfaketime (its README). The machine writes the file; a game reads it once, when it starts, and sees time go
+# on from there. Only the calendar is another: the clock that frames are paced by is left alone, and so are the times of files.
+CLOCK_LIBRARY, CLOCK_FILE = "libfaketimeMT.so.1", "clock"
+CLOCK_ENV = {
+    "FAKETIME_TIMESTAMP_FILE": f"{IN_APP}/{CLOCK_FILE}",
+    "FAKETIME_CACHE_DURATION": "1000000000",
+    "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    "NO_FAKE_STAT": "1",
+    "TZ": "UTC",
+}
+
 # Wolf's documented needs of an app: input devices and a desktop of its own (facts of games-on-whales' images).
 DEVICES = "/dev/input/* /dev/dri/* /dev/nvidia*"
 HOST_CONFIG = {
@@ -138,13 +149,16 @@ class Recipe:
 
     `prepare` are lines of shell before it. `source` is the game's file as the library names it (any text), `stored` the name
     it gets on the machine; both "" for a game without a file, which starts the emulator alone. `tools` are what the emulator
-    needs on the machine: cores by name, or a program of the library.
+    needs on the machine: cores by name, or a program of the library. `place` and `saves` are its folders on the machine: of the
+    app's own files, and of the saves.
     """
 
     title: str
     name: str
     image: str
     launch: tuple[str, ...]
+    place: str
+    saves: str
     mounts: tuple[str, ...]
     env: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict)
@@ -170,28 +184,36 @@ def recipe_for(
     title: str = "",
     file: str = "",
     save_key: str = "",
+    has_clock: bool = False,
     display: Display | None = None,
 ) -> Recipe:
     """The recipe of a game in an emulator (`Profile.emulator`). `file` is the game's path in the library, "" for none.
 
-    `save_key` names the folder of the player's saves; without one the game keeps its own. Raises NoRecipe for an emulator
-    nobody knows, or one that does not play the console.
+    `save_key` names the folder of the player's saves; without one the game keeps its own. `has_clock`: it sees a time of its own.
+    Raises NoRecipe for an emulator nobody knows, or one that does not play the console.
     """
     known = emulator_of(console, emulator)
     key = _key(console, game_id, file)
     stored = _stored(key, file)
-    saves = _key("saves", save_key or game_id, console)
+    place, saves = f"{APPS}/{key}", f"{SAVES}/{_key('saves', save_key or game_id, console)}"
     return Recipe(
         title=safe_title(title) or safe_title(game_id) or f"Game {key}",
         name=f"gamer-{key}",
         image=known.image,
-        launch=_launch(known, stored),
-        mounts=_mounts(key, stored, saves),
+        # Only the game sees its clock; the compositor and what else the image starts keep the real one.
+        launch=(
+            *(("env", f"LD_PRELOAD={IN_TOOLS}/{CLOCK_LIBRARY}") if has_clock else ()),
+            *_launch(known, stored),
+        ),
+        place=place,
+        saves=saves,
+        mounts=_mounts(place, stored, saves),
         env={
             "RUN_SWAY": "1",
             "GOW_REQUIRED_DEVICES": DEVICES,
             "GAMER_CONSOLE": console,
             "GAMER_RECIPE": key,
+            **(CLOCK_ENV if has_clock else {}),
         },
         files=_files(known, display or Display()),
         source=file,
@@ -243,14 +265,14 @@ def _launch(emulator: Emulator, stored: str) -> tuple[str, ...]:
     return ("retroarch", "--fullscreen", settings, *core, *game)
 
 
-def _mounts(key: str, stored: str, saves: str) -> tuple[str, ...]:
+def _mounts(place: str, stored: str, saves: str) -> tuple[str, ...]:
     """Of the library a container sees its own game, of the saves its own slot."""
     game = (f"{GAMES}/{stored}:{IN_GAMES}/{stored}:ro",) if stored else ()
     return (
-        f"{APPS}/{key}:{IN_APP}:ro",
-        f"{APPS}/{key}/startup.sh:{STARTUP}:ro",
+        f"{place}:{IN_APP}:ro",
+        f"{place}/startup.sh:{STARTUP}:ro",
         f"{TOOLS}:{IN_TOOLS}:ro",
-        f"{SAVES}/{saves}:{IN_SAVES}:rw",
+        f"{saves}:{IN_SAVES}:rw",
         *game,
     )
 

@@ -52,6 +52,8 @@ ACTIONS: Mapping[str, str] = {
     "session_failed": "the game failed",
     "session_end": "the game's end was asked",
     "save_at_risk": "it ends although its save may not be safe",
+    "saves_lost": "saves that were not stored are gone with its machine",
+    "save_refused": "what its machine gave as a save was not believed, with the reason",
     # saves
     "save_stored": "a version of a save was stored and is the current one",
     "save_restored": "an older version's content is the current one again",

@@ -20,6 +20,8 @@ BOOT_FINISHED = "/var/lib/cloud/instance/boot-finished"
 GPU = "/etc/sandbox-gpu"
 JOURNAL = "/var/log/journal"
 WOLF_IMAGE = "ghcr.io/games-on-whales/wolf:"
+# Where packages' files would be: /usr is the real machine's in some guests.
+INSTALLED, FAKE_TIME = "/var/lib/sandbox", "libfaketime"
 WOLF_PROGRAM = "wolf-stand-in"
 WOLF_API = "/etc/sandbox-wolf"  # "A" or "B": which version is played
 # What listens on port 47989 of a guest; the sandbox leads the port of its address here.
@@ -186,12 +188,23 @@ def _nvidia_smi(argv: list[str], _execute: Execute) -> int:
 
 
 def _apt_get(argv: list[str], _execute: Execute) -> int:
-    """Nothing is installed; Docker's unit is there afterwards, for systemctl to restart."""
+    """Nothing is installed; Docker's unit is there afterwards, for systemctl to restart, and the library of fake time, empty."""
     if "install" in argv and "docker.io" in argv:
         os.makedirs("/run/systemd/transient", exist_ok=True)
         unit = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=true\n"
         Path("/run/systemd/transient/docker.service").write_text(unit, encoding="utf-8")
+    if "install" in argv and FAKE_TIME in argv:
+        os.makedirs(INSTALLED, exist_ok=True)
+        Path(f"{INSTALLED}/{FAKE_TIME}MT.so.1").write_bytes(b"")
     return 0
+
+
+def _dpkg(argv: list[str], _execute: Execute) -> int:
+    """`dpkg -L package`: the files of what was installed."""
+    if argv[1:] == ["-L", FAKE_TIME] and os.path.isdir(INSTALLED):
+        sys.stdout.write("".join(f"{INSTALLED}/{name}\n" for name in os.listdir(INSTALLED)))
+        return 0
+    return 1 if argv[1:2] == ["-L"] else 0
 
 
 def _docker(argv: list[str], execute: Execute) -> int:
@@ -237,6 +250,7 @@ PROGRAMS: dict[str, Callable[[list[str], Execute], int]] = {
     "id": _id,
     "whoami": _id,
     "apt-get": _apt_get,
+    "dpkg": _dpkg,
     "docker": _docker,
     "curl": _curl,
     **dict.fromkeys(("shutdown", "poweroff", "halt", "reboot"), _shutdown),
@@ -246,7 +260,6 @@ PROGRAMS: dict[str, Callable[[list[str], Execute], int]] = {
                 "apt",
                 "apt-key",
                 "add-apt-repository",
-                "dpkg",
                 "snap",
                 "rclone",
                 "mountpoint",

@@ -9,7 +9,9 @@ who pairs under `pin`) and B (2025: profiles and lobbies, ids as text). Both hav
 Content-Length only, and pending pairings that stay in the list.
 
 What players would do is asked of the API socket: POST /stand-in/pair {client_ip}, /stand-in/paired {pair_secret, pin} (is it a
-client now?), /stand-in/stream {client_id, app_id}, /stand-in/resume, /stand-in/pause and /stand-in/leave {client_id}.
+client now?), /stand-in/stream {client_id, app_id}, /stand-in/resume, /stand-in/pause and /stand-in/leave {client_id}. The game of the
+newest app can be played, too: /stand-in/save {file, text} writes into its mount at /saves, /stand-in/saved shows what is there, and
+the variables it would run with.
 """
 
 from __future__ import annotations
@@ -252,6 +254,8 @@ class Wolf:
             self.pending.append({"pair_secret": secret, "client_ip": body["client_ip"]})
             self.tell("PairSignal", {"client_ip": body["client_ip"], "host_ip": "127.0.0.1"})
             return {"success": True, "pair_secret": secret}
+        if act in ("save", "saved"):
+            return self._game(body, is_writing=act == "save")
         if act == "paired":
             return {"success": True, "client_id": self._paired(body["pair_secret"], body["pin"])}
         client_id = str(body["client_id"])
@@ -281,6 +285,23 @@ class Wolf:
             self.sessions = [one for one in self.sessions if one["client_id"] != client_id]
             self.tell("StopStreamEvent", {"session_id": client_id})
         return {"success": True}
+
+    def _game(self, body: Object, *, is_writing: bool) -> Object:
+        """What the app's container would do with its saves: all it has of them is the mount."""
+        app = self.apps[-1]
+        mounts = [mount.split(":") for mount in app["runner"]["mounts"]]
+        places = [Path(source) for source, target, _mode in mounts if target == "/saves"]
+        if not places:
+            raise Refused(f"{app['title']} has no saves")
+        folder = places[0]
+        if is_writing:
+            place = folder / body["file"]
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(body["text"])
+        files = {
+            str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()
+        }
+        return {"success": True, "files": files, "env": app["runner"]["env"]}
 
     def _paired(self, secret: str, pin: str) -> str | None:
         """Moonlight's own half: it is a client once Wolf was given the PIN that it shows. The entry stays pending, as in some versions."""

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from configparser import ConfigParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -41,7 +42,7 @@ HOSTILE = [
 names = st.one_of(st.text(max_size=80), st.sampled_from(HOSTILE))
 
 
-def recipe(console: str = "nes", **changes: str) -> Recipe:
+def recipe(console: str = "nes", **changes: Any) -> Recipe:
     wanted = {"game_id": "castle", "emulator": CONSOLES[console].default_emulator, **changes}
     return recipe_for(console=console, **wanted)
 
@@ -105,6 +106,20 @@ class TestRecipe:
             if mount.endswith(":/saves:rw")
         }
         assert len(folders) == 3
+
+    def test_without_a_clock_of_its_own_sees_the_real_time(self):
+        assert "FAKETIME" not in str(recipe("snes"))
+
+    @pytest.mark.parametrize("console", CONSOLE_NAMES)
+    def test_with_a_clock_of_its_own_gives_it_to_the_game_alone(self, console):
+        made = recipe(console, has_clock=True)
+        assert made.launch[:2] == ("env", "LD_PRELOAD=/tools/libfaketimeMT.so.1")
+        assert made.launch[2:] == recipe(console).launch
+        assert all(WORD.match(word) for word in made.launch)
+        assert "LD_PRELOAD" not in made.env
+        assert made.env["FAKETIME_TIMESTAMP_FILE"] == "/gamer/clock"
+        assert f"{made.place}:/gamer:ro" in made.mounts
+        assert f"{made.saves}:/saves:rw" in made.mounts
 
     def test_runs_its_script_in_the_place_of_the_images_own(self):
         made = recipe(file="x.nes")

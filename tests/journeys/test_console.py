@@ -2,51 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
 
 from accounts.principal import policy
-from events.models import Event
 from gamer.crash import Died, dying_at
 from tests.journeys.conftest import SandboxPlane
+from tests.journeys.player import events, moonlight
 from tests.vms.control_plane import story
 from tests.waiting import eventually
 from tests.world import World, client_of
 from vms import agents, services, streaming
 from vms.models import VM, SetupStep
-from vms.reconcile.outcome import Subject
-from vms.reconcile.steps.setup import target_of
-from vms.setup import connect
 
-STEPS = ["base", "stack", "wolf", "saves", "monitor", "agent", "verify", "reach"]
-# What a player's Moonlight does, asked of the machine's own Wolf.
-PLAYER = """import http.client, json, socket, sys
-act, body = sys.argv[1], sys.argv[2].encode()
-sock = socket.socket(socket.AF_UNIX)
-sock.connect("/run/wolf/wolf.sock")
-sock.sendall(b"POST /api/v1/stand-in/%s HTTP/1.0\\r\\nContent-Length: %d\\r\\n\\r\\n%s" % (act.encode(), len(body), body))
-answer = http.client.HTTPResponse(sock)
-answer.begin()
-sys.stdout.write(answer.read().decode())
-"""
-
-
-def on_machine(vm: VM, *argv: str) -> bytes:
-    vm.refresh_from_db()
-    target = target_of(Subject(vm, vm.attempt, [], []))
-    with connect(target.address, target.private_key, target.host_public_key) as shell:
-        return shell.run(argv, as_root=True, check=True).stdout
-
-
-def moonlight(vm: VM, act: str, **body: Any) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(on_machine(vm, "python3", "-c", PLAYER, act, json.dumps(body)))
-    return answer
-
-
-def events(vm: VM) -> list[str]:
-    return [one.action for one in Event.objects.about("vms", vm.pk).order_by("id")]
+STEPS = ["base", "stack", "wolf", "saves", "clock", "monitor", "agent", "verify", "reach"]
 
 
 @pytest.fixture

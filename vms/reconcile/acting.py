@@ -17,19 +17,20 @@ from uuid import UUID
 from django.db import transaction
 
 from emulators.profile import Profile
-from emulators.services import profile_for
+from emulators.services import profile_for, saves
 from gamer.context import about
 from gamer.crash import crash_point
 from gamer.errors import NotFound
-from vms.models import VM, Attempt, ProviderAccount, SetupStep
+from vms.models import VM, Attempt, GameSession, ProviderAccount, SetupStep
 from vms.provider_accounts import open_provider as open_account
 from vms.providers.base import Provider
 from vms.reconcile import claims, liveness, loading
 from vms.reconcile.apply import note_account, written
 from vms.reconcile.guard import AFTER_A_BUG_S, guarded, looked_at_later
 from vms.reconcile.outcome import AccountNote, Outcome, Subject
-from vms.reconcile.steps import CREATE, PLAY, SETUP, Step, decide
-from vms.setup import StepReport
+from vms.reconcile.steps import CREATE, PART, PLAY, SETUP, WATCH, Step, decide
+from vms.reconcile.steps.play import queued_in
+from vms.setup import StepReport, StoredSave
 
 log = logging.getLogger(__name__)
 
@@ -143,6 +144,7 @@ class Actor:
         _write_intents(acts, lease.token, now)
         _listen_to_setup(acts, reports)
         _load_profiles(acts)
+        _load_saves(acts)
         yield from acts
 
 
@@ -185,12 +187,40 @@ def _listen_to_setup(acts: Sequence[Act], reports: Reports) -> None:
 def _load_profiles(acts: Sequence[Act]) -> None:
     """What the recipe needs to know of console and game, asked once per game."""
     known: dict[tuple[str, str], Profile] = {}
-    for subject in (act.subject for act in acts if act.step is PLAY):
-        wanted = (subject.vm.console_id, subject.sessions[-1].game_id)
+    for subject, session in _launching(acts):
+        wanted = (subject.vm.console_id, session.game_id)
         if wanted not in known:
             with suppress(NotFound):  # its console is no longer configured
                 known[wanted] = profile_for(console=wanted[0], game_id=wanted[1])
         subject.profile = known.get(wanted)
+
+
+def _load_saves(acts: Sequence[Act]) -> None:
+    """What a game begins with; and of machines that are asked for theirs, which versions we have."""
+    launching = [(subject, session.slot_id) for subject, session in _launching(acts) if session.slot_id]
+    begins = saves.content_of({slot_id for _, slot_id in launching}) if launching else {}
+    for subject, slot_id in launching:
+        subject.save = begins.get(slot_id)
+    asked = {act.subject.vm.pk: act.subject for act in acts if act.step in (WATCH, PART)}
+    played = GameSession.objects.filter(vm__in=asked, slot__isnull=False).order_by()
+    slots: dict[UUID, dict[UUID, UUID]] = defaultdict(dict)
+    for vm_id, session_id, slot_id in played.values_list("vm", "pk", "slot"):
+        slots[vm_id][session_id] = slot_id
+    known = saves.stored({slot for mine in slots.values() for slot in mine.values()}) if slots else {}
+    for vm_id, subject in asked.items():
+        subject.slots = slots[vm_id]
+        mine = set(subject.slots.values())
+        subject.stored = {
+            (str(slot), digest): StoredSave(one.number, one.is_current)
+            for (slot, digest), one in known.items()
+            if slot in mine
+        }
+
+
+def _launching(acts: Sequence[Act]) -> list[tuple[Subject, GameSession]]:
+    playing = [act.subject for act in acts if act.step is PLAY]
+    queued = [(subject, queued_in(subject.sessions)[-1:]) for subject in playing]
+    return [(subject, session) for subject, last in queued for session in last]
 
 
 def _put(reports: Reports, attempt_id: int, report: StepReport) -> None:

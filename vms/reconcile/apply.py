@@ -13,9 +13,11 @@ from django.db import DatabaseError, transaction
 from django.db.models import Case, F, Value, When
 from django.db.models.functions import Least
 
+from emulators.services import saves
 from events.services import Happening, record
 from gamer.context import about
 from gamer.crash import crash_point
+from gamer.errors import GamerError
 from redaction.masks import mask
 from vms import metering, sessions
 from vms.lifecycle import TERMINAL, Desired, Phase, may_move
@@ -79,6 +81,7 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
             return False
         _write_attempts(subject.attempt, outcome)
         moved = _write_sessions(subject.vm, outcome, now)
+        _write_saves(subject.vm, outcome, now)
         _write_events(subject.vm, source, outcome, moved, now)
         _write_account(subject.attempt, outcome, now)
         _search_at_once(subject, attempts, outcome, now)
@@ -169,6 +172,10 @@ def _write_sessions(vm: VM, outcome: Outcome, now: datetime) -> list[SessionChan
             error_text=change.error_text,
         )
     ]
+    for change in outcome.sessions:
+        if change.base is not None:
+            mine = GameSession.objects.filter(pk=change.session_id, vm=vm)
+            mine.exclude(base=change.base).update(base=change.base)
     if isinstance(outcome, Fail) or (
         isinstance(outcome, Advance) and outcome.phase in (Phase.DELETING, Phase.STOPPED)
     ):
@@ -178,20 +185,43 @@ def _write_sessions(vm: VM, outcome: Outcome, now: datetime) -> list[SessionChan
     return moved
 
 
+def _write_saves(vm: VM, outcome: Outcome, now: datetime) -> None:
+    """Takes what was fetched, each by itself: one that is not taken stays on the machine, where the next look finds it."""
+    for one in outcome.saves:
+        try:
+            saves.take(
+                slot_id=one.slot_id,
+                session_id=one.session_id,
+                subject=str(vm.pk),
+                base=one.save.base,
+                digest=one.save.digest,
+                archive=one.archive,
+                by=ACTOR,
+                now=now,
+                played_s=int(one.save.played_s),
+            )
+        except GamerError as error:
+            log.warning("save not taken vm=%s slot=%s why=%s", vm.pk, one.slot_id, error)
+    if outcome.played:
+        sessions.note_played(vm_id=vm.pk, played=outcome.played, now=now)
+    if outcome.refusals:
+        VM.objects.filter(pk=vm.pk).update(agent_refusals=F("agent_refusals") + outcome.refusals)
+
+
 def _write_events(
     vm: VM, source: Phase, outcome: Outcome, moved: Sequence[SessionChange], now: datetime
 ) -> None:
-    notes = list(outcome.notes)
+    notes = [
+        Note(f"session_{change.status}", {"session_id": str(change.session_id), "why": change.error_text})
+        for change in moved
+    ]
+    notes += outcome.notes
     if isinstance(outcome, Fail):
         notes.append(Note("error", {"error": outcome.error, "text": outcome.text}))
     action = ACTIONS.get(Phase(vm.phase)) if vm.phase != source else None
     if action is not None and action not in {note.action for note in notes}:
         told = {"from": source, **({"ip_address": vm.ip_address} if vm.ip_address else {})}
         notes.append(Note(action, told))
-    for change in moved:
-        notes.append(
-            Note(f"session_{change.status}", {"session_id": str(change.session_id), "why": change.error_text})
-        )
     if notes:
         record(*(happening(vm, note.action, note.details, now) for note in notes))
 

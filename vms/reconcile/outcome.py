@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from emulators.profile import Profile
+from emulators.services.saves import SaveContent
 from vms.lifecycle import Phase
 from vms.models import VM, Attempt, GameSession
 from vms.providers.base import (
@@ -19,7 +21,7 @@ from vms.providers.base import (
     Suspendable,
     Unavailable,
 )
-from vms.setup import StepReport
+from vms.setup import PendingSave, StepReport, StoredSave
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,9 @@ class Subject:
     may_send: bool = False
     contacted: bool = False  # setup got in before, on this attempt
     profile: Profile | None = None  # of the game to launch
+    save: SaveContent | None = None  # what its slot has now
+    slots: Mapping[UUID, UUID] = field(default_factory=dict)  # of the VM's sessions that have one
+    stored: Mapping[tuple[str, str], StoredSave] = field(default_factory=dict)  # by slot and digest
     report: Callable[[StepReport], None] = lambda _: None
 
     @property
@@ -84,11 +89,22 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class SessionChange:
-    """A game session's next state, as the machine told it."""
+    """A game session's next state, as the machine told it. `base` is the number of the save's version that it was given."""
 
     session_id: Any
     status: str
     error_text: str = ""
+    base: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakenSave:
+    """A version of a slot's saves that was fetched from the machine, looked at and not yet written down."""
+
+    slot_id: UUID
+    session_id: UUID
+    save: PendingSave
+    archive: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +125,19 @@ class AccountNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Column changes to be written in one transaction, whatever the verdict. `cools` puts the offer aside, with the reason."""
+    """Column changes to be written in one transaction, whatever the verdict. `cools` puts the offer aside, with the reason.
+
+    `played` are seconds by session, in all; `refusals` counts what the machine said and was not believed.
+    """
 
     vm: Mapping[str, Any] = field(default_factory=dict)
     attempt: Mapping[str, Any] = field(default_factory=dict)
     others: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
     sessions: Sequence[SessionChange] = ()
     notes: Sequence[Note] = ()
+    saves: Sequence[TakenSave] = ()
+    played: Mapping[UUID, float] = field(default_factory=dict)
+    refusals: int = 0
     account: AccountNote | None = None
     cools: str = ""
 
@@ -127,6 +149,9 @@ class Outcome:
             or self.others
             or self.sessions
             or self.notes
+            or self.saves
+            or self.played
+            or self.refusals
             or self.account
             or self.cools
         )

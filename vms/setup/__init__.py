@@ -8,16 +8,30 @@ Start reading at `machine.py`: `set_up`, `launch_game`, `look_at`, `end_session`
 from vms.setup.agent_link import AgentError, AgentRefused, AgentSilent, NoSuchSession
 from vms.setup.library import Library
 from vms.setup.library import parse as parse_library
-from vms.setup.machine import end_session, forget, launch_game, look_at, pair, pairing, session_state, set_up
+from vms.setup.machine import (
+    collect_saves,
+    end_session,
+    forget,
+    launch_game,
+    look_at,
+    pair,
+    pairing,
+    session_state,
+    set_up,
+)
 from vms.setup.orders import (
     AgentState,
     Cloudypad,
+    Collected,
     Failed,
     NotYet,
+    PendingSave,
     Ready,
+    SaveOrder,
     SessionOrder,
     SessionState,
     StepReport,
+    StoredSave,
     Target,
 )
 from vms.setup.ssh import (
@@ -42,6 +56,7 @@ __all__ = [
     "AgentState",
     "AuthFailed",
     "Cloudypad",
+    "Collected",
     "CommandFailed",
     "Failed",
     "HostKeyMismatch",
@@ -49,14 +64,18 @@ __all__ = [
     "Library",
     "NoSuchSession",
     "NotYet",
+    "PendingSave",
     "Ready",
+    "SaveOrder",
     "SessionOrder",
     "SessionState",
     "SshError",
     "StepReport",
+    "StoredSave",
     "Target",
     "TimedOut",
     "Unreachable",
+    "collect_saves",
     "connect",
     "end_session",
     "forget",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from vms.setup.orders import AgentState, SessionState
+from vms.setup.orders import AgentState, PendingSave, SessionState
 from vms.setup.site import Site
 from vms.setup.ssh import CommandFailed, SshError
 
@@ -82,6 +82,9 @@ def state(site: Site, *, wait_s: float = 0) -> AgentState:
             sessions=tuple(session(each) for each in value["sessions"]),
             is_playing=activity.get("is_playing"),
             idle_s=activity.get("idle_s"),
+            # An agent of before there were saves has none.
+            saves=tuple(_pending(each) for slot in value.get("saves", ()) for each in slot["pending"]),
+            save_errors=tuple(str(slot["error"])[:200] for slot in value.get("saves", ()) if slot["error"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise AgentSilent("the agent answers what cannot be read") from error
@@ -99,6 +102,18 @@ def session(value: dict[str, Any]) -> SessionState:
             ended_at=value["ended_at"],
             reason=value["reason"],
             log_tail=value["log_tail"],
+            played_s=float(value.get("played_s", 0)),
         )
-    except KeyError as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise AgentSilent("the agent answers what cannot be read") from error
+
+
+def _pending(value: dict[str, Any]) -> PendingSave:
+    return PendingSave(
+        slot=str(value["slot"]),
+        session_id=str(value["session_id"]),
+        base=int(value["base"]),
+        digest=str(value["digest"]),
+        size=int(value["size"]),
+        played_s=float(value["played_s"]),
+    )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from vms.setup.orders import Target
 from vms.setup.plan import digest
+from vms.setup.site import AGENT_STATE
 
 SOURCE = Path(__file__).with_name("agent")
 UNIT, SETUP_UNIT = "gamer-agent.service", "gamer-setup.service"
@@ -49,7 +50,7 @@ def config(target: Target, root: str) -> bytes:
             "vm_id": target.vm_id,
             "agent_token": target.agent_token,
             "public_url": target.public_url,
-            "state_dir": f"{root}/var/lib/gamer/agent",
+            "state_dir": root + AGENT_STATE,
             "socket_path": f"{root}/run/gamer/agent.sock",
             "session_command": PLACEHOLDER_GAME,
             "root": root,

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from vms.setup import agent_link
-from vms.setup.agent_link import NoSuchSession
+from vms.setup import agent_link, saving
+from vms.setup.agent_link import AgentRefused, NoSuchSession
 from vms.setup.drivers import Driver, choose, cloudypad
 from vms.setup.orders import (
     AgentState,
     Cloudypad,
+    Collected,
     Failed,
     NotYet,
+    PendingSave,
     Progress,
     Ready,
     SessionOrder,
     SessionState,
     StepReport,
+    StoredSave,
     Target,
 )
 from vms.setup.site import Site, Unfit, survey
@@ -34,6 +38,9 @@ NEWS_S = 2.0
 IDLE_S = 0.1
 # How long the machine itself waits for an agent that is only starting.
 AGENT_START_S = 5.0
+# The agent's answer to an order whose save is not on its machine, and how long one may take that has to unpack it.
+SAVE_MISSING = 409
+LAUNCH_S = 60.0
 VERIFY = ("verify", "The agent answers")
 
 Reporter = Callable[[StepReport], None]
@@ -76,7 +83,8 @@ def _advance(
         if progress.state == "idle":
             # Just begun, or killed and about to be started again by the machine; it is begun anew by the next look only.
             time.sleep(min(IDLE_S, left))
-        progress = driver.look(site, target, seen=progress.version, wait_s=min(NEWS_S, left))
+        # What is only beginning is news a moment later.
+        progress = driver.look(site, target, seen=progress.version or "none", wait_s=min(NEWS_S, left))
 
 
 def _tell(progress: Progress, told: dict[str, StepReport], report: Reporter) -> None:
@@ -122,8 +130,10 @@ def pair(target: Target, pin: str, request_id: str = "") -> dict[str, Any]:
         return agent_link.ask(site, "POST", "/pairing", {"pin": pin, "request_id": request_id})
 
 
-def launch_game(target: Target, order: SessionOrder) -> SessionState:
+def launch_game(target: Target, order: SessionOrder, bring: Callable[[], bytes] = bytes) -> SessionState:
     """Launch the game, once: a session the machine knows is left as it is, a running other one is ended first.
+
+    `bring` is asked for the archive of the save it begins with, if the machine has not got it; what it raises flies on.
 
     May take 15 s while the other one ends. Raises SshError: Unreachable, TimedOut, AuthFailed and AgentSilent may be tried again
     (the same order launches nothing twice), HostKeyMismatch and AgentRefused not.
@@ -143,8 +153,17 @@ def launch_game(target: Target, order: SessionOrder) -> SessionState:
     }
     if order.app is not None:
         body["app"] = dict(order.app)
+    if order.save is not None:
+        body["save"] = asdict(order.save)
     with _site(target) as site:
-        return agent_link.session(agent_link.ask(site, "POST", "/sessions", body))
+        try:
+            launched = agent_link.ask(site, "POST", "/sessions", body)
+        except AgentRefused as error:
+            if error.status != SAVE_MISSING or order.save is None:
+                raise
+            saving.deliver(site, order.save.digest, bring())
+            launched = agent_link.ask(site, "POST", "/sessions", body, timeout_s=LAUNCH_S)
+        return agent_link.session(launched)
 
 
 def session_state(target: Target, session_id: str) -> SessionState:
@@ -160,6 +179,28 @@ def end_session(target: Target, session_id: str) -> SessionState:
             return agent_link.session(agent_link.ask(site, "DELETE", f"/sessions/{session_id}"))
         except NoSuchSession:
             return SessionState(session_id, "", "ended", reason="not known to the machine")
+
+
+def collect_saves(
+    target: Target,
+    stored: Mapping[tuple[str, str], StoredSave],
+    refuse: Callable[[PendingSave, bytes | None], str],
+    *,
+    ending: Sequence[str] = (),
+    is_last: bool = False,
+) -> Collected:
+    """What `look_at` tells, and the saves that wait there; see `saving.collect`. Ends the sessions named in `ending` first.
+
+    `is_last`: what the games wrote to the end is packed before. May take half a minute. Raises as `launch_game` does.
+    """
+    with _site(target) as site:
+        for session_id in ending:
+            with contextlib.suppress(NoSuchSession):
+                agent_link.ask(site, "DELETE", f"/sessions/{session_id}")
+        if is_last:
+            with contextlib.suppress(NoSuchSession):  # of an agent that knows no saves
+                agent_link.ask(site, "POST", "/saves/flush", {}, timeout_s=saving.FLUSH_S)
+        return saving.collect(site, stored, refuse)
 
 
 def forget(vm_id: str, kept_by: Cloudypad) -> None:

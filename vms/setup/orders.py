@@ -84,7 +84,8 @@ class Progress:
 class SessionState:
     """A session as the machine sees it. `state` is queued, launched, ended or failed; times are ISO-8601 UTC.
 
-    `exit_code` is None while it runs and for a game that was killed. `reason` says in words why it is over.
+    `played_s` is how long its game has run in all. `exit_code` is None while it runs and for a game that was killed.
+    `reason` says in words why it is over.
     """
 
     session_id: str
@@ -95,6 +96,22 @@ class SessionState:
     ended_at: str | None = None
     reason: str = ""
     log_tail: str = ""
+    played_s: float = field(default=0.0, compare=False)  # grows by itself
+
+
+@dataclass(frozen=True, slots=True)
+class SaveOrder:
+    """The slot a game's saves belong to: `folder` on the machine, and the stored version it begins with (number, digest; 0 for none).
+
+    `clock` is what time it is in the game, seconds since 1970; the machine writes it to `clock_file` in libfaketime's words.
+    """
+
+    slot: str
+    folder: str
+    base: int
+    digest: str
+    clock: int | None = None
+    clock_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +130,41 @@ class SessionOrder:
     argv: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     app: Mapping[str, Any] | None = None
+    save: SaveOrder | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSave:
+    """A version of a slot's saves that the machine has not been told to be stored. `base` is the number it came from."""
+
+    slot: str
+    session_id: str
+    base: int
+    digest: str
+    size: int
+    played_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSave:
+    """Where a version went with us: its number in the slot, and whether it is the slot's newest."""
+
+    number: int
+    is_current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What one look brought: `fetched` are pending versions with their archives, `left` how many more wait.
+
+    `refused` are versions that were not believed, with the reason, `unpacked` why folders could not be packed.
+    """
+
+    agent: AgentState
+    fetched: tuple[tuple[PendingSave, bytes], ...] = ()
+    left: int = 0
+    refused: tuple[tuple[PendingSave, str], ...] = ()
+    unpacked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +183,8 @@ class AgentState:
     sessions: tuple[SessionState, ...] = ()
     is_playing: bool | None = None
     idle_s: float | None = None
+    saves: tuple[PendingSave, ...] = ()
+    save_errors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

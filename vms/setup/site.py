@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vms.setup.ssh import CommandFailed, Shell, SshError
 
-PROGRAM = "/opt/gamer/agent.pyz"
+PROGRAM, AGENT_STATE = "/opt/gamer/agent.pyz", "/var/lib/gamer/agent"
 
 # A machine whose paths do not start at / (the tests' machines are folders) says by GAMER_AGENT_ROOT where they do.
 _SURVEY = """import json, os, shutil, sys
@@ -50,6 +50,10 @@ class Site:
     @property
     def agent_program(self) -> str:
         return self.path(PROGRAM)
+
+    def arrived(self, digest: str) -> str:
+        """Where the agent looks for a version of saves that is brought to the machine."""
+        return self.path(f"{AGENT_STATE}/saves/incoming/{digest}.tgz")
 
     @property
     def agent_config(self) -> str:

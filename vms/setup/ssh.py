@@ -247,9 +247,13 @@ class Shell:
             check=True,
         )
 
-    def get(self, path: str, *, max_bytes: int = DEFAULT_OUTPUT, as_root: bool = False) -> bytes:
+    def get(
+        self, path: str, *, max_bytes: int = DEFAULT_OUTPUT, as_root: bool = False, timeout_s: float = 10
+    ) -> bytes:
         """A file's content. Raises CommandFailed when it cannot be read, ValueError when it is longer than `max_bytes`."""
-        result = self.run(["cat", path], max_output=max_bytes, as_root=as_root, check=True)
+        result = self.run(
+            ["cat", path], max_output=max_bytes, as_root=as_root, timeout_s=timeout_s, check=True
+        )
         if result.is_truncated:
             raise ValueError(f"{path} is longer than {max_bytes} bytes")
         return result.stdout

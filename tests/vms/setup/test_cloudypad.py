@@ -99,7 +99,7 @@ class TestCloudypad:
         driver.begin(site, target)
         eventually(lambda: driver.look(site, target).state == "done")
         steps = driver.look(site, target).steps
-        assert [step.name for step in steps] == ["cloudypad", "saves", "monitor", "agent"]
+        assert [step.name for step in steps] == ["cloudypad", "saves", "clock", "monitor", "agent"]
 
     @pytest.mark.parametrize("does", ["cancels", "fails"])
     def test_is_not_believed_its_exit_status(self, driver, site, target, tmp_path, does):

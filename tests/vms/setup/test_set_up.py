@@ -26,7 +26,7 @@ from vms.setup import (
 )
 from vms.setup.ssh import AuthFailed, HostKeyMismatch
 
-STEPS = ["base", "stack", "wolf", "saves", "monitor", "agent"]
+STEPS = ["base", "stack", "wolf", "saves", "clock", "monitor", "agent"]
 ZELDA = SessionOrder("s1", "zelda", "switch", save_id="save-1", env={"LANG": "C"})
 
 
@@ -238,6 +238,12 @@ class TestSetUp:
         eventually(lambda: isinstance(set_up(machine.target(), reports), Ready), timeout_s=60)
         assert setup_state(machine)["stack"]["tries"] > 1
 
+    def test_puts_the_library_of_the_games_clock_where_containers_see_it(
+        self, machine: Machine, reports: Reports
+    ) -> None:
+        set_up(machine.target(), reports)
+        assert machine.path("srv/gamer/tools/libfaketimeMT.so.1").read_text() == "fake time"
+
     def test_leaves_out_an_optional_step_that_fails(self, machine: Machine, reports: Reports) -> None:
         machine.fail("chown", "read-only file system")
         outcome = set_up(machine.target(), reports)
@@ -249,8 +255,8 @@ class TestSetUp:
         self, machine: Machine, reports: Reports
     ) -> None:
         assert isinstance(set_up(replace(machine.target(), is_configured=True), reports), Ready)
-        assert set(setup_state(machine)) == {"saves", "monitor", "agent"}
-        assert machine.calls("docker") == machine.calls("apt-get") == []
+        assert set(setup_state(machine)) == {"saves", "clock", "monitor", "agent"}
+        assert machine.calls("docker") == []
 
     def test_asks_for_the_gpus_runtime_where_there_is_a_gpu(self, machine: Machine, reports: Reports) -> None:
         assert isinstance(set_up(replace(machine.target(), has_gpu=True), reports), Ready)

@@ -62,7 +62,7 @@ def decide(
     phase = Phase(vm.phase)
     if phase is Phase.DELETING:
         return _ending(vm, held, now)
-    if phase is Phase.READY and _leaves_its_machine(vm) and part.is_due(attempt, sessions):
+    if phase is Phase.READY and _leaves_its_machine(vm) and part.is_due(attempt):
         return PART
     if vm.desired == Desired.GONE:
         return LEAVE
@@ -85,7 +85,7 @@ def decide(
             may_ask = vm.action_sent_at is None
             if may_ask and any(play.is_wanted(session) for session in sessions):
                 return PLAY
-            return WATCH if may_ask and watch.is_due(vm, attempt, now) else READY
+            return WATCH if may_ask and watch.is_due(vm, attempt, sessions, now) else READY
         case Phase.STOPPING:
             return STOP_WAIT if sent else STOP
         case Phase.STOPPED:

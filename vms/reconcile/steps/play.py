@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from emulators.recipes import APPS, GAMES, HOST_CONFIG, SAVES, NoRecipe, Recipe, recipe_for
+from emulators import archives
+from emulators.recipes import CLOCK_FILE, GAMES, HOST_CONFIG, NoRecipe, Recipe, recipe_for
+from emulators.services import saves
 from gamer.crash import crash_point
 from vms import setup
 from vms.models import GameSession
@@ -15,6 +18,7 @@ from vms.reconcile.outcome import Outcome, SessionChange, Subject, Wait
 from vms.reconcile.steps.setup import target_of
 
 RETRY_S = 1
+EMPTY = archives.digest_of_files(())  # of a slot with nothing in it yet
 LIBRARY = "/srv/gamer/games"  # where setup mounts it
 GIVE_UP_S = 300
 Status = GameSession.Status
@@ -25,6 +29,11 @@ def is_wanted(session: GameSession) -> bool:
     return session.is_end_wanted or session.status == Status.QUEUED
 
 
+def queued_in(sessions: Sequence[GameSession]) -> list[GameSession]:
+    """The games that wait to be launched, oldest first: the last one will be."""
+    return [one for one in sessions if one.status == Status.QUEUED and not one.is_end_wanted]
+
+
 def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     """Ends what is to end, then launches the newest game; those it overtook never started."""
     changes: list[SessionChange] = []
@@ -32,11 +41,7 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
         for session in subject.sessions:
             if session.is_end_wanted:
                 changes.append(_end(subject, provider, session))
-        queued = [
-            session
-            for session in subject.sessions
-            if session.status == Status.QUEUED and not session.is_end_wanted
-        ]
+        queued = queued_in(subject.sessions)
         changes += [
             SessionChange(session.pk, Status.ENDED, "another game was asked for") for session in queued[:-1]
         ]
@@ -44,7 +49,7 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
             changes += _launch(subject, provider, queued[-1])
     except (setup.AgentRefused, setup.HostKeyMismatch) as error:
         return Wait(seconds=0, sessions=[*changes, *_failed(subject.sessions, str(error))])
-    except setup.SshError as error:
+    except (setup.SshError, saves.SaveUnavailable) as error:
         overdue = [
             one
             for one in subject.sessions
@@ -76,8 +81,9 @@ def _launch(subject: Subject, provider: Provider, session: GameSession) -> list[
             console=subject.vm.console_id,
             save_id=session.save_id,
             app=app_of(recipe),
+            save=save_of(subject, recipe),
         )
-        state = setup.launch_game(target_of(subject), wanted)
+        state = setup.launch_game(target_of(subject), wanted, partial(_bring, subject))
         if state.state in ("failed", "ended"):
             return [SessionChange(session.pk, state.state, state.reason)]
         if state.state == "queued":  # a slow start; asking again launches nothing twice
@@ -85,8 +91,31 @@ def _launch(subject: Subject, provider: Provider, session: GameSession) -> list[
     replaced = [one for one in subject.sessions if one.status == Status.LAUNCHED and not one.is_end_wanted]
     return [
         *(SessionChange(one.pk, Status.ENDED, "replaced by another game") for one in replaced),
-        SessionChange(session.pk, Status.LAUNCHED),
+        SessionChange(session.pk, Status.LAUNCHED, base=subject.save.number if subject.save else None),
     ]
+
+
+def _bring(subject: Subject) -> bytes:
+    """The archive of what the game begins with, from the row or from the storage."""
+    assert subject.save is not None
+    archive = saves.read(subject.save)
+    crash_point("play.before_delivery")
+    return archive
+
+
+def save_of(subject: Subject, recipe: Recipe) -> setup.SaveOrder | None:
+    """The save as the machine is told it; None for a session without a slot."""
+    save = subject.save
+    if save is None:
+        return None
+    return setup.SaveOrder(
+        slot=str(save.slot_id),
+        folder=recipe.saves,
+        base=save.number,
+        digest=save.digest or EMPTY,
+        clock=None if save.clock_at is None else int(save.clock_at.timestamp()),
+        clock_file=f"{recipe.place}/{CLOCK_FILE}",
+    )
 
 
 def _recipe(subject: Subject, session: GameSession) -> Recipe:
@@ -94,8 +123,6 @@ def _recipe(subject: Subject, session: GameSession) -> Recipe:
     vm, profile = subject.vm, subject.profile
     if profile is None:
         raise NoRecipe("The console is no longer configured.")
-    # Saves belong to a player, not to a machine; those of a VM without an owner to the VM.
-    whose = f"user {vm.owner_id}" if vm.owner_id else f"vm {vm.pk}"
     return recipe_for(
         console=vm.console_id,
         game_id=session.game_id,
@@ -103,14 +130,15 @@ def _recipe(subject: Subject, session: GameSession) -> Recipe:
         title=profile.title,
         # Without a library there is nothing to look for: the emulator is started alone.
         file=profile.file if vm.games_mounted else "",
-        save_key=f"{whose}\n{session.game_id}\n{session.save_id}",
+        # A folder for each slot; what has none is the VM's own.
+        save_key=str(session.slot_id or f"{vm.pk} {session.pk}"),
+        has_clock=subject.save is not None and subject.save.clock_at is not None,
     )
 
 
 def app_of(recipe: Recipe) -> dict[str, Any]:
     """A recipe as the agent takes it: what to lay out on the machine, and what Wolf is told."""
-    place = f"{APPS}/{recipe.name.removeprefix('gamer-')}"
-    files = {f"{place}/{name}": text for name, text in recipe.files.items()}
+    files = {f"{recipe.place}/{name}": text for name, text in recipe.files.items()}
     return {
         "name": recipe.name,
         "title": recipe.title,
@@ -118,8 +146,8 @@ def app_of(recipe: Recipe) -> dict[str, Any]:
         "mounts": list(recipe.mounts),
         "env": dict(recipe.env),
         "host_config": HOST_CONFIG,
-        "files": {**files, f"{place}/startup.sh": recipe.startup},
-        "folders": [mount.partition(":")[0] for mount in recipe.mounts if mount.startswith(f"{SAVES}/")],
+        "files": {**files, f"{recipe.place}/startup.sh": recipe.startup},
+        "folders": [recipe.saves],
         "links": {f"{GAMES}/{recipe.stored}": f"{LIBRARY}/{recipe.source}"} if recipe.source else {},
     }
 

@@ -9,11 +9,12 @@ from vms.lifecycle import Desired, Phase
 from vms.providers.base import MachineState, Provider
 from vms.reconcile import idle
 from vms.reconcile.outcome import Advance, Fail, Note, Outcome, Subject, Wait, is_proven_absent, price_at_rest
-from vms.reconcile.steps import play
+from vms.reconcile.steps import play, saving
 
 LOOK_S = 30
 MISSING_LOOK_S = 10
 WAITED_FOR_S = 3
+BY_ITSELF = "the machine stopped by itself"
 
 
 def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
@@ -29,7 +30,8 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     if machine is None:
         since, looks = vm.missing_since or now, vm.missing_looks + 1
         if is_proven_absent(since, looks, now):
-            return Fail(error="machine_lost", text="The machine vanished at the provider.")
+            text = "The machine vanished at the provider."
+            return Fail(error="machine_lost", text=text, notes=saving.lost(subject, "saves_lost", text))
         return Wait(seconds=MISSING_LOOK_S, vm={**again, "missing_since": since, "missing_looks": looks})
     if machine.state is MachineState.STOPPED:
         # The machine's own clock, or the provider (no balance, a reclaimed GPU): we accept it rather than fight it.
@@ -37,7 +39,11 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
             phase=Phase.STOPPED,
             vm={"desired": Desired.STOPPED, "missing_since": None, "missing_looks": 0},
             attempt=price_at_rest(provider, machine, subject.attempt),
-            notes=(Note("power_off", {"reason": "the machine stopped by itself"}),),
+            notes=(
+                Note("power_off", {"reason": BY_ITSELF}),
+                # They are on its disk, until it is started again or deleted.
+                *saving.lost(subject, "save_at_risk", BY_ITSELF),
+            ),
         )
     if vm.missing_looks:
         again |= {"missing_since": None, "missing_looks": 0}

@@ -1,7 +1,9 @@
 """The local API: HTTP on a unix socket that only its owner can open, and only with the token.
 
-GET /state · POST /sessions {session_id, game_id, app, argv, env} · GET /sessions/{id} · DELETE /sessions/{id}
-GET /pairing · POST /pairing {pin, request_id}. Errors are {"error": text}.
+GET /state · POST /sessions {session_id, game_id, app, argv, env, save} · GET /sessions/{id} · DELETE /sessions/{id}
+GET /pairing · POST /pairing {pin, request_id}
+POST /saves/flush · GET /saves/{slot}/{digest} · POST /saves/stored {slot, digest, number, is_current} · POST /saves/refused {slot, digest}
+Errors are {"error": text}. 409 for a session: its save has to be brought to the machine first.
 """
 
 from __future__ import annotations
@@ -19,10 +21,12 @@ from typing import Any
 from . import pairing
 from .files import make_private, short_name
 from .games import Games, StillRunning
-from .session import BadOrder
+from .saves import SaveMissing, Saves
+from .session import DIGEST, SLOT, BadOrder
 from .wolf import Wolf, WolfError
 
 MAX_BODY = 256 * 1024
+SAVES = ("/saves/flush", "/saves/stored", "/saves/refused")
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -36,6 +40,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         path: Path,
         token: str,
         games: Games,
+        saves: Saves,
         describe: Callable[[], dict[str, Any]],
         wolf: Wolf,
         heard: Callable[[], None],
@@ -44,6 +49,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.wolf = wolf
         self.heard = heard
         self.games = games
+        self.saves = saves
         self.describe = describe
         make_private(path.parent)
         with contextlib.suppress(FileNotFoundError):
@@ -72,13 +78,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def _get(self) -> tuple[int, dict[str, Any]]:
         if self.path == "/state":
-            return 200, {**self.server.describe(), "sessions": self.server.games.all()}
+            told = {"sessions": self.server.games.all(), "saves": self.server.saves.view()}
+            return 200, {**self.server.describe(), **told}
         if self.path == "/pairing":
             return self._pairing(lambda: pairing.state(self.server.wolf))
+        if self.path.startswith("/saves/"):
+            slot, _, digest = self.path[len("/saves/") :].partition("/")
+            is_named = SLOT.fullmatch(slot) and DIGEST.fullmatch(digest)
+            path = self.server.saves.path_of(slot, digest) if is_named else None
+            return _found({"path": str(path)} if path is not None else None)
         return _found(self.server.games.get(self._session_id()))
 
     def _post(self) -> tuple[int, dict[str, Any]]:
-        if self.path not in ("/sessions", "/pairing"):
+        if self.path not in ("/sessions", "/pairing", *SAVES):
             return _found(None)
         if self._body is None:
             return 413, {"error": f"a body of at most {MAX_BODY} bytes, with its length"}
@@ -92,13 +104,35 @@ class Handler(BaseHTTPRequestHandler):
             return self._pairing(
                 lambda: pairing.pair(self.server.wolf, order.get("pin"), order.get("request_id"))
             )
+        if self.path in SAVES:
+            return self._save(order)
         try:
             view, is_new = self.server.games.launch(order)
         except BadOrder as error:
             return 400, {"error": str(error)}
+        except SaveMissing as error:
+            return 409, {"error": f"save {error} is not on this machine"}
         except StillRunning as error:
             return 503, {"error": f"session {error} does not end"}
         return 201 if is_new else 200, view
+
+    def _save(self, told: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        saves = self.server.saves
+        if self.path == "/saves/flush":
+            saves.flush()
+            return 200, {"saves": saves.view()}
+        slot, digest, number = (told.get(name) for name in ("slot", "digest", "number"))
+        if not (isinstance(slot, str) and SLOT.fullmatch(slot)):
+            return 400, {"error": "slot: a UUID"}
+        if not (isinstance(digest, str) and DIGEST.fullmatch(digest)):
+            return 400, {"error": "digest: 64 hexadecimal digits"}
+        if self.path == "/saves/refused":
+            saves.refused(slot, digest, is_final=True)
+        elif type(number) is int and number > 0:
+            saves.stored(slot, digest, number, is_current=told.get("is_current") is True)
+        else:
+            return 400, {"error": "number: 1 or more"}
+        return 200, {}
 
     def _pairing(self, act: Callable[[], dict[str, Any]]) -> tuple[int, dict[str, Any]]:
         try:

@@ -17,6 +17,8 @@ class Config:
     """`agent_token` proves the control plane to this agent, and this agent to `public_url` when it registers.
 
     `root` is where the machine's paths start. A machine that has had no word from us for `dead_man_s` powers itself off; 0 never.
+    What fails is tried again after `backoff_s` at the latest.
+    Saves are packed `save_quiet_s` after the last change, at most once in `save_interval_s` while the game runs.
     Without `public_url` the agent speaks to nobody; it is still asked through the socket.
     """
 
@@ -27,10 +29,13 @@ class Config:
     public_url: str = ""
     session_command: tuple[str, ...] = ()
     heartbeat_s: float = 15.0
+    backoff_s: float = 120.0
     grace_s: float = 8.0
     root: Path = Path("/")
     wolf_sockets: tuple[Path, ...] = ()
     dead_man_s: float = 0.0
+    save_quiet_s: float = 2.0
+    save_interval_s: float = 30.0
     path: Path = Path()
 
 
@@ -48,10 +53,13 @@ def load(path: Path) -> Config:
             public_url=str(stored.get("public_url", "")).rstrip("/"),
             session_command=tuple(str(word) for word in stored.get("session_command", ())),
             heartbeat_s=float(stored.get("heartbeat_s", 15)),
+            backoff_s=float(stored.get("backoff_s", 120)),
             grace_s=float(stored.get("grace_s", 8)),
             root=Path(stored.get("root") or "/"),
             wolf_sockets=tuple(Path(each) for each in stored.get("wolf_sockets", ())),
             dead_man_s=float(stored.get("dead_man_s", 0)),
+            save_quiet_s=float(stored.get("save_quiet_s", 2)),
+            save_interval_s=float(stored.get("save_interval_s", 30)),
             path=path,
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -75,6 +75,11 @@ def read_text(path: Path, limit: int = 4096) -> str:
         return ""
 
 
+def boot_id() -> str:
+    """Differs after each boot of the machine (random(4))."""
+    return read_text(Path("/proc/sys/kernel/random/boot_id")) or "unknown"
+
+
 def read_tail(path: Path, limit: int) -> str:
     """The last `limit` bytes as text; "" when the file is not there."""
     try:

@@ -12,11 +12,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from . import keeper
-from .files import make_private, read_json, read_text, write_json
+from .files import make_private, read_json, write_json
+from .playtime import Playtime
+from .saves import SaveMissing, Saves
 from .session import ACTIVE, ENDED, FAILED, LAUNCHED, QUEUED, Session, from_order, from_stored
 
 KEPT_SESSIONS = 20
@@ -31,18 +34,24 @@ class StillRunning(Exception):
     """The game before does not end, not even when killed."""
 
 
-def boot_id() -> str:
-    """Differs after each boot of the machine (random(4))."""
-    return read_text(Path("/proc/sys/kernel/random/boot_id")) or "unknown"
-
-
 class Games:
-    """All methods may be called from any thread. `wake` is set after every move of a session."""
+    """All methods may be called from any thread. `wake` is set after every move of a session, and `moved` called."""
 
     def __init__(
-        self, folder: Path, *, grace_s: float, default_argv: tuple[str, ...], config_path: Path | None = None
+        self,
+        folder: Path,
+        *,
+        grace_s: float,
+        default_argv: tuple[str, ...],
+        saves: Saves,
+        playtime: Playtime,
+        moved: Callable[[], None],
+        config_path: Path | None = None,
     ) -> None:
         make_private(folder)
+        self._saves = saves
+        self._playtime = playtime
+        self._moved = moved
         self._config_path = config_path
         self._folder = folder
         self._grace_s = grace_s
@@ -56,7 +65,8 @@ class Games:
     def launch(self, order: dict[str, Any]) -> tuple[dict[str, Any], bool]:
         """The session's view, and whether it is new. A known session is left as it is; a running other one is ended first.
 
-        Takes up to the grace time and some seconds. A game that is slow to start is still `queued` then. Raises BadOrder, StillRunning.
+        Takes up to the grace time and some seconds. A game that is slow to start is still `queued` then.
+        Raises BadOrder, StillRunning, SaveMissing.
         """
         session = from_order(order, self._default_argv)
         deadline = time.monotonic() + self._grace_s + KILL_S
@@ -65,6 +75,9 @@ class Games:
                 known = self._sessions.get(session.session_id)
                 if known is not None:
                     return self._view(known), False
+                # Before anything is ended for it: the game that runs goes on while the save is brought.
+                if session.save is not None and self._saves.lacks(session.save):
+                    raise SaveMissing(session.save["digest"])
                 running = self._active()
                 if running is None:
                     break
@@ -96,7 +109,7 @@ class Games:
     def all(self) -> list[dict[str, Any]]:
         """Views of all sessions still kept, oldest first, without their logs."""
         with self._changed:
-            return [session.view("") for session in self._sessions.values()]
+            return [self._view(session, with_log=False) for session in self._sessions.values()]
 
     def unreported(self) -> list[tuple[str, dict[str, Any]]]:
         """The oldest event of each session that the server has not taken yet."""
@@ -116,10 +129,10 @@ class Games:
                 self._save(session)
 
     @property
-    def has_active(self) -> bool:
-        """Whether a game runs, or is about to."""
+    def active(self) -> Session | None:
+        """The session whose game runs, or is about to."""
         with self._changed:
-            return self._active() is not None
+            return self._active()
 
     def watch(self, stop: threading.Event) -> None:
         """Look after the running game until `stop`. Leaves it running."""
@@ -142,8 +155,9 @@ class Games:
     def _place(self, session: Session) -> Path:
         return self._folder / session.session_id
 
-    def _view(self, session: Session) -> dict[str, Any]:
-        return session.view(keeper.log_tail(self._place(session)))
+    def _view(self, session: Session, *, with_log: bool = True) -> dict[str, Any]:
+        log = keeper.log_tail(self._place(session)) if with_log else ""
+        return {**session.view(log), "played_s": self._playtime.total_s(session.session_id)}
 
     def _save(self, session: Session) -> None:
         write_json(self._place(session) / "session.json", session.stored())
@@ -153,6 +167,7 @@ class Games:
         self._save(session)
         self._changed.notify_all()
         self.wake.set()
+        self._moved()
 
     def _recover(self) -> None:
         stored = [read_json(path) for path in self._folder.glob("*/session.json")]
@@ -166,6 +181,9 @@ class Games:
                     self._spawn(session)
 
     def _start(self, session: Session) -> None:
+        if session.save is not None:
+            self._saves.put_in_place(session.save, session.session_id)
+            self._playtime.set_clock(session.save, session.session_id)
         self._sessions[session.session_id] = session
         make_private(self._place(session))
         if session.app is not None:
@@ -225,4 +243,5 @@ class Games:
         finished = [each for each in self._sessions.values() if each.state not in ACTIVE]
         for session in finished[:-KEPT_SESSIONS]:
             del self._sessions[session.session_id]
+            self._playtime.forget(session.session_id)
             shutil.rmtree(str(self._place(session)), ignore_errors=True)

@@ -58,18 +58,19 @@ def install(folder: Path) -> int:
 
 
 def progress(folder: Path, *, seen: str = "", wait_s: float = 0) -> dict[str, Any]:
-    """How far the plan is; with `seen` (the `version` of an earlier answer) as soon as that has changed, or after `wait_s`."""
+    """How far the plan is; with `seen` (the `version` of an earlier answer) once that has changed, or after `wait_s`.
+
+    Quick steps follow each other: one answer tells of all until for a moment nothing moves.
+    """
     deadline = time.monotonic() + wait_s
+    version, moved_at = seen, 0.0
     while True:
-        found = _progress(folder)
-        if not found["is_running"] or time.monotonic() >= deadline:
+        found, now = _progress(folder), time.monotonic()
+        if found["version"] != version:
+            version, moved_at = found["version"], now
+        has_settled = version != seen and (not seen or now - moved_at >= SETTLE_S)
+        if not found["is_running"] or has_settled or now >= deadline:
             return found
-        if found["version"] != seen:
-            if not seen:
-                return found
-            # Quick steps follow each other: one answer tells of several.
-            time.sleep(SETTLE_S)
-            return _progress(folder)
         time.sleep(TICK_S)
 
 

@@ -25,12 +25,16 @@ from .api import Server
 from .call import NoAnswer, call
 from .config import BadConfig, Config, load
 from .deadman import DeadMan
-from .files import make_private
-from .games import Games, boot_id
+from .files import boot_id, make_private
+from .games import Games
 from .installer import install, progress
 from .keeper import keep
 from .offering import offer, sweep
+from .playtime import Playtime
+from .pushing import Pusher
+from .saves import Saves
 from .uplink import Uplink
+from .watching import Changes
 from .wolf import Wolf, await_wolf
 
 MAX_REQUEST = 512 * 1024
@@ -109,10 +113,22 @@ def run(config: Config) -> int:
     except BlockingIOError:
         sys.stderr.write("another agent runs with this state\n")
         return 1
+    sessions, changes = config.state_dir / "sessions", Changes()
+    playtime = Playtime(sessions, config.root)
+    saves = Saves(
+        config.state_dir / "saves",
+        config.root,
+        playtime.total_s,
+        quiet_s=config.save_quiet_s,
+        interval_s=config.save_interval_s,
+    )
     games = Games(
-        config.state_dir / "sessions",
+        sessions,
         grace_s=config.grace_s,
         default_argv=config.session_command,
+        saves=saves,
+        playtime=playtime,
+        moved=changes.poke,
         config_path=config.path,
     )
     wolf = Wolf(config.wolf_sockets)
@@ -120,9 +136,13 @@ def run(config: Config) -> int:
     dead_man = DeadMan(config.dead_man_s, activity)
     uplink = Uplink(config, games, activity, dead_man.heard)
     describe = _describer(config, uplink, activity)
-    with Server(config.socket_path, config.agent_token, games, describe, wolf, dead_man.heard) as server:
+    with Server(
+        config.socket_path, config.agent_token, games, saves, describe, wolf, dead_man.heard
+    ) as server:
         _start(server.serve_forever, POLL_S)
         _start(games.watch, stop)
+        _start(playtime.watch, games, activity, stop)
+        _start(_watch_saves, saves, games, changes, stop)
         if config.wolf_sockets:
             _start(activity.watch, stop)
             _start(sweep, wolf, games, stop)
@@ -130,6 +150,7 @@ def run(config: Config) -> int:
             _start(dead_man.watch, stop)
         if config.public_url:
             _start(uplink.run, stop)
+            _start(Pusher(config, saves, uplink).run, stop)
         stop.wait()
         server.shutdown()
     return 1 if faults else 0
@@ -137,6 +158,13 @@ def run(config: Config) -> int:
 
 def _start(target: Any, *arguments: Any) -> None:
     threading.Thread(target=target, args=arguments, daemon=True).start()
+
+
+def _watch_saves(saves: Saves, games: Games, changes: Changes, stop: threading.Event) -> None:
+    while not stop.is_set():
+        session = games.active
+        active = session.session_id if session is not None else None
+        changes.wait(saves.folder_of(active), saves.look(active))
 
 
 def _describer(config: Config, uplink: Uplink, activity: Activity) -> Any:

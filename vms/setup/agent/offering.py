@@ -11,13 +11,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
+from .archive import give
 from .config import Config
 from .files import read_json, write_json
 from .games import Games
@@ -30,7 +33,8 @@ RETRY_S = 0.2
 LOOK_S = 5.0
 LOBBY_S = 30.0
 SWEEP_S = 10.0
-PLAYER = 1000  # apps run as this user (Wolf's default)
+# A container is given ten seconds to end by Docker, in which the game saves; a keeper's grace is a little less.
+GONE_S = 6.0
 
 NO_GAME, NO_WOLF = 3, 4
 
@@ -61,7 +65,25 @@ def offer(config: Config, folder: Path) -> int:
     _stay_offered(wolf, app, asked)
     with contextlib.suppress(WolfError):
         take_back(wolf, app["name"])
+    _await_gone(app["name"])
     return 0
+
+
+def _await_gone(name: str) -> None:
+    """Until Docker has no container of the app any more: what its game saves at the end is on the disk then."""
+    docker = shutil.which("docker")
+    deadline = time.monotonic() + GONE_S
+    while docker is not None and time.monotonic() < deadline:
+        argv = [docker, "ps", "--quiet", "--filter", f"name={name}"]
+        try:
+            shown = subprocess.run(
+                argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=GONE_S, check=True
+            )
+        except (OSError, subprocess.SubprocessError):
+            return
+        if not shown.stdout.strip():
+            return
+        time.sleep(RETRY_S)
 
 
 def _offered_in_time(wolf: Wolf, app: dict[str, Any], asked: threading.Event) -> bool:
@@ -152,7 +174,7 @@ def sweep(wolf: Wolf, games: Games, stop: threading.Event) -> None:
         with contextlib.suppress(WolfError):
             left = [name for name in map(_name_of, wolf.rows("/apps", "apps")) if name.startswith(OURS)]
             # In this order: a game that is launched meanwhile is not among them, or is offered again by itself.
-            for name in left if not games.has_active else ():
+            for name in left if games.active is None else ():
                 take_back(wolf, name)
 
 
@@ -205,8 +227,7 @@ def _lay_out(config: Config, app: dict[str, Any]) -> None:
     for path in app.get("folders", ()):
         folder = Path(root + path)
         folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(PermissionError):
-            os.chown(str(folder), PLAYER, PLAYER)
+        give(folder)
     for link, source in app.get("links", {}).items():
         found = Path(root + source)
         if not found.is_file():

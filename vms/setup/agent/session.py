@@ -13,6 +13,9 @@ ENDED = "ended"
 FAILED = "failed"
 ACTIVE = (QUEUED, LAUNCHED)
 
+SLOT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+FOLDER = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}")
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_WORDS = 256
 MAX_TEXT = 32 * 1024
@@ -30,7 +33,7 @@ def utc_now() -> str:
 
 @dataclass
 class Session:
-    """`app` is what Wolf shall offer; without one `argv` is run.
+    """`app` is what Wolf shall offer; without one `argv` is run. `save` is the slot its saves belong to, see `saves.py`.
 
     `events` are the states to report, oldest first; the first `reported` of them have been taken by the server.
 
@@ -48,6 +51,7 @@ class Session:
     exit_code: int | None = None
     reason: str = ""
     app: dict[str, Any] | None = None
+    save: dict[str, Any] | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
     reported: int = 0
 
@@ -88,7 +92,7 @@ def from_stored(stored: dict[str, Any]) -> Session | None:
 
 
 def from_order(order: dict[str, Any], default_argv: list[str]) -> Session:
-    """A session as ordered: `session_id`*, `game_id`, `app` or `argv` (empty means the machine's default), `env`. Raises BadOrder."""
+    """A session as ordered: `session_id`*, `game_id`, `app` or `argv` (empty: the machine's default), `env`, `save`. Raises BadOrder."""
     session_id, game_id = order.get("session_id"), order.get("game_id", "")
     argv, env = order.get("argv") or default_argv, order.get("env") or {}
     if not isinstance(session_id, str) or not SESSION_ID.fullmatch(session_id):
@@ -104,7 +108,26 @@ def from_order(order: dict[str, Any], default_argv: list[str]) -> Session:
     app = order.get("app")
     if app is not None and not _is_app(app):
         raise BadOrder("app: name, title, image, mounts, env, files, folders and links")
-    return Session(session_id, game_id, list(argv), dict(env), utc_now(), app=app)
+    save = order.get("save")
+    if save is not None and not _is_save(save):
+        raise BadOrder("save: slot, folder, base, digest, clock and clock_file")
+    return Session(session_id, game_id, list(argv), dict(env), utc_now(), app=app, save=save)
+
+
+def _is_save(save: Any) -> bool:
+    if not isinstance(save, dict) or not _are_texts(
+        [save.get(name) for name in ("slot", "folder", "digest")]
+    ):
+        return False
+    base, clock, clock_file = save.get("base"), save.get("clock"), save.get("clock_file", "")
+    return (
+        SLOT.fullmatch(save["slot"]) is not None
+        and DIGEST.fullmatch(save["digest"]) is not None
+        and FOLDER.fullmatch(save["folder"]) is not None
+        and type(base) is int
+        and base >= 0
+        and (clock is None or (type(clock) is int and FOLDER.fullmatch(str(clock_file)) is not None))
+    )
 
 
 def _is_app(app: Any) -> bool:

@@ -40,6 +40,19 @@ KERNEL=="uhid", GROUP="input", MODE="0660"
 _FOLDERS = "import os, sys\nfor path in sys.argv[1:]: os.makedirs(path, exist_ok=True)"
 
 
+# The one with threads, as emulators have them.
+CLOCK_PACKAGE, CLOCK_LIBRARY = "libfaketime", "libfaketimeMT.so.1"
+_COPY_LIBRARY = """import os, shutil, subprocess, sys
+package, library, folder = sys.argv[1:]
+listed = subprocess.run(["dpkg", "-L", package], stdout=subprocess.PIPE, check=True).stdout.decode().split("\\n")
+found = [path for path in listed if path.endswith("/" + library)]
+if not found:
+    sys.exit("the package %s has no %s" % (package, library))
+os.makedirs(folder, exist_ok=True)
+shutil.copy(found[0], folder)
+"""
+
+
 class WolfDriver(Driver):
     name: ClassVar[str] = "wolf"
 
@@ -70,7 +83,7 @@ def steps(site: Site, target: Target) -> list[Step]:
 def around(site: Site, target: Target) -> list[Step]:
     """What every console has, whoever installed Wolf."""
     mounted = [library(site, target)] if target.library is not None else []
-    return [*mounted, saves(site), monitor(site, target), agent(site, target)]
+    return [*mounted, saves(site), clock(site), monitor(site, target), agent(site, target)]
 
 
 def base(site: Site) -> Step:
@@ -246,6 +259,21 @@ def saves(site: Site) -> Step:
     place = site.path(SAVES)
     return Step(
         "saves", "Saves", [[site.python, "-c", _FOLDERS, place], ["chown", PLAYER, place]], is_required=False
+    )
+
+
+def clock(site: Site) -> Step:
+    """libfaketime where containers see it: a game whose slot has a clock of its own is started with it (`emulators.recipes`)."""
+    return Step(
+        "clock",
+        "Game clock",
+        [
+            [*APT, "update"],
+            [*APT, "install", CLOCK_PACKAGE],
+            [site.python, "-c", _COPY_LIBRARY, CLOCK_PACKAGE, CLOCK_LIBRARY, site.path(TOOLS)],
+        ],
+        is_required=False,
+        timeout_s=SLOW_S,
     )
 
 

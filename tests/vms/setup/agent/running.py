@@ -11,6 +11,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from tests.vms.setup.sshd import end_group
 from tests.waiting import eventually
@@ -33,6 +34,7 @@ class PublicUrl:
             "register": (200, b'{"token": "issued-1"}'),
             "heartbeat": (200, b"{}"),
             "events": (200, b"{}"),
+            "saves": (200, b'{"slot": "", "number": 1, "is_current": true}'),
         }
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -54,6 +56,19 @@ class PublicUrl:
                     return
                 self.send_response(answer[0])
                 self.send_header("Location", f"{public.url}/agent/elsewhere/heartbeat")
+                self.send_header("Content-Length", str(len(answer[1])))
+                self.end_headers()
+                self.wfile.write(answer[1])
+
+            def do_PUT(self) -> None:
+                path, _, query = self.path.partition("?")
+                content = self.rfile.read(int(self.headers["Content-Length"]))
+                told = dict(parse_qsl(query))
+                seen = {"path": path, "token": self.headers["Authorization"], "told": told, "body": content}
+                public.requests.append(seen)
+                answer = public.answers[path.rpartition("/")[2]]
+                assert not callable(answer)
+                self.send_response(answer[0])
                 self.send_header("Content-Length", str(len(answer[1])))
                 self.end_headers()
                 self.wfile.write(answer[1])

@@ -15,6 +15,7 @@ from tests.vms.setup.agent.running import Agent, PublicUrl
 from tests.waiting import eventually
 from vms.setup.agent import activity as activity_module
 from vms.setup.agent.activity import Activity
+from vms.setup.agent.archive import EMPTY
 from vms.setup.agent.deadman import UNKNOWN_TIMES, DeadMan
 from vms.setup.agent.wolf import Wolf, WolfError
 
@@ -203,6 +204,28 @@ class TestActivity:
         wolf.does("stream", client_id="77")
         wolf.does("resume", client_id="77")
         eventually(lambda: public_url.seen("heartbeat")[-1]["body"]["activity"]["is_playing"] is True)
+
+
+class TestPlaytime:
+    def test_is_counted_while_somebody_is_connected_and_moves_the_games_clock(self, agent, wolf, tmp_path):
+        clock = tmp_path / "root/srv/gamer/apps/zelda/clock"
+        save = {
+            "slot": "11111111-2222-3333-4444-555555555555", "folder": "/srv/gamer/saves/zelda", "base": 0, "digest": EMPTY,
+            "clock": 946_684_800, "clock_file": "/srv/gamer/apps/zelda/clock",
+        }  # fmt: skip
+        order = {"session_id": "s1", "game_id": "x", "app": app(), "save": save}
+        assert agent.ask("POST", "/sessions", order)[0] == 201
+        agent.until("s1", "launched")
+        wolf.does("stream", client_id="77")
+        wolf.does("resume", client_id="77")
+        eventually(lambda: agent.session("s1")["played_s"] >= 2)
+        assert clock.read_text() == "@2000-01-01 00:00:00\n"
+        # Whoever opens the game again finds it where it was left.
+        wolf.does("leave", client_id="77")
+        eventually(lambda: clock.read_text() > "@2000-01-01 00:00:01\n")
+        played = agent.session("s1")["played_s"]
+        wolf.does("stream", client_id="77")
+        assert agent.session("s1")["played_s"] == played
 
 
 class TestUnknownSessions:

@@ -1,0 +1,198 @@
+"""A folder of saves as one archive, and back. The same files give the same digest, whoever packed them when.
+
+The digest is SHA-256 over a line per file in the order of their names, `<sha256 of the file> <size> <name>`: not of the archive's bytes,
+which differ between versions of zlib. Only regular files and folders are packed, and nothing else is unpacked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import io
+import os
+import stat
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+MAX_PACKED, MAX_UNPACKED, MAX_ENTRIES = 64 * 1024 * 1024, 256 * 1024 * 1024, 4096
+EMPTY = hashlib.sha256().hexdigest()
+PLAYER = 1000  # apps run as this user (Wolf's default)
+
+
+class TooLarge(Exception):
+    """The folder holds more than an archive may. The text says what of."""
+
+
+class Changed(Exception):
+    """The folder changed while it was read."""
+
+
+class BadArchive(Exception):
+    """Not an archive of ours, or not the expected one. The text says why."""
+
+
+def signature(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
+    """What costs little to know of every entry: while it is the same, nothing was written. () when the folder is not there."""
+    return tuple(
+        (name, seen.st_size if stat.S_ISREG(seen.st_mode) else -1, seen.st_mtime_ns, seen.st_ino)
+        for name, seen in _entries(folder)
+    )
+
+
+def digest_of(folder: Path) -> str:
+    """The digest of what the folder holds; EMPTY when it is not there. Raises TooLarge, and Changed when a file went meanwhile."""
+    lines: dict[str, str] = {}
+    left = MAX_UNPACKED
+    for name, seen in _bounded(folder):
+        if stat.S_ISREG(seen.st_mode):
+            content = _read(folder, name, left)
+            left -= len(content)
+            lines[name] = _line(name, content)
+    return _digest(lines)
+
+
+def pack(folder: Path, target: Path, *, is_torn_fine: bool = False) -> tuple[str, int]:
+    """Write the folder's archive to `target`, on the disk when this returns. Its digest, and its size in bytes.
+
+    Raises TooLarge; Changed when something was written meanwhile, unless a picture that is torn is better than none.
+    """
+    before = signature(folder)
+    lines: dict[str, str] = {}
+    left = MAX_UNPACKED
+    with target.open("wb") as raw:
+        # No name and no time in gzip's own head: both would differ between two packings of the same.
+        with gzip.GzipFile("", "wb", 6, raw, 0) as packed:
+            with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+                for name, seen in _bounded(folder):
+                    entry = tarfile.TarInfo(name)
+                    entry.mtime = int(seen.st_mtime)
+                    if stat.S_ISDIR(seen.st_mode):
+                        entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+                        archive.addfile(entry)
+                        continue
+                    content = _read(folder, name, left)
+                    left -= len(content)
+                    lines[name] = _line(name, content)
+                    entry.size, entry.mode = len(content), 0o644
+                    archive.addfile(entry, io.BytesIO(content))
+        raw.flush()
+        os.fsync(raw.fileno())
+        size = raw.tell()
+    if size > MAX_PACKED:
+        raise TooLarge(f"packed it has more than {MAX_PACKED >> 20} MiB")
+    if signature(folder) != before and not is_torn_fine:
+        raise Changed(str(folder))
+    return _digest(lines), size
+
+
+def unpack(source: Path, folder: Path, digest: str) -> None:
+    """Make the new folder `folder` of the archive, for games to write in. Raises BadArchive, leaving a part of it there."""
+    folder.mkdir(mode=0o755)
+    give(folder)
+    lines: dict[str, str] = {}
+    left = MAX_UNPACKED
+    try:
+        with tarfile.open(str(source), "r:gz") as archive:
+            for count, entry in enumerate(archive):
+                if count >= MAX_ENTRIES:
+                    raise BadArchive("too many entries")
+                content = _content(archive, entry, left)
+                place = folder / _safe(entry.name)
+                if content is None:
+                    place.mkdir(mode=0o755, parents=True, exist_ok=True)
+                else:
+                    left -= len(content)
+                    place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+                    # Exclusive: a name that comes twice, or a link that somebody put there, is no file of ours.
+                    with place.open("xb") as file:
+                        file.write(content)
+                    lines[entry.name] = _line(entry.name, content)
+                give(place)
+                os.utime(str(place), (entry.mtime, entry.mtime))
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
+        raise BadArchive(f"{type(error).__name__}: {error}") from error
+    if _digest(lines) != digest:
+        raise BadArchive("it holds something else than was said")
+
+
+def give(place: Path) -> None:
+    """To the user games run as; where that may not be done, whoever runs this keeps it."""
+    with contextlib.suppress(PermissionError):
+        os.chown(str(place), PLAYER, PLAYER)
+
+
+def _content(archive: tarfile.TarFile, entry: tarfile.TarInfo, left: int) -> bytes | None:
+    """An entry's bytes, None for a folder."""
+    if entry.isdir():
+        return None
+    file = archive.extractfile(entry) if entry.isreg() else None
+    if file is None:
+        raise BadArchive("neither a file nor a folder")
+    if entry.size > left:
+        raise BadArchive(f"more than {MAX_UNPACKED >> 20} MiB")
+    return file.read()
+
+
+def _safe(name: str) -> str:
+    parts = name.split("/")
+    if not name or "\0" in name or any(part in ("", ".", "..") for part in parts):
+        raise BadArchive("a name that leads elsewhere")
+    return name
+
+
+def _bounded(folder: Path) -> list[tuple[str, os.stat_result]]:
+    entries = []
+    for entry in _entries(folder):
+        entries.append(entry)
+        if len(entries) > MAX_ENTRIES:
+            raise TooLarge(f"it has more than {MAX_ENTRIES} files and folders")
+    return entries
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Regular files and folders below it by their relative names, in the order of the names' bytes; links are not followed."""
+    found: list[tuple[str, os.stat_result]] = []
+    below = [""]
+    while below and len(found) <= MAX_ENTRIES:
+        part = below.pop()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            for entry in os.scandir(str(folder / part)):
+                with contextlib.suppress(FileNotFoundError):
+                    seen = entry.stat(follow_symlinks=False)
+                    name = f"{part}{entry.name}"
+                    if stat.S_ISDIR(seen.st_mode):
+                        below.append(f"{name}/")
+                    elif not stat.S_ISREG(seen.st_mode):
+                        continue
+                    found.append((name, seen))
+    return iter(sorted(found, key=lambda one: _bytes(one[0])))
+
+
+def _read(folder: Path, name: str, left: int) -> bytes:
+    try:
+        descriptor = os.open(str(folder / name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise Changed(name) from error
+    with os.fdopen(descriptor, "rb") as file:
+        content = file.read(left + 1)
+    if len(content) > left:
+        raise TooLarge(f"it has more than {MAX_UNPACKED >> 20} MiB")
+    return content
+
+
+def _line(name: str, content: bytes) -> str:
+    return f"{hashlib.sha256(content).hexdigest()} {len(content)} {name}\n"
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _digest(lines: dict[str, str]) -> str:
+    summed = hashlib.sha256()
+    for name in sorted(lines, key=_bytes):
+        summed.update(_bytes(lines[name]))
+    return summed.hexdigest()
