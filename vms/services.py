@@ -20,7 +20,7 @@ from accounts.principal import Principal
 from billing.services import prices
 from emulators.profile import Profile
 from emulators.services import has_file, profile_for
-from events.services import record
+from events.services import Happening, record
 from gamer.errors import Conflict, InvalidState, NoCapacity, Unavailable, bad_field
 from gamer.queue.wake import ring
 from vms import budgets, credits, installation, metering, offers, placement, quotas
@@ -59,10 +59,6 @@ class Quote:
 
     gpus: int
     usd_per_hour: Decimal | None
-
-    def use_at(self, now: datetime) -> Use:
-        """What quotas count of it: the customer's price."""
-        return Use(1, int(self.gpus > 0), prices.charge_of(self.usd_per_hour or Decimal(0), now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +132,16 @@ def create(*, by: Principal, owner: User | None, order: Order, now: datetime) ->
 def _new(
     by: Principal, tenant: Tenant, order: Order, profile: Profile, quote: Quote, now: datetime
 ) -> Launched:
-    _admit(tenant, order.project_id, quote.use_at(now), now)
+    # The customer's price: what quotas count, and what is put aside.
+    charge = prices.charge_of(quote.usd_per_hour or Decimal(0), now)
+    _admit(tenant, order.project_id, Use(1, int(quote.gpus > 0), charge), now)
     vm = _create(by, tenant, order, profile, quote, now)
-    session = None
-    if order.game_id:
-        session = play(vm=vm, by=by, game_id=order.game_id, save_id=order.save_id, now=now)
+    session = _queued(vm, order.game_id, order.save_id, now) if order.game_id else None
+    made = happening(vm, "create", {"console": order.console, "game_id": order.game_id}, now, by.label)
+    record(made, *([_told(session, by, now)] if session is not None else []))
+    ring(RECONCILER)
     # Last, because the account that pays is locked from here to the commit, and many may launch on it.
-    credits.hold_for_launch(vm, profile, now)
+    credits.hold_for_launch(vm, profile, charge, now)
     return Launched(vm, session, True)
 
 
@@ -211,7 +210,7 @@ def _check(order: Order, profile: Profile, now: datetime) -> Quote:
 
 def _demand_launching() -> None:
     """Refuses to make new machines while staff have switched that off."""
-    if not installation.row().is_launching:
+    if not installation.is_launching():
         raise Unavailable("New launches are switched off for the moment. Existing machines go on.")
 
 
@@ -232,7 +231,7 @@ def rank(order: Order, profile: Profile, now: datetime) -> tuple[offers.Shelf, p
 
 
 def _create(by: Principal, tenant: Tenant, order: Order, profile: Profile, quote: Quote, now: datetime) -> VM:
-    vm = VM.objects.create(
+    return VM.objects.create(
         name=order.name,
         owner=tenant.owner,
         made_by=by.key,
@@ -253,9 +252,16 @@ def _create(by: Principal, tenant: Tenant, order: Order, profile: Profile, quote
         updated_at=now,
         next_look_at=now,
     )
-    record(happening(vm, "create", {"console": order.console, "game_id": order.game_id}, now, by.label))
-    ring(RECONCILER)
-    return vm
+
+
+def _queued(vm: VM, game_id: str, save_id: str, now: datetime) -> GameSession:
+    return GameSession.objects.create(vm=vm, game_id=game_id, save_id=save_id, queued_at=now)
+
+
+def _told(session: GameSession, by: Principal, now: datetime) -> Happening:
+    """The event of a session that was queued."""
+    details = {"session_id": str(session.pk), "game_id": session.game_id}
+    return happening(session.vm, "session_queued", details, now, by.label)
 
 
 def _check_game(console: str, game_id: str) -> None:
@@ -281,12 +287,8 @@ def play(*, vm: VM, by: Principal, game_id: str, save_id: str = "", now: datetim
         )
         if latest is not None and (latest.game_id, latest.save_id) == (game_id, save_id):
             return latest
-        session = GameSession.objects.create(vm=vm, game_id=game_id, save_id=save_id, queued_at=now)
-        record(
-            happening(
-                vm, "session_queued", {"session_id": str(session.pk), "game_id": game_id}, now, by.label
-            )
-        )
+        session = _queued(vm, game_id, save_id, now)
+        record(_told(session, by, now))
         _poke(vm, now)
     return session
 
@@ -342,10 +344,10 @@ def destroy(*, vm: VM, by: Principal, now: datetime) -> None:
     """Ends a VM in whatever state it is; repeating it is no error."""
     with transaction.atomic():
         live = VM.objects.filter(pk=vm.pk, phase__in=LIVE).exclude(desired=Desired.GONE)
-        if live.update(desired=Desired.GONE, updated_at=now):
+        if live.update(desired=Desired.GONE, updated_at=now, **_poked(now)):
             vm.desired = Desired.GONE
             record(happening(vm, "delete_asked", {}, now, by.label))
-            _poke(vm, now)
+            ring(RECONCILER)
 
 
 def destroy_all(*, vms: VMQuerySet, by: Principal, now: datetime) -> int:
@@ -356,7 +358,7 @@ def destroy_all(*, vms: VMQuerySet, by: Principal, now: datetime) -> int:
         if not rows:
             return 0
         VM.objects.filter(pk__in=[vm.pk for vm in rows]).update(
-            desired=Desired.GONE, updated_at=now, next_look_at=now, is_acting=False, is_poked=True
+            desired=Desired.GONE, updated_at=now, **_poked(now)
         )
         record(*(happening(vm, "delete_asked", {}, now, by.label) for vm in rows))
         ring(RECONCILER)
@@ -464,15 +466,19 @@ def _wish(vm: VM, by: Principal, needed: Status, desired: Desired, action: str, 
     """Changes the wish if the VM is in the needed status at this very moment."""
     with transaction.atomic():
         rows = VM.objects.filter(pk=vm.pk).with_status(needed)
-        if not rows.update(desired=desired, updated_at=now):
+        if not rows.update(desired=desired, updated_at=now, **_poked(now)):
             vm.refresh_from_db(fields=["desired", "phase"])
             raise InvalidState(f"The VM is {vm.status}; it must be {needed}.")
         vm.desired = desired
         record(happening(vm, action, {}, now, by.label))
-        _poke(vm, now)
+        ring(RECONCILER)
 
 
 def _poke(vm: VM, now: datetime) -> None:
-    """The next look is now, also when a step is under way and would set a later one."""
-    VM.objects.filter(pk=vm.pk, phase__in=LIVE).update(next_look_at=now, is_acting=False, is_poked=True)
+    VM.objects.filter(pk=vm.pk, phase__in=LIVE).update(**_poked(now))
     ring(RECONCILER)
+
+
+def _poked(now: datetime) -> dict[str, Any]:
+    """The columns of a row whose next look is now, also when a step is under way and would set a later one."""
+    return {"next_look_at": now, "is_acting": False, "is_poked": True}

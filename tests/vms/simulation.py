@@ -20,7 +20,7 @@ from gamer.errors import GamerError
 from tests.vms.control_plane import prepare
 from tests.world import Clock
 from vms import provider_accounts, services
-from vms.lifecycle import LIVE
+from vms.lifecycle import LIVE, Desired
 from vms.models import TERMINAL_PHASES, VM, Attempt, ProviderAccount, Stray
 from vms.providers.memory import Fault, MemoryCloud
 
@@ -54,6 +54,15 @@ MISFORTUNES: tuple[tuple[Fault, float, dict[str, float]], ...] = (
 )
 DEATH = 0.25
 HOURS = 0.05  # a pass over the full hours
+WHIMS = 16  # at most so many in one moment, each one of these
+ACTS = (
+    *((services.destroy,),) * 5,
+    *((services.stop,),) * 3,
+    (services.start,),
+    (services.look_now,),
+    (services.destroy, services.destroy),
+    (services.stop, services.start),
+)
 RESUME = 0.1  # an operator lets a paused account buy again
 ACCOUNTS = 3
 
@@ -120,15 +129,14 @@ class Simulation:
             self.report.launches += 1
 
     def _have_a_whim(self) -> None:
-        """A player changes their mind, whatever the VM is doing."""
-        for vm in VM.objects.live().order_by("created_at")[: self.chance.randint(0, 25)]:
-            act = self.chance.choice(
-                (services.destroy, services.destroy, services.stop, services.start, services.look_now)
-            )
-            try:
-                act(vm=vm, by=policy("whim"), now=self.clock())
-            except GamerError:
-                continue
+        """Some players change their minds, whatever their VM is doing, and some ask twice."""
+        wanted = VM.objects.live().exclude(desired=Desired.GONE).order_by("created_at", "id")
+        ids = list(wanted.values_list("pk", flat=True))
+        chosen = self.chance.sample(ids, min(len(ids), self.chance.randint(0, WHIMS)))
+        for vm in VM.objects.filter(pk__in=chosen).select_related("attempt__account"):
+            for act in self.chance.choice(ACTS):
+                with contextlib.suppress(GamerError):
+                    act(vm=vm, by=policy("whim"), now=self.clock())
 
     def _operate(self) -> None:
         """Staff put right at the vendor what paused an account, sooner or later, and resume it."""
