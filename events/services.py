@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
+from psycopg.types.json import Jsonb
 
 from events import kinds
 from events.models import Event
@@ -19,6 +20,10 @@ from redaction.masks import masked
 
 IPS_KEPT = timedelta(days=90)
 BATCH = 1000
+INSERT = """
+    INSERT INTO events_event (at, actor, action, resource, resource_id, details, ip, request_id, owner_id, project_id, department_id)
+    VALUES"""
+ROW = f"({', '.join(['%s'] * 11)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +49,20 @@ def record(*happenings: Happening) -> None:
 def record_many(happenings: Iterable[Happening]) -> None:
     """Adds the request's id and address by itself. Raises ValueError for a kind that `kinds` does not list, outside production."""
     context = present()
-    events = []
+    rows: list[tuple[Any, ...]] = []
     for one in happenings:
         if settings.REFUSE_UNLISTED_EVENTS:
             kinds.check(one.action, one.resource)
-        events.append(
-            Event(
-                at=one.at,
-                actor=one.actor[:100],
-                action=one.action,
-                resource=one.resource,
-                resource_id=one.resource_id[:64],
-                details=masked(one.details),
-                ip=context.ip,
-                request_id=context.request_id,
-                owner_id=one.owner_id,
-                project_id=one.project_id,
-                department_id=one.department_id,
-            )
+        about = (one.actor[:100], one.action, one.resource, one.resource_id[:64], Jsonb(masked(one.details)))
+        rows.append(
+            (one.at, *about, context.ip, context.request_id, one.owner_id, one.project_id, one.department_id)
         )
-    Event.objects.bulk_create(events)
+    if rows:
+        # Every act tells something, most several times: what a query of models costs would be a fifth of a launch.
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"{INSERT} {', '.join([ROW] * len(rows))}", [value for row in rows for value in row]
+            )
 
 
 def note(action: str, resource: str, resource_id: str, details: Mapping[str, Any]) -> None:

@@ -12,14 +12,14 @@ from vms.metering import payer_of
 from vms.models import VM
 
 
-def hold_for_launch(vm: VM, profile: Profile, now: datetime) -> None:
-    """Puts an hour of what the VM was quoted aside, else of the rate card. Raises InsufficientCredits.
+def hold_for_launch(vm: VM, profile: Profile, quoted: Decimal, now: datetime) -> None:
+    """Puts an hour of what the VM was quoted (`quoted`, at the customer's price) aside, else of the rate card.
 
+    Raises InsufficientCredits.
     Where neither knows a price nothing is put aside; `hold_for_machine` follows once a machine is chosen.
     """
-    if vm.quoted_usd_per_hour is not None or not profile.preferences:
-        usd = prices.charge_of(vm.quoted_usd_per_hour or rating.ZERO, now)
-    else:
+    usd = quoted
+    if vm.quoted_usd_per_hour is None and profile.preferences:
         provider = vm.wanted_provider or profile.preferences[0].provider
         price = prices.card(now).price(provider, vm.wanted_preset or profile.preset, vm.console_id)
         usd = price.charge_usd_per_hour

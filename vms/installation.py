@@ -22,6 +22,12 @@ def row() -> Installation:
     return found
 
 
+def is_launching() -> bool:
+    """Whether new machines are made at all; asked by every launch."""
+    known = Installation.objects.filter(pk=1).values_list("is_launching", flat=True).first()
+    return row().is_launching if known is None else known
+
+
 def identifier() -> str:
     """This installation's part of a tag; never changes, so each process asks its database once."""
     if _database() not in _identifiers:

@@ -140,9 +140,7 @@ def _play_on(vm: VM, by: Principal, now: datetime) -> None:
     latest = wanted.order_by("-queued_at").first()
     if latest is None or latest.status != GameSession.Status.LAUNCHED:
         return
-    again = GameSession.objects.create(vm=vm, game_id=latest.game_id, save_id=latest.save_id, queued_at=now)
-    told = {"session_id": str(again.pk), "game_id": again.game_id}
-    record(happening(vm, "session_queued", told, now, by.label))
+    record(services.told(services.queued(vm, latest.game_id, latest.save_id, now), by, now))
 
 
 def _told(to: Destination) -> Mapping[str, Any]:

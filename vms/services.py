@@ -19,7 +19,7 @@ from accounts.principal import Principal
 from billing.services import prices
 from emulators.profile import Profile
 from emulators.services import demand_file, profile_for, saves
-from events.services import record
+from events.services import Happening, record
 from gamer.errors import Conflict, InvalidState, NoCapacity, Unavailable, bad_field
 from gamer.queue.wake import ring
 from vms import budgets, credits, installation, metering, offers, placement, quotas
@@ -61,10 +61,6 @@ class Quote:
 
     gpus: int
     usd_per_hour: Decimal | None
-
-    def use_at(self, now: datetime) -> Use:
-        """What quotas count of it: the customer's price."""
-        return Use(1, int(self.gpus > 0), prices.charge_of(self.usd_per_hour or Decimal(0), now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +134,16 @@ def create(*, by: Principal, owner: User | None, order: Order, now: datetime) ->
 def _new(
     by: Principal, tenant: Tenant, order: Order, profile: Profile, quote: Quote, now: datetime
 ) -> Launched:
-    _admit(tenant, order.project_id, quote.use_at(now), now)
+    # The customer's price: what quotas count, and what is put aside.
+    charge = prices.charge_of(quote.usd_per_hour or Decimal(0), now)
+    _admit(tenant, order.project_id, Use(1, int(quote.gpus > 0), charge), now)
     vm = _create(by, tenant, order, profile, quote, now)
-    session = None
-    if order.game_id:
-        session = play(vm=vm, by=by, game_id=order.game_id, save_id=order.save_id, now=now)
+    session = queued(vm, order.game_id, order.save_id, now) if order.game_id else None
+    made = happening(vm, "create", {"console": order.console, "game_id": order.game_id}, now, by.label)
+    record(made, *([told(session, by, now)] if session is not None else []))
+    ring(RECONCILER)
     # Last, because the account that pays is locked from here to the commit, and many may launch on it.
-    credits.hold_for_launch(vm, profile, now)
+    credits.hold_for_launch(vm, profile, charge, now)
     return Launched(vm, session, True)
 
 
@@ -221,7 +220,7 @@ def check(order: Order, profile: Profile, now: datetime, *, without: Without = f
 
 def demand_launching() -> None:
     """Refuses to make new machines while staff have switched that off."""
-    if not installation.row().is_launching:
+    if not installation.is_launching():
         raise Unavailable("New launches are switched off for the moment. Existing machines go on.")
 
 
@@ -244,7 +243,7 @@ def rank(
 
 
 def _create(by: Principal, tenant: Tenant, order: Order, profile: Profile, quote: Quote, now: datetime) -> VM:
-    vm = VM.objects.create(
+    return VM.objects.create(
         name=order.name,
         owner=tenant.owner,
         made_by=by.key,
@@ -265,9 +264,29 @@ def _create(by: Principal, tenant: Tenant, order: Order, profile: Profile, quote
         updated_at=now,
         next_look_at=now,
     )
-    record(happening(vm, "create", {"console": order.console, "game_id": order.game_id}, now, by.label))
-    ring(RECONCILER)
-    return vm
+
+
+def queued(vm: VM, game_id: str, save_id: str, now: datetime) -> GameSession:
+    """A session that waits for its machine, with the player's slot; what the slot holds then is brought there when it is launched."""
+    slot = saves.slot_for(
+        owner_id=vm.owner_id,
+        subject=str(vm.pk),
+        console=vm.console_id,
+        game_id=game_id,
+        save_id=save_id,
+        made_by_id=vm.made_by_id,
+        now=now,
+    )
+    base = slot.current.number if slot.current is not None else 0
+    return GameSession.objects.create(
+        vm=vm, game_id=game_id, save_id=save_id, slot=slot, base=base, queued_at=now
+    )
+
+
+def told(session: GameSession, by: Principal, now: datetime) -> Happening:
+    """The event of a session that was queued."""
+    details = {"session_id": str(session.pk), "game_id": session.game_id}
+    return happening(session.vm, "session_queued", details, now, by.label)
 
 
 def play(*, vm: VM, by: Principal, game_id: str, save_id: str = "", now: datetime) -> GameSession:
@@ -287,24 +306,8 @@ def play(*, vm: VM, by: Principal, game_id: str, save_id: str = "", now: datetim
         )
         if latest is not None and (latest.game_id, latest.save_id) == (game_id, save_id):
             return latest
-        slot = saves.slot_for(
-            owner_id=vm.owner_id,
-            subject=str(vm.pk),
-            console=vm.console_id,
-            game_id=game_id,
-            save_id=save_id,
-            made_by_id=vm.made_by_id,
-            now=now,
-        )
-        number = slot.current.number if slot.current is not None else 0
-        session = GameSession.objects.create(
-            vm=vm, game_id=game_id, save_id=save_id, slot=slot, base=number, queued_at=now
-        )
-        record(
-            happening(
-                vm, "session_queued", {"session_id": str(session.pk), "game_id": game_id}, now, by.label
-            )
-        )
+        session = queued(vm, game_id, save_id, now)
+        record(told(session, by, now))
         poke(vm, now)
     return session
 
@@ -357,10 +360,10 @@ def destroy(*, vm: VM, by: Principal, now: datetime) -> None:
     """Ends a VM in whatever state it is; repeating it is no error."""
     with transaction.atomic():
         live = VM.objects.filter(pk=vm.pk, phase__in=LIVE).exclude(desired=Desired.GONE)
-        if live.update(desired=Desired.GONE, updated_at=now):
+        if live.update(desired=Desired.GONE, updated_at=now, **_poked(now)):
             vm.desired = Desired.GONE
             record(happening(vm, "delete_asked", {}, now, by.label))
-            poke(vm, now)
+            ring(RECONCILER)
 
 
 def destroy_all(*, vms: VMQuerySet, by: Principal, now: datetime) -> int:
@@ -371,7 +374,7 @@ def destroy_all(*, vms: VMQuerySet, by: Principal, now: datetime) -> int:
         if not rows:
             return 0
         VM.objects.filter(pk__in=[vm.pk for vm in rows]).update(
-            desired=Desired.GONE, updated_at=now, next_look_at=now, is_acting=False, is_poked=True
+            desired=Desired.GONE, updated_at=now, **_poked(now)
         )
         record(*(happening(vm, "delete_asked", {}, now, by.label) for vm in rows))
         ring(RECONCILER)
@@ -479,15 +482,20 @@ def _wish(vm: VM, by: Principal, needed: Status, desired: Desired, action: str, 
         rows = VM.objects.filter(pk=vm.pk).with_status(needed)
         # Another wish takes back a move that has not begun.
         stays = Case(When(desired=desired, then=F("moves_from")), default=None)
-        if not rows.update(desired=desired, moves_from=stays, updated_at=now):
+        if not rows.update(desired=desired, moves_from=stays, updated_at=now, **_poked(now)):
             vm.refresh_from_db(fields=["desired", "phase"])
             raise InvalidState(f"The VM is {vm.status}; it must be {needed}.")
         vm.desired = desired
         record(happening(vm, action, {}, now, by.label))
-        poke(vm, now)
+        ring(RECONCILER)
 
 
 def poke(vm: VM, now: datetime) -> None:
-    """The next look is now, also when a step is under way and would set a later one."""
-    VM.objects.filter(pk=vm.pk, phase__in=LIVE).update(next_look_at=now, is_acting=False, is_poked=True)
+    """The next look is now."""
+    VM.objects.filter(pk=vm.pk, phase__in=LIVE).update(**_poked(now))
     ring(RECONCILER)
+
+
+def _poked(now: datetime) -> dict[str, Any]:
+    """The columns of a row whose next look is now, also when a step is under way and would set a later one."""
+    return {"next_look_at": now, "is_acting": False, "is_poked": True}

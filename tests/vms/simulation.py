@@ -21,9 +21,9 @@ from gamer.crash import Died, dying_at
 from gamer.errors import GamerError
 from tests.vms.control_plane import prepare
 from tests.world import Clock
-from vms import moves, services
-from vms.lifecycle import LIVE
-from vms.models import TERMINAL_PHASES, VM, Attempt, Stray
+from vms import moves, provider_accounts, services
+from vms.lifecycle import LIVE, Desired
+from vms.models import TERMINAL_PHASES, VM, Attempt, ProviderAccount, Stray
 from vms.providers.memory import Fault, MemoryCloud
 
 VMS = Path(services.__file__).parent
@@ -56,15 +56,18 @@ MISFORTUNES: tuple[tuple[Fault, float, dict[str, float]], ...] = (
 )
 DEATH = 0.25
 HOURS = 0.05  # a pass over the full hours
-ACCOUNTS = 3
-WHIMS = (
-    services.destroy,
-    services.destroy,
-    services.stop,
-    services.start,
-    services.look_now,
-    partial(moves.move, to=moves.Destination()),
+WHIMS = 16  # at most so many in one moment, each one of these
+ACTS = (
+    *((services.destroy,),) * 5,
+    *((services.stop,),) * 3,
+    (services.start,),
+    (services.look_now,),
+    (partial(moves.move, to=moves.Destination()),),
+    (services.destroy, services.destroy),
+    (services.stop, services.start),
 )
+RESUME = 0.1  # an operator lets a paused account buy again
+ACCOUNTS = 3
 
 
 @dataclass
@@ -77,7 +80,8 @@ class Report:
     unproven: int = 0
     broken_laws: list[str] = field(default_factory=list)  # of money
     meters_left: int = 0
-    launches: int = 0
+    asked: int = 0
+    launches: int = 0  # accepted: a VM was made
     deaths: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
     reached_ready: int = 0
@@ -101,7 +105,7 @@ class Simulation:
                 cloud.switch_on(fault, times=None, probability=probability, **particulars)
 
     def live(self, launches: int, *, at_once: int) -> Report:
-        """So many launches, at most `at_once` VMs alive at a time; then the end, and the count."""
+        """So many accepted launches, at most `at_once` VMs alive at a time; then the end, and the count."""
         for name in CRASH_POINTS:
             self.report.deaths[name] = 0
         while self.report.launches < launches:
@@ -114,6 +118,7 @@ class Simulation:
         for _ in range(self.chance.randint(0, max(room, 0))):
             self._launch()
         self._have_a_whim()
+        self._operate()
         if self.chance.random() < DEATH:
             self._die()
         self.plane.turn(self.chance.choice((0.5, 1, 2, 5)))
@@ -122,18 +127,26 @@ class Simulation:
 
     def _launch(self) -> None:
         console = self.chance.choice(("nes", "3ds", "switch"))
+        self.report.asked += 1
         with contextlib.suppress(GamerError):  # refused in words, before anything was written
             self.plane.launch(console=console)
-        self.report.launches += 1
+            self.report.launches += 1
 
     def _have_a_whim(self) -> None:
-        """A player changes their mind, whatever the VM is doing."""
-        for vm in VM.objects.live().order_by("created_at")[: self.chance.randint(0, 25)]:
-            act = self.chance.choice(WHIMS)
-            try:
-                act(vm=vm, by=policy("whim"), now=self.clock())
-            except GamerError:
-                continue
+        """Some players change their minds, whatever their VM is doing, and some ask twice."""
+        wanted = VM.objects.live().exclude(desired=Desired.GONE).order_by("created_at", "id")
+        ids = list(wanted.values_list("pk", flat=True))
+        chosen = self.chance.sample(ids, min(len(ids), self.chance.randint(0, WHIMS)))
+        for vm in VM.objects.filter(pk__in=chosen).select_related("attempt__account"):
+            for act in self.chance.choice(ACTS):
+                with contextlib.suppress(GamerError):
+                    act(vm=vm, by=policy("whim"), now=self.clock())
+
+    def _operate(self) -> None:
+        """Staff put right at the vendor what paused an account, sooner or later, and resume it."""
+        for account in ProviderAccount.objects.order_by("pk"):
+            if not account.may_buy(self.clock()) and self.chance.random() < RESUME:
+                provider_accounts.resume(account=account, by=policy("operator"), now=self.clock())
 
     def _die(self) -> None:
         """A process dies somewhere in the next turns, and others take over without its memory."""

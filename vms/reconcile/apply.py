@@ -21,7 +21,7 @@ from gamer.errors import GamerError
 from redaction.masks import mask
 from vms import metering, sessions
 from vms.lifecycle import TERMINAL, Desired, Phase, may_move
-from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount
+from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount, VMQuerySet
 from vms.reconcile.outcome import AccountNote, Advance, Fail, Note, Outcome, SessionChange, Subject, Wait
 from vms.reconcile.steps import decide, move
 
@@ -72,11 +72,8 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
         changes["is_acting"] = decide(
             subject.vm, subject.attempt, subject.held, subject.sessions, now
         ).is_acting
-    if isinstance(outcome, Wait):
-        poked = When(is_poked=True, then=Least("next_look_at", Value(changes["next_look_at"])))
-        changes["next_look_at"] = Case(poked, default=Value(changes["next_look_at"]))
     with transaction.atomic():
-        if not rows.update(is_poked=False, **changes):
+        if not (rows.filter(is_poked=False).update(**changes) or _poked_meanwhile(rows, outcome, changes)):
             log.info("stale outcome dropped vm=%s", subject.vm.pk)
             return False
         _write_attempts(subject.attempt, outcome)
@@ -90,6 +87,13 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
         crash_point("apply.inside")
     crash_point("apply.after")
     return True
+
+
+def _poked_meanwhile(rows: VMQuerySet, outcome: Outcome, changes: Mapping[str, Any]) -> int:
+    """Writes a row that somebody poked while the step was under way: a step that wants to wait is looked at again as they asked."""
+    at = changes["next_look_at"]
+    sooner = Least("next_look_at", Value(at)) if isinstance(outcome, Wait) else at
+    return rows.filter(is_poked=True).update(**{**changes, "next_look_at": sooner, "is_poked": False})
 
 
 def _masked(outcome: Outcome) -> Outcome:
