@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("vms", "0011_idle_clock"),
+        ("vms", "0012_moves"),
     ]
 
     operations = [

@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0005_history"),
-        ("emulators", "0003_game_file"),
+        ("emulators", "0004_distance_weighed"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

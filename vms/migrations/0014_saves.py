@@ -6,8 +6,8 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("emulators", "0004_saves"),
-        ("vms", "0011_idle_clock"),
+        ("emulators", "0005_saves"),
+        ("vms", "0013_scores"),
     ]
 
     operations = [

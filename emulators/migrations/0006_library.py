@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("emulators", "0004_saves"),
+        ("emulators", "0005_saves"),
     ]
 
     operations = [
