@@ -62,6 +62,10 @@ class Quote:
     gpus: int
     usd_per_hour: Decimal | None
 
+    def use_at(self, now: datetime) -> Use:
+        """What quotas count of it, and what is put aside: the customer's price."""
+        return Use(1, int(self.gpus > 0), prices.charge_of(self.usd_per_hour or Decimal(0), now))
+
 
 @dataclass(frozen=True, slots=True)
 class Launched:
@@ -134,16 +138,15 @@ def create(*, by: Principal, owner: User | None, order: Order, now: datetime) ->
 def _new(
     by: Principal, tenant: Tenant, order: Order, profile: Profile, quote: Quote, now: datetime
 ) -> Launched:
-    # The customer's price: what quotas count, and what is put aside.
-    charge = prices.charge_of(quote.usd_per_hour or Decimal(0), now)
-    _admit(tenant, order.project_id, Use(1, int(quote.gpus > 0), charge), now)
+    use = quote.use_at(now)
+    _admit(tenant, order.project_id, use, now)
     vm = _create(by, tenant, order, profile, quote, now)
     session = queued(vm, order.game_id, order.save_id, now) if order.game_id else None
     made = happening(vm, "create", {"console": order.console, "game_id": order.game_id}, now, by.label)
     record(made, *([told(session, by, now)] if session is not None else []))
     ring(RECONCILER)
     # Last, because the account that pays is locked from here to the commit, and many may launch on it.
-    credits.hold_for_launch(vm, profile, charge, now)
+    credits.hold_for_launch(vm, profile, use.usd_per_hour, now)
     return Launched(vm, session, True)
 
 

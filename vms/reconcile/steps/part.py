@@ -75,9 +75,9 @@ def _is_moving(subject: Subject) -> bool:
     return subject.vm.desired == Desired.RUNNING
 
 
-def _go_on(subject: Subject, now: datetime, notes: Sequence[Note] = (), **brought: Any) -> Advance:
+def _go_on(subject: Subject, now: datetime, notes: Sequence[Note] = (), **brought: Any) -> Outcome:
     if _is_moving(subject):
-        leaving = move.depart(subject, now)
+        leaving: Outcome = move.depart(subject, now)
     else:
         is_over = subject.vm.desired == Desired.GONE
         leaving = Advance(phase=Phase.DELETING if is_over else Phase.STOPPING)
