@@ -143,7 +143,7 @@ class TestMove:
         plane.turn()
         plane.until(running, "running")
         told = happened(running)[seen:]
-        begun = ["move_asked", "session_queued", "move_begun", "session_ended", "placed"]
+        begun = ["move_asked", "session_queued", "session_ended", "move_begun", "placed"]
         assert told[:5] == begun
         assert told.index("machine_ordered") < told.index("moved") < told.index("power_on")
         asked = Event.objects.about("vms", running.pk).get(action="move_asked")
