@@ -150,7 +150,7 @@ def beside_numpy(offered: placement.Stock, profile: Profile, what: str) -> None:
     reference = timed(partial(bare, offered, None if worth is None else float(worth) / 1000), repeats=15)
     ratio = ours.median / reference.median
     claim(
-        f"rank {what} with reasons, beside bare numpy", f"{ours.median * 1000:.1f} ms = {ratio:.2f} x",
+        f"rank {what}, beside bare numpy", f"{ours.median * 1000:.1f} ms = {ratio:.2f} x",
         against=f"{reference.median * 1000:.1f} ms; at most 3 x", holds=ratio <= 3,
     )  # fmt: skip
 

@@ -21,16 +21,17 @@ class MachineType(models.Model):
     gpu_type = models.CharField(
         "accelerator", max_length=40, blank=True, help_text="Google's name of it; empty at other clouds."
     )
-    gpu_model = models.CharField(max_length=80, help_text="As in the GPU classes: t4, l4, a10g.")
-    gpus = models.PositiveSmallIntegerField(default=1, validators=[MinValueValidator(1)])
-    vcpus = models.PositiveIntegerField(validators=[MinValueValidator(1)])
-    ram_gb = models.PositiveIntegerField(validators=[MinValueValidator(1)])
+    gpu_model = models.CharField("GPU model", max_length=80, help_text="As in the GPU classes: t4, l4, a10g.")
+    gpus = models.PositiveSmallIntegerField("GPUs", default=1, validators=[MinValueValidator(1)])
+    vcpus = models.PositiveIntegerField("vCPUs", validators=[MinValueValidator(1)])
+    ram_gb = models.PositiveIntegerField("RAM (GB)", validators=[MinValueValidator(1)])
     root_disk_gb = models.PositiveIntegerField("system disk (GB)", validators=[MinValueValidator(20)])
     data_disk_gb = models.PositiveIntegerField(
         "data disk (GB)",
         help_text="Games and saves, kept over a stop. 0 only where the system disk is the one disk.",
     )
     usd_per_hour = usd_field(
+        verbose_name="price (USD per hour)",
         validators=[MinValueValidator(Decimal(0))],
         help_text="With disks and address: what a machine of it is quoted, shown and metered at, from the next order on.",
     )

@@ -138,7 +138,9 @@ def _stock(
     kind_names, kind = _indexed(accounts[one].kind for one in account)
     places, place = _indexed(zip(*(columns[name] for name in PLACE), strict=True))
     gpu_models, gpu = _indexed(columns["gpu_model"])
-    was_tried = [pair in tried for pair in zip(account, offer_id, strict=True)]
+    was_tried = (
+        [pair in tried for pair in zip(account, offer_id, strict=True)] if tried else [False] * len(rows)
+    )
     numbers: dict[str, Any] = {name: np.array(columns[name], dtype=np.int64) for name in NUMBERS}
     decimals: dict[str, Any] = {
         name: np.array(columns[name], dtype=np.float64) for name in ("latitude", "longitude", *PRICES)

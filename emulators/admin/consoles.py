@@ -80,8 +80,8 @@ class EmulatorConfigAdmin(LibraryAdmin):
             {"fields": (("default_preset", "gpu_class"), ("min_cpu", "min_ram_gb"), "requires_gpu")},
         ),
         ("Limits", {"fields": (("cost_per_hour_limit", "max_session_hours"),)}),
-        ("Which offer first", {"fields": ("usd_per_1000_km",)}),
         ("Files", {"fields": (("supported_file_extensions", "save_file_extensions"),)}),
+        ("Which offer first", {"fields": ("usd_per_1000_km",)}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EmulatorConfig]:

@@ -82,7 +82,7 @@ class EmulatorSerializer(StrictSerializer):
     usd_per_1000_km = MoneyField(
         max_digits=10,
         allow_null=True,
-        help_text="With it (0 to 100) offers are tried by score, whoever makes them: the price and so much for every 1,000 km. "
+        help_text="With it (0 to 100) offers are tried by score, whoever sells them: the price and so much for every 1,000 km. "
         "Null: provider by provider, by priority, the nearest offer first.",
     )
     max_session_hours = StrictIntegerField(min_value=1, max_value=MAX_SESSION_HOURS)

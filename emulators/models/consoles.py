@@ -224,7 +224,7 @@ class EmulatorConfig(models.Model):
                 f"At most {MAX_USD_PER_1000_KM} dollars an hour for 1,000 km; long before that only the distance counts.",
             ),
         ],
-        help_text="With it, offers are tried by score, whoever makes them: the price, and so much for every 1,000 km. "
+        help_text="With it, offers are tried by score, whoever sells them: the price, and so much for every 1,000 km. "
         "Empty: provider by provider in their order, the nearest offer first.",
     )
     max_session_hours = models.PositiveSmallIntegerField(

@@ -65,7 +65,8 @@ class MachineTypeAdmin(ServiceAdmin):
             {
                 "fields": (
                     ("vcpus", "ram_gb"),
-                    ("gpus", "gpu_model", "gpu_type"),
+                    ("gpus", "gpu_model"),
+                    "gpu_type",
                     ("root_disk_gb", "data_disk_gb"),
                 )
             },
