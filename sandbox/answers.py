@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from sandbox.cloud import MINIMUM_BALANCE_USD, Cloud, LowBalance, Refused
@@ -86,6 +86,8 @@ async def body_of(request: Request) -> Any:
     """The JSON body; raises Refused."""
     try:
         return json.loads(await request.body() or b"{}")
+    except ClientDisconnect:
+        raise Refused(400, "Nobody waits for the answer") from None
     except ValueError:
         raise Refused(400, "Invalid JSON in request body") from None
 

@@ -21,6 +21,7 @@ REQUEST = {
     "503": "unavailable",
     "garbage_json": "200 with a body that is not JSON",
     "slow": "the answer takes longer; args seconds",
+    "late": "carried out at once, and answered later; args seconds",
     "drop": "the connection is closed without an answer",
 }
 CREATE = {

@@ -25,12 +25,13 @@ class RequestLog:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self.held = 0  # that wait for their answer at this moment, because a fault wants it so
 
     def note(self, method: str, path: str) -> None:
         self.counts[f"{method} {_ID.sub('/{id}', path)}"] += 1
 
     def as_json(self) -> dict[str, Any]:
-        return {"total": self.counts.total(), "counts": dict(self.counts)}
+        return {"total": self.counts.total(), "counts": dict(self.counts), "held": self.held}
 
 
 class Gate:
@@ -47,21 +48,33 @@ class Gate:
         method, path = scope["method"], scope["path"].removeprefix(scope.get("root_path", ""))
         self._requests.note(method, path)
         limits = self._limit_headers()
+        await self._cloud.clock.sleep(self._cloud.settings.latency_s)
+        fault = self._cloud.faults.take_request(method, path)
 
         async def send_with_limits(message: Any) -> None:
             if message["type"] == "http.response.start":
+                if fault is not None and fault.name == "late":
+                    await self._hold(fault)
                 message["headers"] = [*message.get("headers", ()), *limits]
             await send(message)
 
-        refused = await self._refused(Headers(scope=scope), method, path)
+        refused = await self._refused(Headers(scope=scope), method, path, fault)
         await (refused or self._app)(scope, receive, send_with_limits)
 
-    async def _refused(self, headers: Headers, method: str, path: str) -> Response | None:
-        await self._cloud.clock.sleep(self._cloud.settings.latency_s)
-        if (fault := self._cloud.faults.take_request(method, path)) is not None:
-            if fault.name != "slow":
-                return _struck(self._cloud, fault)
+    async def _hold(self, fault: Fault) -> None:
+        self._requests.held += 1
+        try:
             await self._cloud.clock.sleep(fault.number("seconds", 5))
+        finally:
+            self._requests.held -= 1
+
+    async def _refused(
+        self, headers: Headers, method: str, path: str, fault: Fault | None
+    ) -> Response | None:
+        if fault is not None and fault.name == "slow":
+            await self._hold(fault)
+        elif fault is not None and fault.name != "late":
+            return _struck(self._cloud, fault)
         has_token = hmac.compare_digest(
             headers.get("authorization", "").encode(), f"Bearer {self._token}".encode()
         )

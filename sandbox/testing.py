@@ -70,6 +70,10 @@ class Control:
         """How often each kind of request came, as {"GET /instances/{id}": 3}."""
         return cast(dict[str, int], self._send("GET", "/requests")["counts"])
 
+    def held(self) -> int:
+        """How many requests wait for an answer that `slow` or `late` keeps back."""
+        return int(self._send("GET", "/requests")["held"])
+
     def forget_requests(self) -> None:
         self._send("DELETE", "/requests")
 

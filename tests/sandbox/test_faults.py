@@ -9,6 +9,7 @@ import requests
 
 from sandbox.testing import SandboxServer
 from tests.sandbox.vendor import Vendor
+from tests.waiting import eventually
 
 FORWARDED = {"useDedicatedIp": False, "port_forwards": [{"internal_port": 22, "external_port": 22}]}
 
@@ -54,6 +55,17 @@ class TestRequestFaults:
         vendor.server.control.fault("slow", times=1, args={"seconds": 60})
         with pytest.raises(requests.Timeout):
             vendor.send("GET", "/instances", timeout=0.2)
+
+    def test_late_answers_after_the_client_gave_up_what_it_did_at_once(self, vendor: Vendor) -> None:
+        control = vendor.server.control
+        order = vendor.body()
+        control.fault("late", times=1, match={"method": "POST"}, args={"seconds": 60})
+        with pytest.raises(requests.Timeout):
+            vendor.send("POST", "/instances", order, timeout=0.5)
+        eventually(lambda: control.held() == 1)
+        assert len(control.alive()) == 1
+        control.advance(61)
+        assert control.held() == 0
 
     def test_drop_ends_without_a_word(self, vendor: Vendor) -> None:
         vendor.server.control.fault("drop", times=1)

@@ -9,12 +9,13 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from tests.vms.providers.harness import Harness, Trouble
+from tests.vms.providers.specs import tag
 from tests.waiting import eventually
 from vms.providers.cloudypad import Account, CloudyPadProvider, open_cloudypad
 from vms.providers.cloudypad.books import Home
@@ -176,6 +177,22 @@ class StandInHarness(Harness):
     def calls(self, verb: str = "") -> list[list[str]]:
         lines = (self.vendor / "calls").read_text().splitlines() if (self.vendor / "calls").exists() else []
         return [argv for argv in map(json.loads, lines) if not verb or argv[0] == verb]
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        return {"kind": "cloudypad", "folder": str(self.vendor.parent), "command": self.account.command}
+
+    def hold(self, verb: str, moment: str) -> None:
+        """A create and a start take their time by themselves."""
+        if verb in ("offers", "list", "get"):
+            self.fault("hangs", ["get" if verb == "get" else "list"])
+        elif verb in ("stop", "delete"):
+            self.fault("slow", ["destroy" if verb == "delete" else verb])
+
+    def is_held(self, verb: str, caller: int) -> bool:
+        if verb in ("offers", "list", "get"):
+            return (self.vendor / "waiting" / ("a get" if verb == "get" else "a list")).exists()
+        return self.is_waiting(name_of(tag()))
 
     def plant(self, name: str) -> None:
         folder = name_of(name) if name.startswith("gamer-") else name.replace(" ", "-").replace("'", "-")

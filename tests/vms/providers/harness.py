@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import subprocess
+import sys
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from enum import Enum, auto
+from pathlib import Path
 
+from gamer.env import ROOT
+from tests.waiting import eventually
 from vms.providers.base import Machine, Provider
 
 LATE_S = 60
@@ -67,6 +75,38 @@ class Harness(ABC):
 
     @abstractmethod
     def vanish(self, machine_id: str) -> None: ...
+
+    @property
+    @abstractmethod
+    def words(self) -> Mapping[str, str]:
+        """What `caller.py` opens the same account by, in another process."""
+
+    @abstractmethod
+    def hold(self, verb: str, moment: str) -> None:
+        """The next call of a verb is not answered until time passes. `asked`: nothing is done before; `done`: it is done at once."""
+
+    @abstractmethod
+    def is_held(self, verb: str, caller: int) -> bool:
+        """Whether that call is in the middle now. `caller` is the process that makes it."""
+
+    def die_in(self, verb: str, machine_id: str, moment: str) -> None:
+        """Another process of ours calls a verb, and is killed in the middle of it."""
+        self.hold(verb, moment)
+        words = json.dumps({**self.words, "verb": verb, "machine_id": machine_id})
+        argv = [sys.executable, "-m", "tests.vms.providers.caller", words]
+        with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL) as caller:
+            eventually(lambda: self.is_held(verb, caller.pid), timeout_s=60)
+            assert caller.poll() is None, f"{verb} was over before it could be killed"
+            caller.kill()
+
+
+def parents() -> dict[int, int]:
+    """Every process with its parent."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    return found
 
 
 def by_tag(provider: Provider) -> dict[str, Machine]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.vms.providers import contract
+from tests.vms.providers import contract, contract_deaths, contract_machines
 from tests.vms.providers.cloudypad_vendor import StandInHarness
 from tests.vms.providers.harness import Harness, by_tag
 from tests.vms.providers.specs import spec, tag
@@ -39,7 +39,7 @@ class TestCreate(contract.CreateContract):
         assert harness.alive() == []
 
 
-class TestLook(contract.LookContract):
+class TestLook(contract_machines.LookContract):
     def test_may_miss_a_new_machine_for_a_while(
         self, harness: Harness, provider: Provider, offer: Offer
     ) -> None:
@@ -48,13 +48,21 @@ class TestLook(contract.LookContract):
         assert by_tag(provider)[tag()].state is MachineState.PENDING
 
 
-class TestDelete(contract.DeleteContract):
+class TestDelete(contract_machines.DeleteContract):
     pass
 
 
-class TestTrouble(contract.TroubleContract):
+class TestTrouble(contract_machines.TroubleContract):
     pass
 
 
-class TestSuspend(contract.SuspendContract):
+class TestDeath(contract_deaths.DeathContract):
+    """Of who called; the tool's and its runner's: `test_cloudypad_deaths.py`."""
+
+    @pytest.fixture(params=["asked"])
+    def moment(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+
+class TestSuspend(contract_machines.SuspendContract):
     pass

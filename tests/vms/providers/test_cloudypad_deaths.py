@@ -1,7 +1,8 @@
-"""kill -9 in the middle of every call of the tool, of each process that takes part in it: the next pass repairs."""
+"""kill -9 in the middle of what the tool changes, of each process that takes part in it: the next pass repairs."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from gamer.env import ROOT
 from tests.vms.providers.cloudypad_vendor import StandInHarness
-from tests.vms.providers.harness import by_tag
+from tests.vms.providers.harness import by_tag, parents
 from tests.vms.providers.specs import spec, tag
 from tests.waiting import eventually
 from vms.providers.base import MachineState, Need, NotFound, Unavailable
@@ -21,8 +23,8 @@ from vms.providers.cloudypad.books import MOST_TRIES, Order
 from vms.providers.cloudypad.names import name_of
 
 NAME = name_of(tag())
-ROOT = Path(__file__).resolve().parents[3]
-VICTIMS = ("caller", "runner", "tool", "runner and tool", "all")
+# Of the caller alone: the contract, by `contract_deaths.py`.
+VICTIMS = ("runner", "tool", "runner and tool", "all")
 
 
 @pytest.fixture
@@ -39,20 +41,13 @@ def provider(harness: StandInHarness) -> CloudyPadProvider:
 
 def kill_in_the_middle(harness: StandInHarness, verb: str, victims: str) -> None:
     """Another process calls; once the tool is in the middle of it, the victims die."""
-    argv = [
-        sys.executable,
-        "-m",
-        "tests.vms.providers.cloudypad_caller",
-        str(harness.vendor.parent),
-        verb,
-        NAME,
-    ]
+    words = json.dumps({**harness.words, "verb": verb, "machine_id": NAME})
+    argv = [sys.executable, "-m", "tests.vms.providers.caller", words]
     with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.DEVNULL) as caller:
         eventually(lambda: harness.is_waiting(NAME), timeout_s=60)
         tool = harness.tool_pid(NAME)
-        runner = parent_of(tool)
+        runner = parents()[tool]
         doomed = {
-            "caller": [caller.pid],
             "runner": [runner],
             "tool": [tool],
             "runner and tool": [runner, tool],
@@ -62,10 +57,6 @@ def kill_in_the_middle(harness: StandInHarness, verb: str, victims: str) -> None
             os.kill(pid, signal.SIGKILL)
         if caller.pid not in doomed[victims]:
             caller.kill()
-
-
-def parent_of(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def passes(harness: StandInHarness, provider: CloudyPadProvider) -> MachineState | None:

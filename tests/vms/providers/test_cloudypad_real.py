@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.vms.providers import contract
+from tests.vms.providers import contract, contract_deaths, contract_machines
 from tests.vms.providers.cloudypad_vendor import UNKEPT, StandInHarness
-from tests.vms.providers.harness import Trouble
+from tests.vms.providers.harness import Trouble, parents
 from tests.vms.providers.specs import spec, tag
 from tests.waiting import eventually
 from vms.providers.base import MachineState, Need
@@ -46,6 +46,13 @@ class RealHarness(StandInHarness):
 
     def finish(self) -> None:
         self.advance()
+
+    def hold(self, verb: str, moment: str) -> None:
+        """The tool takes its time by itself."""
+
+    def is_held(self, verb: str, caller: int) -> bool:
+        """Whether somebody works for the caller: the tool, or who runs it."""
+        return any(parent == caller for parent in parents().values())
 
     def alive(self) -> list[str]:
         folder = self.home.folder / "instances"
@@ -88,24 +95,32 @@ class TestCreate(contract.Contract):
 
 class TestLook(contract.Contract):
     test_raises_not_found_for_a_missing_machine = (
-        contract.LookContract.test_raises_not_found_for_a_missing_machine
+        contract_machines.LookContract.test_raises_not_found_for_a_missing_machine
     )
-    test_by_id_and_by_list_agree = contract.LookContract.test_by_id_and_by_list_agree
+    test_by_id_and_by_list_agree = contract_machines.LookContract.test_by_id_and_by_list_agree
     test_keeps_the_vendors_words_small_enough_for_a_row = (
-        contract.LookContract.test_keeps_the_vendors_words_small_enough_for_a_row
+        contract_machines.LookContract.test_keeps_the_vendors_words_small_enough_for_a_row
     )
 
 
 class TestDelete(contract.Contract):
-    test_is_proven_by_absence = contract.DeleteContract.test_is_proven_by_absence
-    test_of_a_missing_machine_succeeds = contract.DeleteContract.test_of_a_missing_machine_succeeds
-    test_works_at_once_after_the_create = contract.DeleteContract.test_works_at_once_after_the_create
+    test_is_proven_by_absence = contract_machines.DeleteContract.test_is_proven_by_absence
+    test_of_a_missing_machine_succeeds = contract_machines.DeleteContract.test_of_a_missing_machine_succeeds
+    test_works_at_once_after_the_create = contract_machines.DeleteContract.test_works_at_once_after_the_create
+
+
+class TestDeath(contract_deaths.DeathContract):
+    @pytest.fixture(params=["asked"])
+    def moment(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
 
 
 class TestSuspend(contract.Contract):
-    test_stops_and_starts_the_same_machine = contract.SuspendContract.test_stops_and_starts_the_same_machine
+    test_stops_and_starts_the_same_machine = (
+        contract_machines.SuspendContract.test_stops_and_starts_the_same_machine
+    )
     test_a_stopped_machine_is_deleted_like_any_other = (
-        contract.SuspendContract.test_a_stopped_machine_is_deleted_like_any_other
+        contract_machines.SuspendContract.test_a_stopped_machine_is_deleted_like_any_other
     )
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
+from functools import cached_property
 
 import pytest
 
-from tests.vms.providers import contract
+from tests.vms.providers import contract, contract_deaths, contract_machines
 from tests.vms.providers.harness import LATE_S, LISTS_WITHOUT, RETRY_AFTER_S, Harness, Trouble
+from tests.vms.providers.memory_over_a_socket import Served
 from tests.vms.providers.specs import pick, spec, tag
+from tests.waiting import eventually
 from vms.providers.base import (
     Machine,
     MachineState,
@@ -66,10 +70,27 @@ class MemoryHarness(Harness):
             case _:
                 on(Fault[trouble.name])
 
+    @property
+    def words(self) -> Mapping[str, str]:
+        return {"kind": "memory", "address": self.served.address}
+
+    @cached_property
+    def served(self) -> Served:
+        return Served(self.cloud)
+
+    def hold(self, verb: str, moment: str) -> None:
+        self.served.hold(verb, moment)
+
+    def is_held(self, verb: str, caller: int) -> bool:
+        return verb in self.served.in_the_middle
+
     def heal(self) -> None:
         self.cloud.heal()
 
     def advance(self, seconds: float = 1) -> None:
+        if "served" in vars(self):
+            self.served.release()
+            eventually(lambda: not self.served.in_the_middle)
         self.cloud.advance(seconds)
 
     def alive(self) -> list[str]:
@@ -86,8 +107,11 @@ class MemoryHarness(Harness):
 
 
 @pytest.fixture
-def harness() -> MemoryHarness:
-    return MemoryHarness()
+def harness() -> Iterator[MemoryHarness]:
+    made = MemoryHarness()
+    yield made
+    if "served" in vars(made):
+        made.served.close()
 
 
 class TestOffers(contract.OffersContract):
@@ -102,19 +126,23 @@ class TestCreate(contract.CreateContract):
     pass
 
 
-class TestLook(contract.LookContract):
+class TestLook(contract_machines.LookContract):
     pass
 
 
-class TestDelete(contract.DeleteContract):
+class TestDelete(contract_machines.DeleteContract):
     pass
 
 
-class TestTrouble(contract.TroubleContract):
+class TestTrouble(contract_machines.TroubleContract):
     pass
 
 
-class TestSuspend(contract.SuspendContract):
+class TestDeath(contract_deaths.DeathContract):
+    pass
+
+
+class TestSuspend(contract_machines.SuspendContract):
     pass
 
 

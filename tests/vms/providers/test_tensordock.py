@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from sandbox.testing import SandboxServer
-from tests.vms.providers import contract
+from tests.vms.providers import contract, contract_deaths, contract_machines
 from tests.vms.providers.harness import LATE_S, LISTS_WITHOUT, RETRY_AFTER_S, Harness, Trouble, by_tag
 from tests.vms.providers.specs import pick, spec, tag
 from vms.providers.base import MachineState, Need, NoCapacity, OutcomeUnknown, Rejected, Unavailable
@@ -38,6 +39,18 @@ FAULTS: dict[Trouble, tuple[str, dict[str, Any]]] = {
 }
 
 
+# What a verb asks of the vendor: the request that is held.
+REQUESTS = {
+    "offers": {"method": "GET", "path": "/locations"},
+    "list": {"method": "GET", "path": "/instances"},
+    "get": {"method": "GET", "path": "/instances/"},
+    "create": {"method": "POST", "path": "/instances"},
+    "delete": {"method": "DELETE"},
+    "stop": {"method": "POST", "path": "/instances/"},
+    "start": {"method": "POST", "path": "/instances/"},
+}
+
+
 class SandboxHarness(Harness):
     def __init__(self, server: SandboxServer) -> None:
         self.server = server
@@ -49,6 +62,17 @@ class SandboxHarness(Harness):
     def trouble(self, trouble: Trouble) -> None:
         name, how = FAULTS[trouble]
         self.server.control.fault(name, **how)
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        return {"kind": "tensordock", "token": self.server.token, "base_url": self.server.base_url}
+
+    def hold(self, verb: str, moment: str) -> None:
+        name = {"asked": "slow", "done": "late"}[moment]
+        self.server.control.fault(name, times=1, match=REQUESTS[verb], args={"seconds": LATE_S})
+
+    def is_held(self, verb: str, caller: int) -> bool:
+        return self.server.control.held() == 1
 
     def heal(self) -> None:
         self.server.control.clear_faults()
@@ -88,19 +112,23 @@ class TestCreate(contract.CreateContract):
     pass
 
 
-class TestLook(contract.LookContract):
+class TestLook(contract_machines.LookContract):
     pass
 
 
-class TestDelete(contract.DeleteContract):
+class TestDelete(contract_machines.DeleteContract):
     pass
 
 
-class TestTrouble(contract.TroubleContract):
+class TestTrouble(contract_machines.TroubleContract):
     pass
 
 
-class TestSuspend(contract.SuspendContract):
+class TestDeath(contract_deaths.DeathContract):
+    pass
+
+
+class TestSuspend(contract_machines.SuspendContract):
     pass
 
 
