@@ -53,6 +53,14 @@ def user_form(user: User, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**form, **changes}.items() if value is not None}
 
 
+class TestFavicon:
+    @pytest.mark.parametrize("page", ["/admin/login/", "/password/forgotten"])
+    def test_is_named_by_pages_and_there(self, anyone: APIClient, page: str) -> None:
+        (address,) = re.findall(r'<link rel="icon" href="([^"]+)"', anyone.get(page).content.decode())
+        response = anyone.get(address)
+        assert (response.status_code, response.headers["Content-Type"]) == (200, "image/svg+xml")
+
+
 class TestLogin:
     @pytest.mark.parametrize("name", ["sam@gamer.test", "Sam@Gamer.test"])
     def test_lets_staff_in_by_address(self, world: World, client: Client, name: str) -> None:
