@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import statistics
 import sys
@@ -58,16 +59,32 @@ def claim(name: str, measured: str, *, against: str = "", holds: bool | None = N
     sys.stdout.flush()
 
 
-@contextmanager
-def database() -> Iterator[None]:
-    """A migrated, empty database for one benchmark."""
+def set_up() -> None:
+    """Makes a process one of Django's; repeating it is harmless."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gamer.settings")
     import django
 
     django.setup()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without log lines: those of faults that are switched on by the thousand say nothing."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+@contextmanager
+def database(name: str = "") -> Iterator[None]:
+    """A migrated, empty database for one benchmark; processes that measure at once give theirs a name."""
+    set_up()
     from django.db import connection
 
     creation = connection.creation
+    connection.settings_dict["TEST"]["NAME"] = f"test_{name}" if name else None
     old = connection.settings_dict["NAME"]
     creation.create_test_db(verbosity=0, autoclobber=True)
     try:

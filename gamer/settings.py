@@ -363,6 +363,7 @@ UNFOLD = {
     "SITE_HEADER": "Gamer",
     "SITE_SUBHEADER": "Staff",
     "SITE_SYMBOL": "sports_esports",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "gamer.web.navigation.favicon"}],
     "SITE_URL": "/admin/",
     "LOGIN": {"form": "accounts.forms.LoginForm"},
     "ACCOUNT": {"navigation": "gamer.web.navigation.account"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
+from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 
 # (title, icon, URL name, permissions of which one is enough)
@@ -85,6 +86,11 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]], ...
         ),
     ),
 )  # fmt: skip
+
+
+def favicon(request: HttpRequest) -> str:
+    """Where the tab's picture lies."""
+    return static("gamer/favicon.svg")
 
 
 def account(request: HttpRequest) -> list[dict[str, Any]]:

@@ -3,9 +3,12 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Permission
+from django.contrib.staticfiles import finders
 from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -51,6 +54,14 @@ def user_form(user: User, **changes: Any) -> dict[str, Any]:
         **({"is_staff": "on"} if user.is_staff else {}),
     }
     return {name: value for name, value in {**form, **changes}.items() if value is not None}
+
+
+class TestFavicon:
+    @pytest.mark.parametrize("page", ["/admin/login/", "/password/forgotten"])
+    def test_is_named_by_pages_and_there(self, anyone: APIClient, page: str) -> None:
+        (address,) = re.findall(r'<link rel="icon" href="([^"]+)"', anyone.get(page).content.decode())
+        found = finders.find(address.removeprefix(settings.STATIC_URL))
+        assert ElementTree.parse(str(found)).getroot().tag.endswith("svg")
 
 
 class TestLogin:

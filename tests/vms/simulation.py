@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from django.db.models import Count
+
 from accounts.principal import policy
 from billing.models import Meter
 from billing.services import hours, proof
@@ -22,7 +24,7 @@ from gamer.errors import GamerError
 from tests.vms.control_plane import prepare
 from tests.world import Clock
 from vms import moves, provider_accounts, services
-from vms.lifecycle import LIVE, Desired
+from vms.lifecycle import LIVE, Desired, status_of
 from vms.models import TERMINAL_PHASES, VM, Attempt, ProviderAccount, Stray
 from vms.providers.memory import Fault, MemoryCloud
 
@@ -54,7 +56,7 @@ MISFORTUNES: tuple[tuple[Fault, float, dict[str, float]], ...] = (
     (Fault.SLOW_DELETE, 0.1, {"seconds": 45}),
     (Fault.LOST_DELETE, 0.05, {}),
 )
-DEATH = 0.25
+DEATH = 0.4
 HOURS = 0.05  # a pass over the full hours
 WHIMS = 16  # at most so many in one moment, each one of these
 ACTS = (
@@ -72,13 +74,14 @@ ACCOUNTS = 3
 
 @dataclass
 class Report:
-    """What a life came to. The first four must be 0, and `statuses` must hold nothing but terminal ones."""
+    """What a life came to. All down to `meters_left` must be 0 or empty."""
 
     leaked: int = 0
     doubled: int = 0
     living_behind_a_terminal_row: int = 0
     unproven: int = 0
     broken_laws: list[str] = field(default_factory=list)  # of money
+    unended: int = 0
     meters_left: int = 0
     asked: int = 0
     launches: int = 0  # accepted: a VM was made
@@ -183,9 +186,10 @@ class Simulation:
         report.unproven = Attempt.objects.held().count()
         report.broken_laws = [one.law for one in proof.verify() if not one.holds]
         report.meters_left = Meter.objects.count()
-        for vm in VM.objects.all():
-            report.statuses[vm.status] += 1
-            report.reached_ready += vm.ready_at is not None
+        for row in VM.objects.values("desired", "phase").annotate(vms=Count("pk")).order_by():
+            report.statuses[status_of(row["desired"], row["phase"])] += row["vms"]
+        report.unended = VM.objects.exclude(phase__in=TERMINAL_PHASES).count()
+        report.reached_ready = VM.objects.exclude(ready_at=None).count()
         report.moved = Event.objects.filter(action="moved").count()
         report.attempts = Attempt.objects.count()
         return report

@@ -139,15 +139,22 @@ class Machine:
     def lose_power(self) -> None:
         """Everything ends at once; what is on the disk stays."""
         self.stop()
-        self._end_units()
-
-    def _end_units(self) -> None:
-        for record in self.path("run/systemd").glob("*.service"):
-            unit = json.loads(record.read_text())
-            below = [pid for top in (unit["supervisor"], unit["main"]) for pid in children(top)]
-            for pid in (unit["supervisor"], unit["main"], *below):
+        # A unit that is just starting is in no record yet, and setup may be about to start others.
+        while found := self.processes():
+            for pid in found:
                 end_process(pid)
-            record.unlink(missing_ok=True)
+        for record in self.path("run/systemd").glob("*.service"):
+            record.unlink()
+
+    def processes(self) -> list[int]:
+        """All that was started on it, by whomever: its root is in their environment."""
+        mark = f"GAMER_AGENT_ROOT={self.root}".encode()
+        found = []
+        for environ in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):  # another user's, or gone by now
+                if mark in environ.read_bytes().split(b"\0"):
+                    found.append(int(environ.parent.name))
+        return found
 
     def pid_of(self, unit: str) -> int:
         """A unit's process as systemd knows it; 0 when it does not run."""
@@ -181,8 +188,7 @@ class Machine:
 
     def end(self) -> None:
         """Stop it with all it started."""
-        self.stop()
-        self._end_units()
+        self.lose_power()
         for pid in self.game_pids():
             end_group(pid)
 
