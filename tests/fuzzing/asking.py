@@ -66,6 +66,8 @@ def things_of(scene: Scene) -> dict[str, str]:
     return {
         "vm_id": str(scene.vm.pk),
         "session_id": str(scene.session.pk),
+        "slot_id": str(scene.save.pk),
+        "number": "1",
         "project_id": str(scene.project.pk),
         "quota_id": str(scene.quota.pk),
         "key_id": str(scene.key.pk),
