@@ -6,6 +6,7 @@ import json
 import posixpath
 from collections.abc import Iterator
 
+from django.core.files import File
 from google.api_core import exceptions
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError, TransportError
@@ -14,21 +15,43 @@ from requests import RequestException
 from storages.backends.gcloud import GoogleCloudStorage
 
 from emulators.shelves.base import Shelf, StoredFile
+from emulators.storages.google import ASKED
 from stores.addresses import Address
 
-CONNECT_S, READ_S = 10, 30
 LISTED = "items(name,size),prefixes,nextPageToken"
+PART = 64 * 1024 * 1024  # sent at once of a large file; what fails is sent again from there
 
 
 class Google(Shelf):
     trouble = (OSError, exceptions.GoogleAPIError, GoogleAuthError, RequestException)
 
+    def top(self) -> tuple[list[str], list[str]]:
+        with self._asked():
+            prefix = self._name("")
+            pages = self.storage.bucket.list_blobs(prefix=prefix, delimiter="/", fields=LISTED, **ASKED)
+            files = [blob.name.removeprefix(prefix) for blob in pages]
+            folders = [folder.removeprefix(prefix).rstrip("/") for folder in pages.prefixes]
+            return folders, [name for name in files if name]
+
+    def has(self, path: str) -> bool:
+        with self._asked():
+            return self.storage.bucket.get_blob(self._name(path), **ASKED) is not None
+
     def _files(self, folder: str) -> Iterator[StoredFile]:
-        location = self.storage.location
-        prefix = posixpath.join(location, folder, "")
-        for blob in self.storage.bucket.list_blobs(prefix=prefix, fields=LISTED, timeout=(CONNECT_S, READ_S)):
+        start = self._name("")
+        for blob in self.storage.bucket.list_blobs(prefix=self._name(f"{folder}/"), fields=LISTED, **ASKED):
             if not blob.name.endswith("/"):  # a folder, as some tools make them
-                yield StoredFile(posixpath.relpath(blob.name, location or "."), blob.size or 0)
+                yield StoredFile(blob.name.removeprefix(start), blob.size or 0)
+
+    def _put(self, path: str, content: File[bytes]) -> None:
+        blob = self.storage.bucket.blob(self._name(path), chunk_size=PART)
+        blob.upload_from_file(content, rewind=True, size=content.size, **ASKED)
+
+    def _name(self, path: str) -> str:
+        return posixpath.join(self.storage.location, path)
+
+    def close(self) -> None:
+        self.storage.client.close()
 
     def _reading(self, error: Exception) -> tuple[bool, str]:
         is_busy = isinstance(error, exceptions.TooManyRequests | TransportError)

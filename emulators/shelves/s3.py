@@ -17,14 +17,15 @@ class S3(Shelf):
     trouble = (OSError, BotoCoreError, ClientError, Boto3Error)
 
     def _files(self, folder: str) -> Iterator[StoredFile]:
-        location = self.storage.location
+        start = posixpath.join(self.storage.location, "")
         pages = self.storage.connection.meta.client.get_paginator("list_objects_v2")
-        for page in pages.paginate(
-            Bucket=self.storage.bucket_name, Prefix=posixpath.join(location, folder, "")
-        ):
+        for page in pages.paginate(Bucket=self.storage.bucket_name, Prefix=f"{start}{folder}/"):
             for entry in page.get("Contents", ()):
                 if not entry["Key"].endswith("/"):  # a folder, as some tools make them
-                    yield StoredFile(posixpath.relpath(entry["Key"], location or "."), entry["Size"])
+                    yield StoredFile(entry["Key"].removeprefix(start), entry["Size"])
+
+    def close(self) -> None:
+        self.storage.connection.meta.client.close()
 
     def _reading(self, error: Exception) -> tuple[bool, str]:
         if not isinstance(error, ClientError):
