@@ -81,10 +81,11 @@ def heartbeat(
     measured: Mapping[str, float],
     now: datetime,
     played: Mapping[UUID, float] | None = None,
+    earlier: Sequence[Reading] = (),
 ) -> None:
     """Notes that the agent lives, whether somebody plays, and what it measured. 2,000 machines send one every 15 s.
 
-    `played` is how long each of its sessions has been played in all, in seconds.
+    `played` is how long each of its sessions has been played in all, in seconds; `earlier` what it measured while we were away.
 
     Raises ValidationError when it speaks from the future, Conflict for a message that was taken before: within one boot numbers
     rise, and a boot begins later than the one before.
@@ -104,8 +105,9 @@ def heartbeat(
         raise Conflict("This heartbeat was taken before.")
     if played:
         sessions.note_played(vm_id=vm.pk, played=played, now=now, step_s=PLAYED_STEP_S)
-    if measured:
-        monitoring.record(subject=vm.pk, samples=[Reading(sent_at, measured)], now=now)
+    samples = [*([Reading(sent_at, measured)] if measured else ()), *earlier]
+    if samples:
+        monitoring.record(subject=vm.pk, samples=samples, now=now)
 
 
 def count_refusal(vm: VM) -> None:

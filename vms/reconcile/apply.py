@@ -191,6 +191,9 @@ def _write_sessions(vm: VM, outcome: Outcome, now: datetime) -> list[SessionChan
 
 def _write_saves(vm: VM, outcome: Outcome, now: datetime) -> None:
     """Takes what was fetched, each by itself: one that is not taken stays on the machine, where the next look finds it."""
+    # In this order, as everywhere: sessions' rows, then their slots.
+    if outcome.played:
+        sessions.note_played(vm_id=vm.pk, played=outcome.played, now=now)
     for one in outcome.saves:
         try:
             saves.take(
@@ -206,8 +209,6 @@ def _write_saves(vm: VM, outcome: Outcome, now: datetime) -> None:
             )
         except GamerError as error:
             log.warning("save not taken vm=%s slot=%s why=%s", vm.pk, one.slot_id, error)
-    if outcome.played:
-        sessions.note_played(vm_id=vm.pk, played=outcome.played, now=now)
     if outcome.refusals:
         VM.objects.filter(pk=vm.pk).update(agent_refusals=F("agent_refusals") + outcome.refusals)
 

@@ -11,11 +11,14 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from emulators.models import SaveSlot
 from events.models import Event
 from gamer.web.models import Allowance
+from monitoring.models import Sample
 from tests.bad_inputs import sweep_bodies
 from tests.vms.api.asking import details, made, post, running
 from tests.vms.setup.agent.running import Agent
+from tests.vms.setup.agent.test_saves import Console
 from tests.waiting import eventually
 from vms.models import VM, GameSession
 
@@ -165,6 +168,9 @@ class TestHeartbeat:
             ({"metrics": {"x" * 41: 1}}, "metrics"),
             ({"metrics": {f"m{n}": n for n in range(33)}}, "metrics"),
             ({"sequence": -1}, "sequence"),
+            ({"earlier": [{"at": at(), "metrics": {}}] * 61}, "earlier"),
+            ({"earlier": [{"at": "then", "metrics": {}}]}, "earlier.0.at"),
+            ({"earlier": [{"at": at(), "metrics": {"load": "high"}}]}, "earlier.0.metrics.load"),
         ],
     )
     def test_is_bounded(self, vm, agent, change, field):
@@ -172,6 +178,12 @@ class TestHeartbeat:
         assert field in details(post(agent, HEARTBEAT, beat(**change)))
         vm.refresh_from_db()
         assert vm.agent_seen_at is None
+
+    def test_tells_what_it_measured_while_nobody_listened(self, vm, agent):
+        earlier = [{"at": at(minutes=-minutes), "metrics": {"load": 1.0}} for minutes in (70, 50, 2)]
+        assert post(agent, HEARTBEAT, beat(earlier=earlier)).status_code == 204
+        # What is older than an hour is not taken.
+        assert Sample.objects.filter(subject=vm.pk).count() == 3
 
     def test_has_a_pace(self, agent):
         Allowance.objects.all().delete()
@@ -371,3 +383,21 @@ class TestTheRealAgent:
             program.end()
         told = Event.objects.about("vms", vm.pk).filter(actor=f"agent:{vm.code}")
         assert [one.action for one in told] == ["session_launched", "session_ended"]
+
+    def test_pushes_what_its_game_has_saved(self, vm, live_server, tmp_path):
+        secret, session = vm.agent_bootstrap.reveal(), vm.sessions.get()
+        settings = {"vm_id": str(vm.pk), "agent_token": secret, "heartbeat_s": 1}
+        program = Console(tmp_path, live_server.url, **settings)
+        try:
+            program.start()
+            program.play(str(session.pk), slot=str(session.slot_id))
+            program.write("three moons")
+            eventually(lambda: session.slot.versions.exists(), timeout_s=20)
+            eventually(lambda: program.waiting() == [])
+            program.write("four moons")
+            eventually(lambda: session.slot.versions.count() == 2, timeout_s=20)
+            eventually(lambda: program.slot(str(session.slot_id))["base"] == 2)
+        finally:
+            program.end()
+        current = SaveSlot.objects.get(pk=session.slot_id).current
+        assert (current.number, current.base, current.by) == (2, 1, f"agent:{vm.code}")

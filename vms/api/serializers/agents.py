@@ -19,12 +19,14 @@ from gamer.web.serializers import (
     StrictIntegerField,
     StrictSerializer,
 )
+from monitoring.measures import Reading
 from vms.lifecycle import Status
 from vms.models import GameSession
 from vms.sessions import BEFORE
 
 MAX_SESSIONS = 50
 MAX_METRICS = 32
+MAX_EARLIER = 60
 MAX_IDLE_S = 31 * 86_400
 IS_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.ASCII)
 
@@ -79,6 +81,13 @@ class ActivitySerializer(StrictSerializer):
     is_wolf_up = StrictBooleanField()
 
 
+class EarlierSerializer(StrictSerializer):
+    """What was measured at a moment at which nobody took the heartbeat."""
+
+    at = StrictDateTimeField()
+    metrics = MetricsField()
+
+
 class HeartbeatSerializer(StrictSerializer):
     """How the machine is doing. `sequence` rises within one boot."""
 
@@ -88,6 +97,7 @@ class HeartbeatSerializer(StrictSerializer):
     sessions = SessionStateSerializer(many=True, max_length=MAX_SESSIONS)
     metrics = MetricsField()
     activity = ActivitySerializer(required=False)
+    earlier = EarlierSerializer(many=True, max_length=MAX_EARLIER, required=False)
 
 
 def measured_in(heartbeat: Mapping[str, Any]) -> dict[str, float]:
@@ -98,6 +108,11 @@ def measured_in(heartbeat: Mapping[str, Any]) -> dict[str, float]:
     measured: dict[str, float] = {**heartbeat["metrics"], "games": running}
     is_playing = heartbeat.get("activity", {}).get("is_playing")
     return measured if is_playing is None else {**measured, "is_playing": float(is_playing)}
+
+
+def earlier_in(heartbeat: Mapping[str, Any]) -> list[Reading]:
+    """What a checked heartbeat tells of before."""
+    return [Reading(one["at"], one["metrics"]) for one in heartbeat.get("earlier", ())]
 
 
 def played_in(heartbeat: Mapping[str, Any]) -> dict[UUID, float]:

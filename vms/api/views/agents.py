@@ -35,6 +35,7 @@ from vms.api.serializers.agents import (
     SessionEventSerializer,
     TakenSerializer,
     TokenSerializer,
+    earlier_in,
     measured_in,
     played_in,
 )
@@ -100,6 +101,7 @@ class HeartbeatView(_AgentView):
             idle_s=activity.get("idle_s"),
             measured=measured_in(asked),
             played=played_in(asked),
+            earlier=earlier_in(asked),
             now=timezone.now(),
         )
         return Response(status=204)
