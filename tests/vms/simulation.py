@@ -28,7 +28,7 @@ from vms.lifecycle import LIVE, Desired, status_of
 from vms.models import TERMINAL_PHASES, VM, Attempt, ProviderAccount, Stray
 from vms.providers.memory import Fault, MemoryCloud
 
-VMS = Path(services.__file__).parent
+VMS = Path(services.__file__).parent.parent
 CRASH_POINTS = sorted(
     {
         name
