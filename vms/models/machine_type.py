@@ -9,7 +9,7 @@ from django.core.validators import MinValueValidator
 from django.db import models
 
 from events.history import keeps_history
-from vms.columns import CLOUD_KINDS, usd_field
+from vms.models.columns import CLOUD_KINDS, usd_field
 
 
 @keeps_history("machine_types", "{id}", row="{name}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from vms.columns import usd_field
+from vms.models.columns import usd_field
 
 
 class Stray(models.Model):

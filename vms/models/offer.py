@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from django.db import models
 
-from vms.columns import usd_field
+from vms.models.columns import usd_field
 
 
 class Offer(models.Model):

@@ -1,11 +1,9 @@
-"""The rows of the promise: accounts and offers on the vendors' side, VMs, attempts and sessions on the players'."""
+"""The promise to a player."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.postgres.expressions import ArraySubquery
@@ -15,18 +13,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Project, User
-from events.history import keeps_history
-from gamer.sealed import SealedJSONField, SealedTextField
-from vms import lookups  # noqa: F401  registers `anyof`
-from vms.columns import CLOUD_KINDS as CLOUD_KINDS
-from vms.columns import PROVIDER_KINDS as PROVIDER_KINDS
-from vms.columns import usd_field as usd_field
-from vms.game_session import GameSession as GameSession
+from gamer.sealed import SealedTextField
 from vms.lifecycle import LIVE, TERMINAL, Desired, Phase, Status, columns_of, status_of
-from vms.machine_type import MachineType as MachineType
-from vms.offer import Offer as Offer
-from vms.setup_step import SetupStep as SetupStep
-from vms.stray import Stray as Stray
+from vms.models.columns import usd_field
 
 if TYPE_CHECKING:
     from accounts.principal import Principal
@@ -44,89 +33,6 @@ NO_MOVE: Mapping[str, Any] = {"moves_from": None, "moves_to": {}, "moves_back_to
 
 LIVE_PHASES = [phase.value for phase in LIVE]
 TERMINAL_PHASES = sorted(phase.value for phase in TERMINAL)
-
-
-@keeps_history("installation", "{identifier}")
-class Installation(models.Model):
-    """This installation: its name in every machine's tag, and the switches that hold for all of it. One row."""
-
-    identifier = models.CharField(max_length=8, unique=True)
-    database_mark = models.CharField(
-        max_length=100, blank=True, help_text="The database cluster we last ran on."
-    )
-    is_sweep_confirmed = models.BooleanField(
-        default=True,
-        help_text="Off after the database moved or was restored: unknown machines are kept until an operator has looked.",
-    )
-    is_launching = models.BooleanField("accepts new launches", default=True)
-    credit_look_at = models.DateTimeField(
-        default=timezone.now, editable=False, help_text="When credit is looked at next."
-    )
-
-    class Meta:
-        verbose_name = "installation"
-
-    def __str__(self) -> str:
-        return self.identifier
-
-
-@keeps_history(
-    "provider_accounts",
-    "{id}",
-    row="{name}",
-    # How it is doing, written with every look. A pause of our own is an event by itself.
-    unless=(
-        "call_tokens", "call_tokens_at", "failures_in_a_row", "last_answered_at", "last_error", "last_error_at",
-        "next_refresh_at", "offers_refreshed_at", "next_sweep_at", "paused_until", "paused_why",
-        "orders_failed_in_a_row", "order_failed_at",
-    ),
-)  # fmt: skip
-class ProviderAccount(models.Model):
-    """Our account at a provider: how to reach it, how much it may hold, and how it is doing."""
-
-    name = models.CharField(max_length=60, unique=True)
-    kind = models.CharField(max_length=30, choices=[(kind, kind) for kind in PROVIDER_KINDS])
-    base_url = models.CharField(max_length=200, blank=True, help_text="Empty for the vendor's own address.")
-    credentials = SealedJSONField(blank=True, default=dict)
-    is_paused = models.BooleanField(
-        "paused by staff", default=False, help_text="No new machines here; existing ones are kept."
-    )
-    max_machines = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: no limit.")
-    max_usd_per_hour = models.DecimalField(
-        max_digits=10,
-        decimal_places=4,
-        null=True,
-        blank=True,
-        validators=[MinValueValidator(Decimal(0))],
-        help_text="What all its machines together may cost an hour. Empty: no limit.",
-    )
-    calls_per_minute = models.PositiveIntegerField(default=90, validators=[MinValueValidator(1)])
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    # The reconciler's own columns.
-    paused_until = models.DateTimeField(null=True, blank=True, editable=False)
-    paused_why = models.CharField(max_length=300, blank=True, editable=False)
-    call_tokens = models.FloatField(default=10, editable=False)
-    call_tokens_at = models.DateTimeField(default=timezone.now, editable=False)
-    failures_in_a_row = models.PositiveIntegerField(default=0, editable=False)
-    orders_failed_in_a_row = models.PositiveIntegerField(
-        default=0, editable=False, help_text="Machines that did not come, by no fault of theirs who asked."
-    )
-    order_failed_at = models.DateTimeField(null=True, editable=False)
-    last_answered_at = models.DateTimeField(null=True, editable=False)
-    last_error = models.CharField(max_length=300, blank=True, editable=False)
-    last_error_at = models.DateTimeField(null=True, editable=False)
-    next_refresh_at = models.DateTimeField(default=timezone.now, editable=False)
-    offers_refreshed_at = models.DateTimeField(null=True, editable=False)
-    next_sweep_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    class Meta:
-        ordering = ("name",)
-
-    def __str__(self) -> str:
-        return self.name
-
-    def may_buy(self, now: datetime) -> bool:
-        return not self.is_paused and not (self.paused_until and self.paused_until > now)
 
 
 class VMQuerySet(models.QuerySet["VM"]):
@@ -360,80 +266,3 @@ class VM(models.Model):
     def is_moving(self) -> bool:
         """Whether it has left a machine that is kept for it until another one runs."""
         return self.moves_from_id is not None and bool(self.moves_back_to)
-
-
-class AttemptQuerySet(models.QuerySet["Attempt"]):
-    def held(self) -> AttemptQuerySet:
-        """Attempts that hold a machine or may yet get one: what caps count and a VM's end must prove gone."""
-        return self.filter(gone_at=None)
-
-
-class Attempt(models.Model):
-    """One order of one machine. `sent_at` is written before the order leaves; `gone_at` once no machine can be left of it."""
-
-    vm = models.ForeignKey(VM, on_delete=models.PROTECT, related_name="attempts")
-    number = models.PositiveIntegerField()
-    round = models.PositiveIntegerField(default=1)
-    tag = models.CharField(max_length=60, unique=True)
-    account = models.ForeignKey(ProviderAccount, on_delete=models.PROTECT, related_name="attempts")
-    offer_id = models.CharField(max_length=150)
-    offer = models.JSONField(default=dict, help_text="The offer as it was bought.")
-    region = models.CharField(max_length=100, blank=True)
-    location_name = models.CharField(max_length=200, blank=True)
-    distance_km = models.FloatField(null=True)
-    score = usd_field(
-        null=True, help_text="Where a score chose it: the price, and what the distance was worth."
-    )
-    preset = models.CharField(max_length=30)
-    gpus = models.PositiveIntegerField()
-    vcpus = models.PositiveIntegerField()
-    ram_gb = models.PositiveIntegerField()
-    disk_gb = models.PositiveIntegerField()
-    usd_per_hour = usd_field()
-    charge_usd_per_hour = usd_field(
-        default=Decimal(0), help_text="What the player pays: the price when it was chosen, and our margin."
-    )
-    stopped_usd_per_hour = usd_field(null=True, help_text="What it costs while stopped, once that is known.")
-    created_at = models.DateTimeField()
-    sent_at = models.DateTimeField(null=True)
-    answered_at = models.DateTimeField(null=True)
-    machine_id = models.CharField(max_length=100, blank=True)
-    host_public_key = models.CharField(
-        max_length=200,
-        blank=True,
-        help_text="What its machine showed at first use; empty where the VM's own was placed.",
-    )
-    unseen_since = models.DateTimeField(null=True)
-    unseen_looks = models.PositiveIntegerField(default=0)
-    closed_at = models.DateTimeField(null=True)
-    gone_at = models.DateTimeField(null=True)
-    error_class = models.CharField(max_length=30, blank=True)
-    error_text = models.CharField(max_length=500, blank=True)
-
-    objects = AttemptQuerySet.as_manager()
-
-    class Meta:
-        ordering = ("vm", "number")
-        constraints = [
-            models.UniqueConstraint(fields=["vm", "number"], name="attempt_number_once"),
-            models.UniqueConstraint(
-                fields=["account", "machine_id"], condition=~Q(machine_id=""), name="attempt_machine_once"
-            ),
-            models.CheckConstraint(
-                condition=Q(sent_at__isnull=False) | Q(machine_id=""), name="attempt_sent_before_machine"
-            ),
-        ]
-        indexes = [
-            models.Index(fields=["account"], condition=Q(gone_at=None), name="attempt_held"),
-            models.Index(fields=["machine_id"], opclasses=["varchar_pattern_ops"], name="attempt_machine_id"),
-        ]
-
-    def __str__(self) -> str:
-        return self.tag
-
-    @property
-    def outcome(self) -> str:
-        """`open`, `failed` (another offer was tried after it) or `won`."""
-        if self.error_class:
-            return "failed"
-        return "won" if self.machine_id else "open"
