@@ -65,7 +65,15 @@ class RateAdmin(DatedAdmin):
     list_display = ("provider", "size", "price", "starts_at", "state")
     list_filter = ("provider",)
     list_filter_sheet = False
-    fields = ("provider", "preset", "usd_per_hour", "starts_at")
+    fieldsets = (
+        (
+            None,
+            {
+                "description": "What is counted where nobody quoted a price. Offers quote theirs; those of clouds are the machine types'.",
+                "fields": ("provider", "preset", "usd_per_hour", "starts_at"),
+            },
+        ),
+    )
 
     @admin.display(description="Machine size", ordering="preset")
     def size(self, rate: Rate) -> str:
