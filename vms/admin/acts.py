@@ -19,7 +19,7 @@ from django.utils import timezone
 from accounts.principal import Principal
 from emulators.admin import by
 from gamer.errors import GamerError
-from vms import services
+from vms import moves, services
 from vms.admin.wording import COLOURS
 from vms.lifecycle import TERMINAL, Status, status_of
 from vms.models import VM, VMQuerySet
@@ -58,6 +58,13 @@ class Act:
         return bool(request.user.has_perm(self.needs))
 
 
+# Asked with where to: `moving.py` has its page.
+MOVE = Act(
+    "move", "Move",
+    "It leaves its machine for another one and stays the same VM, with its games and saves. What is played now ends, is saved, and begins "
+    "again there. The old machine is kept until the new one runs, and deleted then. Where none can be had, it goes on where it was.",
+    "move asked", "swap_horiz", partial(moves.move, to=moves.Destination()), frozenset(moves.MOVABLE),
+)  # fmt: skip
 ACTS: tuple[Act, ...] = (
     Act(
         "start", "Start",
@@ -79,6 +86,7 @@ ACTS: tuple[Act, ...] = (
         "It is placed anew, as if it were launched now. Nothing of the first try is left: that is proven.",
         "a new try begins", "replay", services.retry, frozenset({Status.ERROR}),
     ),
+    MOVE,
     Act(
         "look", "Look now",
         "The reconciler looks at it at once instead of when its turn comes. Nothing else changes.",
@@ -105,7 +113,7 @@ def act_on_one(request: HttpRequest, vm: VM, act: Act, context: dict[str, Any]) 
         raise PermissionDenied
     page = reverse("admin:vms_vm_change", args=[vm.pk])
     if request.method == "POST":
-        _carry_out(request, act, [vm])
+        carry_out(request, act, [vm])
         return HttpResponseRedirect(page)
     return _ask(request, act, [vm], {**context, "back": page})
 
@@ -113,8 +121,8 @@ def act_on_one(request: HttpRequest, vm: VM, act: Act, context: dict[str, Any]) 
 def bulk_actions(
     request: HttpRequest, context: Callable[[], dict[str, Any]]
 ) -> dict[str, tuple[Any, str, str]]:
-    """The list's actions, as Django wants them."""
-    allowed = (act for act in ACTS if act.is_allowed(request))
+    """The list's actions, as Django wants them; a move has its own."""
+    allowed = (act for act in ACTS if act is not MOVE and act.is_allowed(request))
     return {
         act.name: (partial(_act_on_many, act=act, context=context), act.name, act.label) for act in allowed
     }
@@ -133,7 +141,7 @@ def _act_on_many(
         messages.error(request, f"At most {MOST_AT_ONCE} VMs at once. Nothing was done.")
         return None
     if "confirmed" in request.POST:
-        _carry_out(request, act, chosen)
+        carry_out(request, act, chosen)
         return None
     return _ask(request, act, chosen, {**context(), "back": request.get_full_path(), "is_many": True})
 
@@ -151,7 +159,7 @@ def _ask(request: HttpRequest, act: Act, vms: Sequence[VM], context: dict[str, A
     return TemplateResponse(request, CONFIRM, {**context, **asked})
 
 
-def _carry_out(request: HttpRequest, act: Act, vms: Sequence[VM]) -> None:
+def carry_out(request: HttpRequest, act: Act, vms: Sequence[VM]) -> None:
     """Each VM by itself: what one is refused does not keep the others back."""
     now, who = timezone.now(), by(request)
     done: list[str] = []

@@ -18,7 +18,7 @@ from unfold.views import ChangeList
 
 from gamer.web.admin import ReadOnlyAdmin
 from vms import queries
-from vms.admin import acts, page, preview
+from vms.admin import acts, moving, page, preview
 from vms.admin.filters import AccountFilter, ConditionFilter, ProviderFilter, StatusFilter, found_by
 from vms.admin.wording import COLOURS, NONE, ago, duration, kind_name, unbroken, usd
 from vms.models import VM, VMQuerySet
@@ -74,7 +74,8 @@ class VMAdmin(ReadOnlyAdmin):
         return found_by(queryset, search_term), False
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        return acts.bulk_actions(request, partial(self._context, request))
+        context = partial(self._context, request)
+        return {**acts.bulk_actions(request, context), **moving.bulk_action(request, context)}
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
@@ -109,7 +110,12 @@ class VMAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         if vm is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, str(vm_id))  # type: ignore[no-any-return]
-        return acts.act_on_one(request, vm, act, {**self._context(request), "original": vm})
+        context = {**self._context(request), "original": vm}
+        return (
+            moving.move_one(request, vm, context)
+            if act is acts.MOVE
+            else acts.act_on_one(request, vm, act, context)
+        )
 
     def _context(self, request: HttpRequest) -> dict[str, Any]:
         return {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}

@@ -102,6 +102,7 @@ def _facts(vm: VM, cost: Decimal, now: datetime) -> list[tuple[str, str]]:
         ("Console", vm.console.display_name),
         ("Owner", _owner(vm)),
         ("Where", _where(attempt)),
+        ("Leaves", _where(vm.moves_from)),
         (
             "From the player",
             wording.kilometres(attempt.distance_km) if attempt and attempt.distance_km is not None else "",

@@ -33,17 +33,9 @@ BEST = 20
 LISTED = 50
 
 
-class PreviewForm(forms.Form):
-    """The question. A city is resolved by its name; the page's script only helps to type it."""
+class PlacedForm(forms.Form):
+    """What placement is asked for. A city is resolved by its name; the page's script only helps to type it."""
 
-    console = forms.ChoiceField(widget=UnfoldAdminSelectWidget)
-    game_id = forms.CharField(
-        label="Game id",
-        required=False,
-        max_length=100,
-        widget=UnfoldAdminTextInputWidget,
-        help_text="Optional.",
-    )
     city = forms.CharField(
         label="The player's city", required=False, max_length=200, widget=UnfoldAdminTextInputWidget,
         help_text="Such as Dallas, Texas. Empty: nobody knows where they are.",
@@ -60,13 +52,12 @@ class PreviewForm(forms.Form):
     )
     provider = forms.ChoiceField(required=False, widget=UnfoldAdminSelectWidget)
     preset = forms.ChoiceField(required=False, widget=UnfoldAdminSelectWidget)
+    usual_preset = "The console's"
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        consoles = Console.objects.exclude(config=None)
-        self._choose("console", [(one.pk, one.display_name) for one in consoles])
         self._choose("provider", [("", "Any"), *((kind, kind_name(kind)) for kind in registry.KINDS)])
-        self._choose("preset", [("", "The console's"), *((slug, slug) for slug in _presets())])
+        self._choose("preset", [("", self.usual_preset), *((slug, slug) for slug in _presets())])
         self.fields["city"].widget.attrs["data-places"] = reverse("locations-search")
         self.place = ""
 
@@ -91,6 +82,25 @@ class PreviewForm(forms.Form):
             else:
                 self.add_error("city", "No such place is known. Try another spelling, or give coordinates.")
         return values
+
+
+class PreviewForm(PlacedForm):
+    """The question."""
+
+    console = forms.ChoiceField(widget=UnfoldAdminSelectWidget)
+    game_id = forms.CharField(
+        label="Game id",
+        required=False,
+        max_length=100,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Optional.",
+    )
+    field_order = ("console", "game_id", "city")
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        consoles = Console.objects.exclude(config=None)
+        self._choose("console", [(one.pk, one.display_name) for one in consoles])
 
     def order(self) -> Order:
         values = self.cleaned_data
@@ -157,7 +167,7 @@ def _answer(form: PreviewForm, now: datetime) -> dict[str, Any]:
         "by_score": profile.usd_per_1000_km is not None,
         "place": form.place
         or (f"{order.latitude:g}, {order.longitude:g}" if order.latitude is not None else ""),
-        "options": [_option(n, row, ranking, names) for n, row in enumerate(order_of_rows[:BEST], 1)],
+        "options": [option(n, row, ranking, names) for n, row in enumerate(order_of_rows[:BEST], 1)],
         "more": max(0, len(order_of_rows) - BEST),
         "considered": len(ranking.why),
         "rejected": list(_rejected(ranking, names)),
@@ -185,7 +195,7 @@ def _order_words(profile: Profile, order: Order) -> str:
     return "Provider by provider in the console's order, the nearest first."
 
 
-def _option(number: int, row: int, ranking: Ranking, names: dict[int, str], note: str = "") -> Option:
+def option(number: int, row: int, ranking: Ranking, names: dict[int, str], note: str = "") -> Option:
     stock, choice = ranking.stock, ranking.choice(row)
     place, model = stock.places[int(stock.place[row])], stock.gpu_models[int(stock.gpu[row])]
     return Option(
@@ -210,7 +220,7 @@ def _rejected(ranking: Ranking, names: dict[int, str]) -> Iterator[Rejected]:
         rows = [int(row) for row in np.flatnonzero(ranking.why == why)]
         if ranking.has_position:
             rows.sort(key=lambda row: (np.isnan(ranking.distance_km[row]), ranking.distance_km[row]))
-        options = [_option(0, row, ranking, names, ranking.reason(row)) for row in rows[:LISTED]]
+        options = [option(0, row, ranking, names, ranking.reason(row)) for row in rows[:LISTED]]
         yield Rejected(TEXTS[Why(why)], len(rows), options)
 
 

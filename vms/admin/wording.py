@@ -68,6 +68,10 @@ ACTIONS: Mapping[str, str] = {
     "delete_asked": "Termination asked",
     "look_asked": "Look asked",
     "retry": "Retry asked",
+    "move_asked": "Move asked",
+    "move_begun": "Left its machine, kept until another runs",
+    "moved": "Moved; the machine it left is deleted",
+    "move_refused": "Move came to nothing",
     "extend": "Time extended",
     "session_queued": "Game queued",
     "session_launched": "Game launched",
@@ -80,7 +84,15 @@ DEPRECATED = frozenset({ProviderKind.CLOUDYPAD_PAPERSPACE.value})
 # Said elsewhere on the page, or only of use to programs.
 UNTOLD = frozenset({"from", "offer", "session_id"})
 BAD_ACTIONS = frozenset(
-    {"attempt_failed", "failed", "error", "delete_unproven", "session_failed", "start_refused"}
+    {
+        "attempt_failed",
+        "failed",
+        "error",
+        "delete_unproven",
+        "session_failed",
+        "start_refused",
+        "move_refused",
+    }
 )
 
 
@@ -104,6 +116,8 @@ def _detail(name: str, value: Any) -> str:
             return f"{kilometres(float(value))} away"
         case "considered":
             return f"{value} offers looked at"
+        case "from_location":
+            return f"from {value}"
         case "location" | "text" | "reason" | "why" | "error":
             return str(value)
     return f"{name.replace('_', ' ')} {value}"

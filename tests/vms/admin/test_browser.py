@@ -65,6 +65,20 @@ class TestFleet:
         page.get_by_text("stop asked").wait_for()
         assert VM.objects.get().desired == Desired.STOPPED
 
+    def test_moves_a_vm_to_what_was_shown(self, page, plane, vm):
+        page.goto(f"/admin/vms/vm/{vm.pk}/change/")
+        page.get_by_role("link", name="Move").click()
+        page.locator("#picks").get_by_text("To Manassas").wait_for()
+        page.locator("input[name=region]").fill("Netherlands")
+        page.get_by_role("button", name="Yes, move").click()  # nobody has seen that yet
+        page.locator("#picks").get_by_text("To Eygelshoven").wait_for()
+        assert VM.objects.get().moves_from_id is None
+        page.get_by_role("button", name="Yes, move").click()
+        page.get_by_text("move asked").first.wait_for()
+        plane.turn()
+        plane.until(vm, "running")
+        page.locator("#live").get_by_text("Moved; the machine it left is deleted").wait_for()
+
 
 class TestPage:
     def test_keeps_what_was_unfolded_and_notices_the_end_of_a_login(self, page, plane, vm):

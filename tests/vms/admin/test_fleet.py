@@ -222,9 +222,9 @@ class TestPage:
         assert offered == {
             "creating": ["look", "terminate"],
             "configuring": ["look", "terminate"],
-            "running": ["stop", "extend", "look", "terminate"],
+            "running": ["stop", "extend", "move", "look", "terminate"],
             "stopping": ["look", "terminate"],
-            "stopped": ["start", "look", "terminate"],
+            "stopped": ["start", "move", "look", "terminate"],
             "terminating": ["look"],
             "terminated": [],
             "error": ["retry"],
@@ -326,7 +326,7 @@ class TestPermissions:
         viewer = staff("view_vm")
         answer = viewer.get(page_of(running))
         assert answer.context["acts"] == []
-        for name in ("start", "stop", "extend", "retry", "look", "terminate"):
+        for name in ("start", "stop", "extend", "retry", "move", "look", "terminate"):
             assert viewer.post(f"{FLEET}{running.pk}/{name}/").status_code == 403
         viewer.post(FLEET, {"action": "terminate", "confirmed": "yes", "_selected_action": [str(running.pk)]})
         running.refresh_from_db()
@@ -337,6 +337,7 @@ class TestPermissions:
         assert [act.name for act in helper.get(page_of(running)).context["acts"]] == [
             "stop",
             "extend",
+            "move",
             "look",
         ]
         assert helper.post(f"{FLEET}{running.pk}/terminate/").status_code == 403
