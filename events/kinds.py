@@ -57,6 +57,7 @@ ACTIONS: Mapping[str, str] = {
     # saves
     "save_stored": "a version of a save was stored and is the current one",
     "save_restored": "an older version's content is the current one again",
+    "save_downloaded": "somebody else than its player downloaded a version",
     "save_conflict": "a version was kept beside the current one, which its maker did not know",
     "paired": "a Moonlight was paired with it",
     # the library of games

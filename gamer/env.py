@@ -21,6 +21,8 @@ import environ
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
+from stores import addresses
+
 ROOT = Path(__file__).resolve().parent.parent
 STATE_DIR = Path(os.environ.get("GAMER_STATE_DIR", ROOT / ".gamer"))
 IS_SUPERVISED = "GAMER_DEVELOPMENT" in os.environ
@@ -219,6 +221,14 @@ def cloud_credentials(env: environ.Env) -> dict[str, dict[str, str]]:
 def host_of(url: str) -> str:
     """The host of an address, without its port."""
     return url.split("://")[-1].split("/")[0].split(":")[0]
+
+
+def password_of(url: str) -> str:
+    """The password in an address of a store, "" without one or when it cannot be read."""
+    try:
+        return addresses.parse(url).password
+    except ValueError:
+        return ""
 
 
 def named_database(env: environ.Env) -> dict[str, Any]:

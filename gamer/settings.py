@@ -397,6 +397,8 @@ _own_secrets = (
     ENV.admin_password,
     ENV.demo_api_key,
     str(ENV.email.get("EMAIL_HOST_PASSWORD") or ""),
+    _env.password_of(GAMES_URL),
+    _env.password_of(SAVES_URL),
 )
 _logs.configure(*_own_secrets)
 LOGGING = _logs.as_django_wants(is_json=ENV.is_production)

@@ -37,6 +37,11 @@ def find(principal: Principal, slot_id: UUID | str) -> SaveSlot:
     return slot
 
 
+def playing_on(slot: SaveSlot) -> GameSession | None:
+    """The game that runs or waits on a slot."""
+    return GameSession.objects.filter(slot=slot, status__in=GameSession.OPEN).order_by("-queued_at").first()
+
+
 def versions_of(slot: SaveSlot) -> QuerySet[SaveVersion]:
     """The newest first."""
     return SaveVersion.objects.filter(slot=slot).select_related("archive", "slot").order_by("-number")
@@ -84,7 +89,7 @@ def delete(*, slot: SaveSlot, by: Principal, now: datetime) -> None:
 def _demand_rest(slot: SaveSlot) -> None:
     """Under the slot's lock, which a launch takes too: nobody begins to play meanwhile."""
     saves.lock(slot.pk)
-    session = GameSession.objects.filter(slot=slot, status__in=GameSession.OPEN).first()
+    session = playing_on(slot)
     if session is not None:
         raise Conflict(
             "Somebody plays on this save slot. End the game first.",

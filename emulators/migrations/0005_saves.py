@@ -150,6 +150,13 @@ class Migration(migrations.Migration):
                 ),
                 ("number", models.PositiveIntegerField()),
                 ("base", models.PositiveIntegerField(default=0)),
+                (
+                    "is_conflict",
+                    models.BooleanField(
+                        default=False,
+                        help_text="It came after a version that its maker did not know, and was kept beside.",
+                    ),
+                ),
                 ("restored_from", models.PositiveIntegerField(null=True)),
                 ("session_id", models.UUIDField(help_text="The game session that played it.", null=True)),
                 ("subject", models.CharField(blank=True, help_text="The VM it came from.", max_length=36)),
@@ -218,6 +225,12 @@ class Migration(migrations.Migration):
             model_name="saveversion",
             constraint=models.CheckConstraint(
                 condition=models.Q(("base__lt", models.F("number"))), name="save_version_after_its_base"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="saveslot",
+            index=models.Index(
+                fields=["game_id"], name="save_slot_game_begins", opclasses=["varchar_pattern_ops"]
             ),
         ),
         migrations.AddIndex(

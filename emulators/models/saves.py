@@ -89,7 +89,11 @@ class SaveSlot(models.Model):
             ),
             models.CheckConstraint(condition=~Q(game_id=""), name="save_slot_has_a_game"),
         ]
-        indexes = [models.Index(fields=["-created_at", "id"], name="save_slot_newest")]
+        indexes = [
+            models.Index(fields=["-created_at", "id"], name="save_slot_newest"),
+            # What the admin's search by the beginning asks.
+            models.Index(fields=["game_id"], opclasses=["varchar_pattern_ops"], name="save_slot_game_begins"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.game_id} ({self.save_id})" if self.save_id else self.game_id
@@ -184,6 +188,9 @@ class SaveVersion(models.Model):
     number = models.PositiveIntegerField()
     archive = models.ForeignKey(SaveArchive, on_delete=models.PROTECT, related_name="versions")
     base = models.PositiveIntegerField(default=0)
+    is_conflict = models.BooleanField(
+        default=False, help_text="It came after a version that its maker did not know, and was kept beside."
+    )
     restored_from = models.PositiveIntegerField(null=True)
     session_id = models.UUIDField(null=True, help_text="The game session that played it.")
     subject = models.CharField(max_length=36, blank=True, help_text="The VM it came from.")

@@ -225,7 +225,13 @@ def add_version(
     """One more version of a slot that is locked."""
     slot.last_number += 1
     version = SaveVersion.objects.create(
-        slot=slot, number=slot.last_number, archive=archive, by=by[:100], created_at=now, **columns
+        slot=slot,
+        number=slot.last_number,
+        archive=archive,
+        is_conflict=not is_current,
+        by=by[:100],
+        created_at=now,
+        **columns,
     )
     if is_current:
         slot.current = version

@@ -133,9 +133,14 @@ class Delivery:
     content: bytes = field(default=b"", repr=False)
 
 
-def deliver(*, slot: SaveSlot, number: int) -> Delivery:
-    """A version's archive, without asking a storage elsewhere. Raises NotFound, SaveUnavailable."""
+def deliver(*, slot: SaveSlot, number: int, by: Principal, now: datetime) -> Delivery:
+    """A version's archive, without asking a storage elsewhere. It is recorded who took what is another's.
+
+    Raises NotFound, SaveUnavailable.
+    """
     archive = find_version(slot_id=slot.pk, number=number).archive
+    if by.key is not None or by.user is None or by.user.pk != slot.owner_id:
+        record(happening(slot, "save_downloaded", {"number": number}, now, by.label))
     words = [slot.console_id, slot.game_id, slot.save_id, f"v{number}"]
     filename = "-".join(re.sub(r"[^A-Za-z0-9._-]", "_", word) for word in words if word) + ".tar.gz"
     if archive.stored_at is None:

@@ -15,6 +15,7 @@ GROUPS: tuple[tuple[str, tuple[tuple[str, str, str, tuple[str, ...]], ...]], ...
         (
             ("Overview", "home", "index", ()),
             ("Machines", "dns", "vms_vm_changelist", ("vms.view_vm",)),
+            ("Saves", "save", "emulators_saveslot_changelist", ("emulators.view_saveslot",)),
             (
                 "What would a launch pick?", "travel_explore", "vms_placement_preview",
                 ("vms.view_offer", "emulators.view_emulatorconfig"),

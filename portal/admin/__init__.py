@@ -1,5 +1,5 @@
-"""Staff's pages for departments, projects, quotas and people, and the front page: what they show and do takes several rooms."""
+"""Staff's pages for departments, projects, quotas, people and saves, and the front page: what they show and do takes several rooms."""
 
-from portal.admin import departments, people, projects, quotas
+from portal.admin import departments, people, projects, quotas, saves
 
-__all__ = ["departments", "people", "projects", "quotas"]
+__all__ = ["departments", "people", "projects", "quotas", "saves"]

@@ -83,7 +83,7 @@ class Act:
     meaning: str
     done: str
     call: Call
-    form: type[forms.Form] = NothingForm
+    form: Callable[[Any], forms.Form] = NothingForm
     is_dangerous: bool = False
 
 

@@ -154,3 +154,24 @@ class TestKindOfProcess:
             [sys.executable, "-c", code], cwd=env.ROOT, capture_output=True, text=True, check=True
         )
         assert said.stdout.strip() == kind
+
+
+class TestSaves:
+    def test_lie_under_the_state_directory_unless_told_otherwise(
+        self, bare: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("SAVES_URL", raising=False)
+        assert env.read().saves_url == f"file://{bare}/saves"
+        monkeypatch.setenv("SAVES_URL", "s3://key:secret@s3.example/saves")
+        assert env.read().saves_url == "s3://key:secret@s3.example/saves"
+
+    @pytest.mark.parametrize(
+        ("url", "password"),
+        [
+            ("s3://key:se%2Fcret@s3.example/saves", "se/cret"),
+            ("gs://saves", ""),
+            ("s3://key:x@host:port/", ""),
+        ],
+    )
+    def test_have_a_password_that_no_log_shows(self, url: str, password: str) -> None:
+        assert env.password_of(url) == password

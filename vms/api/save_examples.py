@@ -30,6 +30,7 @@ VERSION = said(
     {
         "number": 7,
         "is_current": True,
+        "is_conflict": False,
         "size": 48213,
         "digest": DIGEST,
         "base": 6,

@@ -20,6 +20,8 @@ from events.models import Event
 from gamer import errors
 from gamer.web import errors as web_errors
 from gamer.web.idempotency import run_once
+from gamer.web.parsers import GzipParser
+from gamer.web.reading import bytes_of
 from gamer.web.routing import route
 from gamer.web.serializers import (
     LatitudeField,
@@ -150,9 +152,25 @@ def plain_fault(request: HttpRequest, kind: str) -> None:
     FAULTS[kind]()
 
 
+class PackedView(APIView):
+    """Takes larger bodies than others, from whoever says the word."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    throttle_classes = ()
+    parser_classes = (GzipParser,)
+    max_body = 3_000_000
+
+    def post(self, request: Request) -> Response:
+        if "word" not in request.query_params:
+            raise exceptions.PermissionDenied
+        return Response({"bytes": len(bytes_of(request, "packed"))})
+
+
 urlpatterns = [
     route("test/things", ThingView.as_view()),
     route("test/echo", EchoView.as_view()),
+    route("test/packed", PackedView.as_view()),
     route("test/events", EventList.as_view()),
     route("test/once", OnceView.as_view()),
     route("test/faults/<kind>", FaultView.as_view()),

@@ -65,6 +65,54 @@ class TestBodyLimit:
         assert self.announce(anyone, length).status_code in (200, 400)
 
 
+class TestLargeBody:
+    """Of a view that takes larger ones."""
+
+    def send(self, client: APIClient, size: int, query: str = "word", **environ: Any) -> tuple[Any, BytesIO]:
+        body = BytesIO(b"x" * size)
+        sent = {
+            "CONTENT_LENGTH": str(size),
+            "wsgi.input": body,
+            "CONTENT_TYPE": "application/gzip",
+            **environ,
+        }
+        return client.request(
+            REQUEST_METHOD="POST", PATH_INFO="/test/packed", QUERY_STRING=query, **sent
+        ), body
+
+    @pytest.mark.parametrize("size", [1, LIMIT + 1, 3_000_000])
+    def test_is_read_up_to_the_views_own_limit(self, anyone: APIClient, size: int) -> None:
+        response, _ = self.send(anyone, size)
+        assert (response.status_code, response.json()) == (200, {"bytes": size})
+
+    @pytest.mark.parametrize(("size", "left"), [(3_000_001, 0), (40_000_000, 24_000_000)])
+    def test_past_that_is_refused_politely(self, anyone: APIClient, size: int, left: int) -> None:
+        response, body = self.send(anyone, size)
+        assert response.status_code == 413
+        assert_error(response)
+        assert size - body.tell() == left
+
+    def test_is_not_read_before_it_is_known_who_sends_it(self, anyone: APIClient) -> None:
+        response, body = self.send(anyone, 2_000_000, query="")
+        assert (response.status_code, body.tell()) == (403, 0)
+
+    def test_that_announces_no_length_is_as_small_as_others(self, anyone: APIClient) -> None:
+        unannounced = {
+            "CONTENT_LENGTH": "",
+            "HTTP_TRANSFER_ENCODING": "chunked",
+            "wsgi.input_terminated": True,
+        }
+        assert self.send(anyone, LIMIT, **unannounced)[0].status_code == 200
+        assert self.send(anyone, LIMIT + 1, **unannounced)[0].status_code == 413
+
+    @pytest.mark.parametrize("kind", ["application/json", "text/plain", ""])
+    def test_of_another_kind_is_refused(self, anyone: APIClient, kind: str) -> None:
+        assert self.send(anyone, 2_000_000, CONTENT_TYPE=kind)[0].status_code == 415
+
+    def test_of_nothing_is_refused_by_name(self, anyone: APIClient) -> None:
+        assert assert_error(self.send(anyone, 0)[0]) == {"packed": ["The body is empty."]}
+
+
 class TestRequestId:
     @pytest.mark.parametrize("given", ["abc-123", "a" * 64, "trace:1.2_3"])
     def test_of_the_client_is_taken_over(self, anyone: APIClient, given: str) -> None:
@@ -161,14 +209,18 @@ class TestCors:
 class TestAsgi:
     """What uvicorn serves, fed by hand as it does."""
 
-    def send(self, *chunks: bytes, headers: tuple[tuple[bytes, bytes], ...] = ()) -> tuple[int, Any]:
+    def send(
+        self, *chunks: bytes, headers: tuple[tuple[bytes, bytes], ...] = (), path: str = "/test/echo"
+    ) -> tuple[int, Any]:
         sent: list[Any] = []
+        if not any(name == b"content-type" for name, _ in headers):
+            headers = (*headers, (b"content-type", b"application/json"))
         scope = {
             "type": "http",
             "method": "POST",
-            "path": "/test/echo",
-            "query_string": b"",
-            "headers": [(b"host", b"testserver"), (b"content-type", b"application/json"), *headers],
+            "path": path,
+            "query_string": b"word",
+            "headers": [(b"host", b"testserver"), *headers],
         }
         messages = [
             {"type": "http.request", "body": chunk, "more_body": number < len(chunks)}
@@ -197,3 +249,16 @@ class TestAsgi:
     def test_passes_a_chunked_body_on(self) -> None:
         status, body = self.send(b'{"cou', b'nt": 5}', headers=((b"transfer-encoding", b"chunked"),))
         assert (status, body["count"]) == (200, 5)
+
+    @pytest.mark.parametrize(("size", "expected"), [(2_000_000, 200), (3_000_001, 413)])
+    def test_takes_a_large_body_for_a_view_that_does(self, size: int, expected: int) -> None:
+        headers = ((b"content-type", b"application/gzip"), (b"content-length", str(size).encode()))
+        status, _ = self.send(
+            b"x" * 1_000_000, b"x" * (size - 1_000_000), headers=headers, path="/test/packed"
+        )
+        assert status == expected
+
+    def test_takes_none_that_announces_no_length(self) -> None:
+        headers = ((b"content-type", b"application/gzip"),)
+        status, _ = self.send(b"x" * 1_000_000, b"x", headers=headers, path="/test/packed")
+        assert status == 413

@@ -15,7 +15,7 @@ EPOCH_HELP = "What time it is in the game before anything is played; null for th
 
 
 class SaveVersionSerializer(serializers.ModelSerializer[SaveVersion]):
-    """A slot's content at one time. One that is not current is older, or was made without knowing what is."""
+    """A slot's content at one time. `is_conflict`: made without knowing what was current then, and kept beside it."""
 
     is_current = serializers.SerializerMethodField()
     size = serializers.IntegerField(source="archive.size", read_only=True, help_text="Bytes, packed.")
@@ -25,7 +25,7 @@ class SaveVersionSerializer(serializers.ModelSerializer[SaveVersion]):
     class Meta:
         model = SaveVersion
         fields = (
-            *("number", "is_current", "size", "digest", "base", "restored_from"),
+            *("number", "is_current", "is_conflict", "size", "digest", "base", "restored_from"),
             *("session_id", "vm_id", "by", "created_at"),
         )
         read_only_fields = fields

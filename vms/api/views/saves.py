@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import FileResponse, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -14,10 +14,10 @@ from accounts.api.permissions import needs
 from accounts.models import Scope
 from accounts.principal import principal_of
 from accounts.services import resolve_owner
+from emulators.api.downloads import download_of
 from emulators.archives import MAX_PACKED
 from emulators.models import SaveSlot
 from emulators.services import slots
-from emulators.services.slots import Delivery
 from gamer.web.parsers import GzipParser
 from gamer.web.reading import ListView, body_of, bytes_of, expect_nothing, filters_of
 from gamer.web.schema import errors
@@ -164,24 +164,9 @@ class SaveDownloadView(APIView):
     )
     def get(self, request: Request, slot_id: str, number: str) -> HttpResponseBase:
         """A version's archive: a gzip-compressed tar file."""
-        slot = saves.find(principal_of(request), slot_id)
-        return download_of(slots.deliver(slot=slot, number=int(number)))
-
-
-def download_of(delivery: Delivery) -> HttpResponseBase:
-    """An archive as an attachment, or where it is. Nobody keeps it on the way, and no browser guesses what it is."""
-    if delivery.link:
-        answer: HttpResponseBase = HttpResponseRedirect(delivery.link)
-    elif delivery.file is not None:
-        answer = FileResponse(delivery.file, as_attachment=True, filename=delivery.filename)
-    else:
-        answer = HttpResponse(delivery.content)
-        answer["Content-Disposition"] = f'attachment; filename="{delivery.filename}"'
-    if not delivery.link:
-        answer["Content-Type"] = "application/gzip"
-        answer["X-Content-Type-Options"] = "nosniff"
-    answer["Cache-Control"] = "no-store"
-    return answer
+        by = principal_of(request)
+        slot = saves.find(by, slot_id)
+        return download_of(slots.deliver(slot=slot, number=int(number), by=by, now=timezone.now()))
 
 
 class RestoreSaveView(APIView):
