@@ -59,7 +59,13 @@ def note_played(*, vm_id: UUID, played: Mapping[UUID, float], now: datetime, ste
     known = GameSession.objects.filter(vm=vm_id, pk__in=played).values_list("pk", "played_s")
     if not any(played[pk] >= before + step_s for pk, before in known):
         return
-    values: dict[str, Any] = {"now": now, "vm": vm_id, "step": step_s, "ids": list(played), "seconds": list(played.values())}
+    values: dict[str, Any] = {
+        "now": now,
+        "vm": vm_id,
+        "step": step_s,
+        "ids": list(played),
+        "seconds": list(played.values()),
+    }
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(PLAYED, values)
