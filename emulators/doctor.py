@@ -1,4 +1,4 @@
-"""What of this app `manage.py doctor` looks at, by settings.DOCTOR_CHECKS: the storage of saves by writing to it, the library by listing it."""
+"""What of this app `manage.py doctor` looks at (settings.DOCTOR_CHECKS): the storage of saves by writing, the library by listing."""
 
 from __future__ import annotations
 
