@@ -1,4 +1,4 @@
-"""What of this app `manage.py doctor` looks at, by settings.DOCTOR_CHECKS: the storage of saves, by writing to it."""
+"""What of this app `manage.py doctor` looks at (settings.DOCTOR_CHECKS): the storage of saves by writing, the library by listing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import uuid4
 
-from emulators import storages
+from emulators import shelves, storages
 from gamer.web.doctor import Finding, Verdict
 
 ADVICE = "Look at SAVES_URL: the address, its key, and what the key may do there (write, read, delete)."
@@ -26,3 +26,20 @@ def saves(now: datetime) -> Iterable[Finding]:
         yield Finding("saves", Verdict.FINE, "the storage takes, gives back and deletes")
     else:
         yield Finding("saves", Verdict.BROKEN, "the storage gives back something else than it took", ADVICE)
+
+
+def library(now: datetime) -> Iterable[Finding]:
+    """Its top, by the login that machines have."""
+    if not shelves.is_configured():
+        yield Finding(
+            "library", Verdict.WORSE, "there is none", "Set GAMES_URL; without it games have no files."
+        )
+        return
+    try:
+        with shelves.opened() as shelf:
+            folders, _ = shelf.top()
+    except shelves.LibraryError as error:
+        advice = "Look at GAMES_URL: the address, its login, and whether that may list."
+        yield Finding("library", Verdict.BROKEN, str(error), advice)
+        return
+    yield Finding("library", Verdict.FINE, f"answers; {len(folders)} folders")

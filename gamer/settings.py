@@ -279,6 +279,7 @@ DOCTOR_CHECKS = [
     "locations.doctor.gazetteer",
     "gamer.web.doctor.programs",
     "emulators.doctor.saves",
+    "emulators.doctor.library",
     "vms.doctor.cloudypad",
     "vms.doctor.accounts",
 ]

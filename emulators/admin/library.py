@@ -30,6 +30,14 @@ from gamer.web.admin import ReadOnlyAdmin, told
 PIECE = 960 * 1024  # below what a request's body may have
 POLL_S = 2
 SHOWN = 20  # files of each finding on a scan's page
+MEANINGS = {
+    "unknown_folder": "in a folder of no console, or in none: the folder's name is the console's, such as nes",
+    "unknown_extension": "not a game file of its console: the console's page says which those are",
+    "several_files": "a list of files, or one of those: games in several files are not played yet",
+    "unsafe_name": "a name no game may have: too long, or with a control character or backslash in it",
+    "empty": "empty",
+    "duplicate": "another version of a game that has its file; a game of its own can be given it by hand",
+}
 COLOURS = {
     "waiting": "info",
     "listing": "info",
@@ -310,14 +318,13 @@ def _facts_of_scan(scan: LibraryScan, now: datetime) -> list[tuple[str, str]]:
 
 def _findings(scan: LibraryScan) -> list[dict[str, Any]]:
     """What a finished scan found to be no game's: the first of each kind, as they are now, and where the rest is listed."""
-    labels = dict(LibraryFile.Finding.choices)
     page = reverse("admin:emulators_libraryfile_changelist")
     found = []
     for finding, count in sorted(scan.findings.items(), key=lambda one: -one[1]):
         rows = LibraryFile.objects.filter(finding=finding, missing_since=None).order_by("path")
         found.append(
             {
-                "label": labels.get(finding, finding),
+                "label": MEANINGS.get(finding, finding),
                 "count": count,
                 "paths": list(rows.values_list("path", flat=True)[:SHOWN]),
                 "all": f"{page}?finding__exact={finding}&missing=no",

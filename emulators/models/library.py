@@ -83,15 +83,12 @@ class LibraryFile(models.Model):
 
     class Finding(models.TextChoices):
         NOTHING = filenames.Finding.NOTHING, "a game's"
-        UNKNOWN_FOLDER = filenames.Finding.UNKNOWN_FOLDER, "in a folder of no console"
-        UNKNOWN_EXTENSION = filenames.Finding.UNKNOWN_EXTENSION, "not a game file of its console"
-        SEVERAL_FILES = (
-            filenames.Finding.SEVERAL_FILES,
-            "of a game in several files, which nothing here plays",
-        )
-        UNSAFE_NAME = filenames.Finding.UNSAFE_NAME, "a name no game may have"
+        UNKNOWN_FOLDER = filenames.Finding.UNKNOWN_FOLDER, "no console's"
+        UNKNOWN_EXTENSION = filenames.Finding.UNKNOWN_EXTENSION, "no game file"
+        SEVERAL_FILES = filenames.Finding.SEVERAL_FILES, "one of several"
+        UNSAFE_NAME = filenames.Finding.UNSAFE_NAME, "unsafe name"
         EMPTY = filenames.Finding.EMPTY, "empty"
-        DUPLICATE = filenames.Finding.DUPLICATE, "another version of a game that has a file"
+        DUPLICATE = filenames.Finding.DUPLICATE, "another version"
 
     path = models.CharField(max_length=MAX_LIBRARY_PATH, unique=True)
     console = models.ForeignKey(

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import path
 
-from emulators import admin as pages
+from emulators.admin import consoles as pages
 from emulators.facts import KnownPlace, OfferFacts
 from emulators.models import Console, EmulatorConfig, Game, GpuClass, Preset, ProviderPreference
 from events.models import Event

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from emulators import services
-from emulators.models import EmulatorConfig, Game, ProviderPreference
+from emulators.models import EmulatorConfig, Game, LibraryFile, ProviderPreference
 from events.models import Event
 from tests.at_once import at_once
 from tests.world import client_of
@@ -299,6 +299,7 @@ class TestGames:
             "game_id": "farm-letters",
             "console_type": "switch",
             "title": "Farm Letters",
+            "available": None,
             "preset": None,
             "min_cpu": None,
             "min_ram_gb": None,
@@ -306,6 +307,22 @@ class TestGames:
             "gpu_class": "RTX 3080",
             "emulator": "",
         }
+
+    def test_say_whether_their_file_is_there_as_far_as_anybody_looked(self, as_alice, now):
+        for game_id, since in (("bowling-night", None), ("orbit-runner", now)):
+            Game.objects.filter(game_id=game_id).update(file=f"wii/{game_id}.iso")
+            LibraryFile.objects.create(path=f"wii/{game_id}.iso", console_id="wii", missing_since=since)
+        Game.objects.filter(game_id="party-planet").update(file="gamecube/unseen.iso")
+
+        def ids(**query: str) -> set[str]:
+            return {game["game_id"] for game in as_alice.get("/games", query).json()}
+
+        assert ids(available="true") == {"bowling-night"}
+        assert ids(available="false") == {"orbit-runner"}
+        assert ids(available="true", console="nes") == set()
+        told = {game["game_id"]: game["available"] for game in as_alice.get("/games").json()}
+        assert (told["bowling-night"], told["orbit-runner"]) == (True, False)
+        assert told["party-planet"] is told["haunted-manor"] is None
 
     @pytest.mark.parametrize(
         ("query", "ids"),
@@ -327,6 +344,7 @@ class TestGames:
             ({"console": "atari"}, "console"),
             ({"q": "nul\0"}, "q"),
             ({"q": "x" * 101}, "q"),
+            ({"available": "perhaps"}, "available"),
             ({"colour": "red"}, "colour"),
             ({"limit": "0"}, "limit"),
         ],

@@ -44,6 +44,7 @@ def queries(scene: Scene, row: Row) -> list[dict[str, Any]]:
         {"limit": 200},
         {"after": 0},
         {"q": "alice"},
+        {"available": "true"},
         {"search": "alice"},
     ]
     return [{**row.query, **one} for one in filters]

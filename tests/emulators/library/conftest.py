@@ -11,7 +11,9 @@ from django.utils import timezone
 from accounts.principal import policy
 from emulators.models import LibraryScan
 from emulators.services import scanning
+from tests.browsing import CHROMIUM
 
+collect_ignore = [] if CHROMIUM.exists() else ["test_admin_browser.py"]
 BY = policy("test")
 
 

@@ -1,0 +1,85 @@
+"""A game is really uploaded in a real browser, by the page's own script, and a scan is watched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import Page, Route
+
+from emulators import services
+from emulators.admin import library as pages
+from emulators.models import Game, GameUpload, LibraryScan
+from emulators.services import scanning, uploads
+from tests import world as worlds
+from tests.browsing import log_in, window
+from tests.emulators.conftest import NOW
+from tests.waiting import eventually
+
+CONTENT = bytes(range(256)) * 40
+
+
+@pytest.fixture
+def page(live_server, transactional_db, monkeypatch, settings, tmp_path: Path) -> Iterator[Page]:
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    monkeypatch.setattr(pages, "PIECE", 1000)
+    settings.GAMES_URL, settings.GAMES_UPLOAD_DIR = f"file://{tmp_path}/games", str(tmp_path / "uploads")
+    worlds.build()
+    services.seed(NOW)
+    with window(live_server.url) as page:
+        log_in(page)
+        page.wait_for_url("**/admin/")
+        yield page
+
+
+def choose(page: Page, name: str) -> None:
+    page.goto("/admin/emulators/gameupload/add/")
+    page.select_option("[name=console]", "nes")
+    page.set_input_files("#file", {"name": name, "mimeType": "application/octet-stream", "buffer": CONTENT})
+    page.click("button:has-text('Upload')")
+
+
+class TestUpload:
+    def test_sends_a_file_in_pieces_and_again_what_got_lost(self, page, tmp_path: Path):
+        lost: list[str] = []
+
+        def lose(route: Route) -> None:
+            """The third piece arrives and its answer is lost; the fifth never arrives."""
+            lost.append(route.request.url)
+            if len(lost) == 3:
+                route.fetch()
+                route.abort()
+            elif len(lost) == 5:
+                route.abort()
+            else:
+                route.continue_()
+
+        page.route("**/piece/**", lose)
+        choose(page, "Castle (USA).nes")
+        page.wait_for_url("**/change/")
+        upload = GameUpload.objects.get()
+        assert (upload.state, upload.received) == ("waiting", len(CONTENT))
+        assert len(lost) > len(CONTENT) // 1000
+        uploads.move(upload_id=upload.pk, now=timezone.now())
+        page.get_by_text("The game").wait_for()  # the page has looked again by itself
+        assert (tmp_path / "games/nes/Castle (USA).nes").read_bytes() == CONTENT
+        assert Game.objects.filter(game_id="castle").exists()
+
+    def test_says_beside_the_field_what_is_wrong(self, page):
+        choose(page, "Castle.zip")
+        page.locator("[data-field=file] [data-error]").get_by_text("is no game file").wait_for()
+        assert not GameUpload.objects.exists()
+
+
+class TestScan:
+    def test_is_watched_to_its_end(self, page, tmp_path: Path):
+        (tmp_path / "games/nes").mkdir(parents=True)
+        (tmp_path / "games/nes/Castle.nes").write_bytes(b"x")
+        page.goto("/admin/emulators/libraryscan/")
+        page.click("button:has-text('Scan the library')")
+        page.get_by_text("waiting").first.wait_for()
+        scanning.carry_out(scan_id=LibraryScan.objects.get().pk, now=timezone.now())
+        page.get_by_text("New games").wait_for()
+        eventually(lambda: page.locator("#live[hx-get]").count() == 0)
