@@ -400,7 +400,12 @@ def retry(*, vm: VM, by: Principal, now: datetime) -> None:
             _admit(tenant, vm.project_id, quotas.use_of_vm(vm), now, vm=vm)
             record(happening(vm, "retry", {}, now, by.label))
             if vm.game_id:
-                play(vm=vm, by=by, game_id=vm.game_id, now=now)
+                save_id = (
+                    vm.sessions.filter(game_id=vm.game_id)
+                    .order_by("-queued_at")
+                    .values_list("save_id", flat=True)
+                )
+                play(vm=vm, by=by, game_id=vm.game_id, save_id=save_id.first() or "", now=now)
             credits.hold_for_start(vm, now)
             ring(RECONCILER)
     except IntegrityError as error:

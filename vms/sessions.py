@@ -5,6 +5,7 @@ What is played on them only grows, too: each report is the whole of it, so one t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -69,5 +70,9 @@ def note_played(*, vm_id: UUID, played: Mapping[UUID, float], now: datetime, ste
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(PLAYED, values)
-            grown = cursor.fetchall()
-        saves.add_played({slot: seconds for slot, seconds in grown if slot is not None})
+            rows = cursor.fetchall()
+        grown: Counter[UUID] = Counter()
+        for slot, seconds in rows:
+            if slot is not None:
+                grown[slot] += seconds
+        saves.add_played(grown)

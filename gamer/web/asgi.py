@@ -9,8 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from gamer.web.errors import error_body
-from gamer.web.limits import announced_length, largest_body
-from gamer.web.middleware import DRAINED
+from gamer.web.limits import DRAINED, announced_length, own_limit
 
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -19,7 +18,7 @@ Application = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 
 class BodyLimit:
-    """Answers 413 to bodies past `largest_body`, and hangs up on those that do not end soon after."""
+    """Answers 413 to bodies past the usual or their view's own limit, and hangs up on those that do not end soon after."""
 
     def __init__(self, application: Application) -> None:
         self.application = application
@@ -30,8 +29,8 @@ class BodyLimit:
             return
         lengths = [value for name, value in scope["headers"] if name == b"content-length"]
         announced = announced_length(lengths[0].decode("latin-1")) if lengths else None
-        limit = largest_body(scope["path"], announced)
-        drained = settings.DATA_UPLOAD_MAX_MEMORY_SIZE * DRAINED
+        usual = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        limit = own_limit(scope["path"], announced) or usual
         read, has_more = 0, True
 
         async def counted() -> Message:
@@ -45,7 +44,7 @@ class BodyLimit:
         await self.application(scope, counted, send)
         if read > limit:
             # A connection closed on a client that still sends would take our answer with it.
-            while has_more and read <= max(limit, drained):
+            while has_more and read <= max(limit, usual * DRAINED):
                 await counted()
             await self._refuse(send, limit)
 

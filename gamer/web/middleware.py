@@ -20,21 +20,12 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 from gamer.context import act_as, bind
 from gamer.web.errors import error_body, is_page
-from gamer.web.limits import announced_length, largest_body
+from gamer.web.limits import DRAINED, announced_length, drain, own_limit
 from gamer.web.throttles import client_ip
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)
-DRAINED = 16  # times the limit; a client with more to say is cut off
-CHUNK = 65_536
 
 Handler = Callable[[HttpRequest], HttpResponse]
-
-
-def _drain(request: HttpRequest, most: int) -> None:
-    """Reads a refused body: a connection closed on a client that still sends would take our answer with it."""
-    source = request.META.get("wsgi.input")
-    while source is not None and most > 0 and (read := source.read(min(most, CHUNK))):
-        most -= len(read)
 
 
 def too_large(limit: int) -> JsonResponse:
@@ -123,7 +114,7 @@ class StaticMiddleware(WhiteNoiseMiddleware):  # type: ignore[misc]
 
 
 class BodyLimitMiddleware:
-    """Refuses bodies past `largest_body`, announced or not.
+    """Refuses bodies past DATA_UPLOAD_MAX_MEMORY_SIZE, announced or not, but leaves those to their view that it takes.
 
     Django reads a body without Content-Length (chunked) as empty. Here it is read, up to the limit, and its length is
     written down for those who come later. Under ASGI `gamer.web.asgi.BodyLimit` has bounded it before.
@@ -133,17 +124,17 @@ class BodyLimitMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         announced = request.META.get("CONTENT_LENGTH") or ""
+        source = request.META.get("wsgi.input", request)
         length = announced_length(announced)
-        limit = largest_body(request.path_info, length)
-        if length is not None and length > limit:
-            _drain(request, min(length, settings.DATA_UPLOAD_MAX_MEMORY_SIZE * DRAINED))
+        if length is not None and length > limit and own_limit(request.path_info, length) is None:
+            drain(source, length)
             return too_large(limit)
         if not announced and "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
-            source = request.META.get("wsgi.input", request)
             body = source.read(limit + 1)
             if len(body) > limit:
-                _drain(request, limit * DRAINED)
+                drain(source, limit * DRAINED)
                 return too_large(limit)
             # What HttpRequest.body leaves behind when it has read a body.
             vars(request).update(_body=body, _read_started=True, _stream=BytesIO(body))

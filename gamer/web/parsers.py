@@ -11,6 +11,7 @@ from django.conf import settings
 from rest_framework.parsers import BaseParser
 
 from gamer.errors import TooLarge, bad_field
+from gamer.web.limits import announced_length, drain
 
 MAX_DEPTH = 32
 WHOLE = "body"
@@ -45,7 +46,12 @@ class GzipParser(BaseParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        limit: int = (parser_context or {})["view"].max_body
+        context = parser_context or {}
+        limit: int = context["view"].max_body
+        announced = announced_length(context["request"].META.get("CONTENT_LENGTH") or "")
+        if announced is not None and announced > limit:
+            drain(stream, announced)
+            raise TooLarge(f"The body is larger than {limit} bytes.")
         raw: bytes = stream.read(limit + 1)
         if len(raw) > limit:
             raise TooLarge(f"The body is larger than {limit} bytes.")

@@ -8,7 +8,7 @@ import io
 import tarfile
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulators import archives
@@ -59,6 +59,7 @@ class TestDigest:
     def test_is_another_for_another_content(self, changed: dict[str, bytes]) -> None:
         assert digest_of(packed({"a": b"1"})) != digest_of(packed(changed))
 
+    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.dictionaries(NAMES, st.binary(max_size=200), max_size=6))
     def test_tells_apart_all_that_can_lie_in_a_folder(self, files: dict[str, bytes]) -> None:
         if any(f"{name}/" in f"{other}/" for name in files for other in files if name != other):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from emulators.retention import kept
@@ -29,6 +29,7 @@ class TestKept:
         known = versions([100, 74, 70, 51, 1])
         assert kept(known, newest=1, days=4, now=NOW) == {3, 4, 5}
 
+    @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(AGES, st.integers(1, 10), st.integers(0, 40))
     def test_holds_the_newest_and_one_of_each_day_and_nothing_else(
         self, ages: list[int], newest: int, days: int

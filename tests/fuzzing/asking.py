@@ -18,6 +18,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import APIOperation, Case, GenerationMode
 
 from gamer.env import ROOT
+from tests.emulators.saving import packed
 from tests.permissions.scene import Scene
 
 # A player, the staff in person, and a service.
@@ -34,6 +35,16 @@ HONEST = {"no_capacity", "provider_unavailable"}
 
 class ServerFault(AssertionError):
     """An answer that blames us."""
+
+
+@schemathesis.serializer("application/gzip")
+def as_it_is(context: Any, value: Any) -> bytes:
+    return value if isinstance(value, bytes) else repr(value).encode()
+
+
+schemathesis.openapi.media_type(
+    "application/gzip", st.sampled_from([packed({"zelda.srm": b"new"}), b"\x1f\x8b", b"", b"x" * 2000])
+)
 
 
 @cache
@@ -66,6 +77,8 @@ def things_of(scene: Scene) -> dict[str, str]:
     return {
         "vm_id": str(scene.vm.pk),
         "session_id": str(scene.session.pk),
+        "slot_id": str(scene.save.pk),
+        "number": "1",
         "project_id": str(scene.project.pk),
         "quota_id": str(scene.quota.pk),
         "key_id": str(scene.key.pk),

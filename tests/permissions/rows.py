@@ -41,7 +41,7 @@ class Row:
     audience: Audience
     status: int = 200
     path: Made = field(default=nothing)
-    body: Made | None = None
+    body: Callable[[Scene], Mapping[str, Any] | bytes] | None = None
     query: Mapping[str, Any] = field(default_factory=dict)
     odd: Mapping[str, int] = field(default_factory=dict)  # callers whose answer is another one, and which
     note: str = ""  # tells apart the rows of one endpoint

@@ -18,8 +18,9 @@ from accounts.principal import Principal
 from billing.budgets import rows as budgets
 from billing.budgets.rows import Target
 from billing.models import Budget
-from emulators.models import ProviderPreference
+from emulators.models import ProviderPreference, SaveSlot
 from emulators.services.configs import delete_config
+from tests.emulators.saving import brought, slot_of
 from tests.factories import ApiKeyFactory, DepartmentFactory, ProjectFactory, QuotaFactory
 from tests.vms.control_plane import ControlPlane
 from tests.world import World, client_of, client_with_key
@@ -47,6 +48,7 @@ class Scene:
     stopped: VM  # alice's
     failed: VM  # alice's
     session: GameSession  # of `vm`
+    save: SaveSlot  # alice's, with a version that is not its current one
     project: Project  # alice's own
     quota: Quota  # alice's
     budget: Budget  # of what alice spends
@@ -101,6 +103,7 @@ def build(world: World, plane: ControlPlane) -> Scene:
         stopped=stopped,
         failed=_failed(world, plane),
         session=GameSession.objects.get(vm=vm),
+        save=_save(world),
         project=ProjectFactory(owner=world.alice),
         quota=QuotaFactory(user=world.alice, max_vms=5),
         budget=budgets.create(
@@ -119,6 +122,14 @@ def build(world: World, plane: ControlPlane) -> Scene:
         reset=passwords.make_token(world.alice),
         secrets=secrets_of(world),
     )
+
+
+def _save(world: World) -> SaveSlot:
+    """A slot that nobody plays on, with two versions."""
+    slot = slot_of(world.alice, timezone.now())
+    for number, text in enumerate((b"one", b"two")):
+        brought(slot, text, timezone.now(), base=number)
+    return slot
 
 
 def _failed(world: World, plane: ControlPlane) -> VM:

@@ -18,14 +18,14 @@ __all__ = ["db", "scene"]
 
 # Not a key of the staff that acts as anybody (of no department): it names every player.
 STRANGERS = ("charlie", "oscar", "palace:all", "key:read")
-BY_USER = {"vms"}  # lists with that filter; others pass over what they do not know
+BY_USER = {"vms", "saves"}  # lists with that filter; others pass over what they do not know
 KNOW_HER = ("alice", "sam", "key:admin")
 LISTS = [row for row in ROWS if row.method == "GET" and row.path is nothing]
 
 
 def marks_of(scene: Scene) -> set[str]:
     """What an answer about her things would hold."""
-    rows = (scene.vm, scene.stopped, scene.failed, scene.session, scene.offer)
+    rows = (scene.vm, scene.stopped, scene.failed, scene.session, scene.save, scene.offer)
     return {*(str(row.pk) for row in rows), "alice@gamer.test", scene.project.name, scene.key.prefix}
 
 

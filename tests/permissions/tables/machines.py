@@ -1,8 +1,19 @@
-"""VMs and what happens on them; their agents' doors."""
+"""VMs and what happens on them; saves; agents' doors."""
 
 from __future__ import annotations
 
-from tests.permissions.rows import EVERYBODY, LAUNCHERS, READ_HERS, READERS, WRITE_HERS, Audience, Row
+from tests.emulators.saving import packed
+from tests.permissions.rows import (
+    EVERYBODY,
+    LAUNCHERS,
+    READ_HER_OWN,
+    READ_HERS,
+    READERS,
+    WRITE_HER_OWN,
+    WRITE_HERS,
+    Audience,
+    Row,
+)
 from tests.permissions.scene import CALLERS, Scene
 
 
@@ -21,6 +32,17 @@ def failed(scene: Scene) -> dict[str, str]:
 def session(scene: Scene) -> dict[str, str]:
     return {"session_id": str(scene.session.pk)}
 
+
+def save(scene: Scene) -> dict[str, str]:
+    return {"slot_id": str(scene.save.pk)}
+
+
+def version(scene: Scene) -> dict[str, str]:
+    return {**save(scene), "number": "1"}
+
+
+# A slot is a player's, and a key that says no player's name has none to make it for.
+WITHOUT_A_NAME = dict.fromkeys(("key:launch", "key:admin", "arcade:launch", "palace:all"), 400)
 
 # No person and no key is a VM's agent: its token is none of theirs.
 AGENTS = Audience("")
@@ -53,6 +75,18 @@ ROWS = (
         "POST", "launch-game", LAUNCHERS, 201, body=lambda s: {"console_type": "snes", "game_id": "zelda"}
     ),
     Row("POST", "launch-on-vm", WRITE_HERS, 202, path=vm, body=lambda s: {"game_id": "zelda"}),
+    Row("GET", "saves", READERS),
+    Row(
+        "POST", "saves", LAUNCHERS, 201, odd=WITHOUT_A_NAME,
+        body=lambda s: {"console_type": "snes", "game_id": "zelda", "save_id": "third"},
+    ),
+    Row("GET", "save", READ_HER_OWN, path=save),
+    Row("PATCH", "save", WRITE_HER_OWN, path=save, body=lambda s: {"save_id": "third"}),
+    Row("DELETE", "save", WRITE_HER_OWN, 204, path=save),
+    Row("GET", "save-versions", READ_HER_OWN, path=save),
+    Row("POST", "save-versions", WRITE_HER_OWN, 201, path=save, body=lambda s: packed({"a": b"1"})),
+    Row("GET", "save-download", READ_HER_OWN, path=version),
+    Row("POST", "save-restore", WRITE_HER_OWN, 201, path=version),
     # Who knows what setup left on the machine is its agent, whoever sends it.
     Row(
         "POST", "agent-register", EVERYBODY,
@@ -60,5 +94,6 @@ ROWS = (
     ),
     Row("GET", "agent-manifest", AGENTS, odd=NO_AGENT),
     Row("POST", "agent-heartbeat", AGENTS, odd=NO_AGENT, body=lambda s: {}),
+    Row("PUT", "agent-saves", AGENTS, odd=NO_AGENT, body=lambda s: packed({"a": b"1"})),
     Row("POST", "agent-session-events", AGENTS, odd=NO_AGENT, path=session, body=lambda s: {}),
 )  # fmt: skip

@@ -34,7 +34,7 @@ class SaveVersionSerializer(serializers.ModelSerializer[SaveVersion]):
         return version.pk == version.slot.current_id
 
 
-class CurrentSerializer(serializers.ModelSerializer[SaveVersion]):
+class CurrentSaveSerializer(serializers.ModelSerializer[SaveVersion]):
     """What the next launch goes on with."""
 
     size = serializers.IntegerField(source="archive.size", read_only=True, help_text="Bytes, packed.")
@@ -53,7 +53,7 @@ class SaveSlotSerializer(serializers.ModelSerializer[SaveSlot]):
     user_id = TextOrNull(source="owner.handle", default=None, help_text="Null: it is of a VM without owner.")
     vm_id = TextOrNull(source="subject", help_text="Without an owner, the VM it is of.")
     console_type = serializers.CharField(source="console_id", read_only=True)
-    current = CurrentSerializer(read_only=True, allow_null=True)
+    current = CurrentSaveSerializer(read_only=True, allow_null=True)
     clock_epoch = serializers.DateTimeField(read_only=True, allow_null=True, help_text=EPOCH_HELP)
     clock_at = serializers.DateTimeField(
         read_only=True,
