@@ -21,6 +21,15 @@ answer = http.client.HTTPResponse(sock)
 answer.begin()
 sys.stdout.write(answer.read().decode())
 """
+# What Wolf's menu holds, a title a line.
+APPS = """import http.client, json, socket, sys
+sock = socket.socket(socket.AF_UNIX)
+sock.connect("/run/wolf/wolf.sock")
+sock.sendall(b"GET /api/v1/apps HTTP/1.0\\r\\n\\r\\n")
+answer = http.client.HTTPResponse(sock)
+answer.begin()
+sys.stdout.write("\\n".join(one["title"] for one in json.loads(answer.read())["apps"]))
+"""
 
 
 def on_machine(vm: VM, *argv: str) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 from accounts.principal import policy
 from gamer.crash import Died, dying_at
 from tests.journeys.conftest import SandboxPlane
-from tests.journeys.player import events, moonlight
+from tests.journeys.player import APPS, events, moonlight, on_machine
 from tests.vms.control_plane import story
 from tests.waiting import eventually
 from tests.world import World, client_of
@@ -38,6 +38,22 @@ class TestReady:
         city.until(vm, "error", seconds=300, step=3)
         assert vm.error == "setting_up_overdue"
         assert vm.error_text.endswith("It was at the step reach."), story(vm)
+
+
+class TestDeath:
+    @pytest.mark.parametrize("point", ["setup.before", "setup.after", "play.after_call"])
+    def test_of_whoever_sets_up_and_launches_costs_time_and_nothing_else(
+        self, city: SandboxPlane, point: str
+    ) -> None:
+        vm = city.launch()
+        with dying_at(point), pytest.raises(Died):
+            city.settle(seconds=120)
+        city.__post_init__()
+        city.until(vm, "running", seconds=600)
+        eventually(lambda: city.turn() is not None and vm.sessions.filter(status="launched").exists())
+        titles = on_machine(vm, "python3", "-c", APPS).split(b"\n")
+        assert len(titles) == 2, titles
+        assert city.alive_tags() == {vm.attempt.tag}
 
 
 class TestPlaying:

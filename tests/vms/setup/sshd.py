@@ -174,12 +174,19 @@ class Machine:
             return []
         return [line for line in lines if not program or line.split(" ")[0] == program]
 
-    def fail(self, program: str, says: str) -> None:
-        """Every call of this stand-in fails from now on, until `heal`."""
+    def fail(self, program: str, says: str, at: str = "") -> None:
+        """Every call of this stand-in that has these words fails from now on, until `heal`."""
+        self.path(f"{program}.at").write_text(at)
         self.path(f"{program}.fails").write_text(says)
 
+    def hang(self, program: str, at: str = "") -> None:
+        """Every such call hangs from now on, until `heal`."""
+        self.path(f"{program}.at").write_text(at)
+        self.path(f"{program}.hangs").touch()
+
     def heal(self, program: str) -> None:
-        self.path(f"{program}.fails").unlink(missing_ok=True)
+        for what in ("fails", "hangs"):
+            self.path(f"{program}.{what}").unlink(missing_ok=True)
 
     def game_pids(self) -> list[int]:
         """The games' processes, ended ones included."""

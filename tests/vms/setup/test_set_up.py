@@ -27,6 +27,16 @@ from vms.setup import (
 from vms.setup.ssh import AuthFailed, HostKeyMismatch
 
 STEPS = ["base", "stack", "wolf", "saves", "clock", "monitor", "agent"]
+# A command of each step, by program and words.
+MIDDLES = {
+    "base": ("modprobe", ""),
+    "stack": ("docker", "info"),
+    "wolf": ("docker", "pull"),
+    "saves": ("chown", ""),
+    "clock": ("dpkg", ""),
+    "monitor": ("nvidia-smi", "-pm"),
+    "agent": ("systemctl", "enable gamer-agent"),
+}
 ZELDA = SessionOrder("s1", "zelda", "switch", save_id="save-1", env={"LANG": "C"})
 
 
@@ -115,40 +125,43 @@ class TestSetUp:
         assert ("base", "running") in reports.states()
         assert len(machine.calls("modprobe")) == 1
 
-    @pytest.mark.parametrize(
-        ("step", "program"), [("base", "modprobe"), ("saves", "chown"), ("stack", "docker")]
-    )
-    def test_is_gone_on_with_after_the_installer_was_killed(
-        self, machine: Machine, reports: Reports, monkeypatch: pytest.MonkeyPatch, step: str, program: str
+    @pytest.mark.parametrize("step", STEPS)
+    @pytest.mark.parametrize("victim", ["installer", "machine"])
+    def test_is_gone_on_with_after_a_death_in_the_middle_of(
+        self, machine: Machine, reports: Reports, monkeypatch: pytest.MonkeyPatch, victim: str, step: str
     ) -> None:
-        hanging = machine.path(f"{program}.hangs")
-        hanging.touch()
+        program, words = MIDDLES[step]
+        target = replace(machine.target(), has_gpu=True)
+        machine.hang(program, words)
         monkeypatch.setattr("vms.setup.machine.LOOK_S", 1)
-        eventually(lambda: set_up(machine.target(), reports) and setup_state(machine).get(step))
-        hanging.unlink()
-        end_process(machine.pid_of("gamer-setup.service"))
-        monkeypatch.setattr("vms.setup.machine.LOOK_S", 15)
-        assert isinstance(set_up(machine.target(), reports), Ready)
-        before = STEPS[: STEPS.index(step)]
-        assert {name: state["tries"] for name, state in setup_state(machine).items()} == dict.fromkeys(
-            STEPS, 0
-        )
-        assert len(machine.calls("systemctl")) >= len(before)
+        eventually(lambda: set_up(target, reports) and setup_state(machine).get(step), timeout_s=60)
+        if victim == "machine":
+            machine.lose_power()
+            assert isinstance(set_up(target, reports), NotYet)
+        machine.heal(program)
+        if victim == "machine":
+            machine.start()
+        else:
+            end_process(machine.pid_of("gamer-setup.service"))
+        monkeypatch.setattr("vms.setup.machine.LOOK_S", 60)
+        assert isinstance(set_up(target, reports), Ready)
+        assert {name: one["tries"] for name, one in setup_state(machine).items()} == dict.fromkeys(STEPS, 0)
+        # What was done before is not done again.
+        assert len(machine.calls("modprobe")) == (2 if step == "base" else 1)
+        assert len(machine.calls("chown")) == (2 if step == "saves" else 1)
 
-    def test_is_gone_on_with_after_the_machine_lost_its_power(
-        self, machine: Machine, reports: Reports, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        hanging = machine.path("docker.hangs")
-        hanging.touch()
-        monkeypatch.setattr("vms.setup.machine.LOOK_S", 1)
-        eventually(lambda: set_up(machine.target(), reports) and setup_state(machine).get("stack"))
-        machine.lose_power()
-        assert isinstance(set_up(machine.target(), reports), NotYet)
-        hanging.unlink()
-        machine.start()
-        monkeypatch.setattr("vms.setup.machine.LOOK_S", 15)
-        assert isinstance(set_up(machine.target(), reports), Ready)
-        assert len(machine.calls("modprobe")) == 1
+    @pytest.mark.parametrize("step", ["base", "stack", "wolf", "agent"])
+    def test_fails_with_the_name_of(self, machine: Machine, reports: Reports, step: str) -> None:
+        program, words = MIDDLES[step]
+        machine.fail(program, "it is broken", words)
+        outcome = eventually(
+            lambda: next(
+                (one for one in [set_up(machine.target(), reports)] if isinstance(one, Failed)), None
+            ),
+            timeout_s=60,
+        )
+        assert outcome.step == step
+        assert "it is broken" in outcome.reason
 
     def test_is_gone_on_with_after_the_connection_died(self, machine: Machine, reports: Reports) -> None:
         for step in STEPS:

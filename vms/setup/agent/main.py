@@ -40,6 +40,7 @@ from .wolf import Wolf, await_wolf
 MAX_REQUEST = 512 * 1024
 # How soon the socket's loop sees that it shall end.
 POLL_S = 0.05
+WATCH_AGAIN_S = 10.0
 
 
 def main(arguments: list[str]) -> int:
@@ -164,7 +165,13 @@ def _watch_saves(saves: Saves, games: Games, changes: Changes, stop: threading.E
     while not stop.is_set():
         session = games.active
         active = session.session_id if session is not None else None
-        changes.wait(saves.folder_of(active), saves.look(active))
+        try:
+            wait_s = saves.look(active)
+        except OSError as error:
+            # A full disk, say: heartbeats and games go on, and so does the look.
+            sys.stderr.write(f"saves: {error}\n")
+            wait_s = WATCH_AGAIN_S
+        changes.wait(saves.folder_of(active), wait_s)
 
 
 def _describer(config: Config, uplink: Uplink, activity: Activity) -> Any:

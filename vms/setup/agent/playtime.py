@@ -6,6 +6,7 @@ the session's folder: what a death of the agent loses of it is counted on by the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -97,7 +98,8 @@ class Playtime:
 
     def _write(self, session_id: str, known: dict[str, Any], now: float) -> None:
         known["written_at"] = now
-        if self._file(session_id).parent.is_dir():
+        # No folder yet, or no room: the next time.
+        with contextlib.suppress(OSError):
             write_json(self._file(session_id), known)
 
     def _file(self, session_id: str) -> Path:

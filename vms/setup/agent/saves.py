@@ -73,7 +73,8 @@ class Saves:
             _finish_swap(place)
             if not self._goes_on(save):
                 if _digest_of(place) != save["digest"]:
-                    self._keep_changes(replace(known, folder=save["folder"]))
+                    of_whom = known.session_id or session_id
+                    self._keep_changes(replace(known, folder=save["folder"], session_id=of_whom))
                     self._swap(place, save["digest"])
                 known = Slot(save["slot"], save["folder"], save["base"], save["digest"])
             place.mkdir(mode=0o755, parents=True, exist_ok=True)

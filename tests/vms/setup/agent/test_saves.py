@@ -236,6 +236,14 @@ class TestLaunch:
         assert (console.saves / "zelda.srm").read_text() == "the other's"
         assert console.waiting() == []
 
+    def test_keeps_what_an_agent_without_memory_finds(self, console: Console) -> None:
+        console.write("whoever played")
+        console.play("s2", base=5, digest=console.bring({"zelda.srm": "played elsewhere"}))
+        (kept,) = console.waiting()
+        assert (kept["base"], kept["session_id"], console.content(kept)) == (
+            0, "s2", {"zelda.srm": "whoever played"},
+        )  # fmt: skip
+
     @pytest.mark.parametrize(
         "wrong",
         [

@@ -1,0 +1,166 @@
+"""Saves over a real connection: brought when they are missing, fetched when they wait, whatever becomes of the connection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from emulators import archives
+from tests.vms.setup.agent.test_saves import FOLDER, SLOT, packed_of
+from tests.vms.setup.sshd import Machine
+from tests.waiting import eventually
+from vms.setup import (
+    AgentRefused,
+    PendingSave,
+    Ready,
+    SaveOrder,
+    SessionOrder,
+    SshError,
+    StoredSave,
+    collect_saves,
+    launch_game,
+    saving,
+    session_state,
+    set_up,
+)
+from vms.setup.agent.archive import EMPTY
+
+
+class Store:
+    """Our side: what is stored, and whether what a machine has is believed."""
+
+    def __init__(self) -> None:
+        self.stored: dict[tuple[str, str], StoredSave] = {}
+        self.refuses = ""
+        self.brought = 0
+
+    def refuse(self, save: PendingSave, archive: bytes | None) -> str:
+        if archive is not None:
+            assert archives.digest_of(archive) == save.digest
+        return self.refuses
+
+    def keep(self, save: PendingSave, number: int) -> None:
+        self.stored[save.slot, save.digest] = StoredSave(number, True)
+
+
+def save_order(base: int = 0, digest: str = EMPTY) -> SaveOrder:
+    return SaveOrder(SLOT, FOLDER, base, digest)
+
+
+def order(session_id: str = "s1", save: SaveOrder | None = None) -> SessionOrder:
+    return SessionOrder(session_id, "zelda", "switch", save=save or save_order())
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+@pytest.fixture(autouse=True)
+def _ready(machine: Machine) -> None:
+    eventually(lambda: isinstance(set_up(machine.target(), lambda report: None), Ready), timeout_s=60)
+
+
+def place(machine: Machine) -> Path:
+    return machine.path(FOLDER[1:])
+
+
+def write(machine: Machine, text: str) -> None:
+    (place(machine) / "zelda.srm").write_text(text)
+
+
+class TestLaunch:
+    def test_brings_the_save_only_where_it_is_missing(
+        self, machine: Machine, tmp_path: Path, store: Store
+    ) -> None:
+        digest, packed = packed_of(tmp_path / "elsewhere", {"zelda.srm": "from far"})
+
+        def bring() -> bytes:
+            store.brought += 1
+            return packed
+
+        launch_game(machine.target(), order(save=save_order(3, digest)), bring)
+        assert (place(machine) / "zelda.srm").read_text() == "from far"
+        launch_game(machine.target(), order("s2", save_order(3, digest)), bring)
+        assert store.brought == 1
+        assert session_state(machine.target(), "s1").state == "ended"
+
+    def test_is_done_once_when_the_connection_dies_on_the_way(self, machine: Machine, tmp_path: Path) -> None:
+        digest, packed = packed_of(tmp_path / "elsewhere", {"zelda.srm": "from far"})
+        wanted = order(save=save_order(3, digest))
+
+        def cut() -> bytes:
+            machine.drop_connections()
+            return packed
+
+        with pytest.raises(SshError):
+            launch_game(machine.target(), wanted, cut)
+        assert launch_game(machine.target(), wanted, lambda: packed).state == "launched"
+        assert len(machine.game_pids()) == 1
+        assert (place(machine) / "zelda.srm").read_text() == "from far"
+
+    def test_of_something_else_than_was_said_is_refused(self, machine: Machine, tmp_path: Path) -> None:
+        packed = packed_of(tmp_path / "elsewhere", {"zelda.srm": "from far"})[1]
+        with pytest.raises(AgentRefused, match="something else"):
+            launch_game(machine.target(), order(save=save_order(3, "a" * 64)), lambda: packed)
+        assert machine.game_pids() == []
+
+
+class TestCollect:
+    def test_fetches_what_waits_and_tells_what_is_stored(self, machine: Machine, store: Store) -> None:
+        launch_game(machine.target(), order())
+        write(machine, "one moon")
+        first = collect_saves(machine.target(), store.stored, store.refuse, ending=["s1"], is_last=True)
+        ((save, archive),) = first.fetched
+        assert (save.slot, save.session_id, save.base, first.left) == (SLOT, "s1", 0, 0)
+        assert [file.name for file in archives.files_in(archive)] == ["zelda.srm"]
+        assert session_state(machine.target(), "s1").state == "ended"
+        # Not stored yet: it is given again.
+        assert collect_saves(machine.target(), store.stored, store.refuse).fetched == first.fetched
+        store.keep(save, 7)
+        assert collect_saves(machine.target(), store.stored, store.refuse).fetched == ()
+        assert collect_saves(machine.target(), {}, store.refuse).agent.saves == ()
+
+    def test_survives_a_connection_that_dies_in_between(self, machine: Machine, store: Store) -> None:
+        launch_game(machine.target(), order())
+        write(machine, "one moon")
+
+        def cut(save: PendingSave, archive: bytes | None) -> str:
+            machine.drop_connections()
+            return ""
+
+        with pytest.raises(SshError):
+            collect_saves(machine.target(), {}, cut, is_last=True)
+        assert len(collect_saves(machine.target(), {}, store.refuse).fetched) == 1
+
+    def test_has_what_is_not_believed_forgotten(self, machine: Machine, store: Store) -> None:
+        launch_game(machine.target(), order())
+        write(machine, "odd")
+        store.refuses = "never seen"
+        collected = collect_saves(machine.target(), {}, store.refuse, is_last=True)
+        assert [why for _, why in collected.refused] == ["never seen"]
+        assert collect_saves(machine.target(), {}, store.refuse).agent.saves == ()
+
+    def test_takes_no_more_at_once_than_fits(
+        self, machine: Machine, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(saving, "MAX_FETCHED", 1)
+        for number, slot in enumerate((SLOT, SLOT.replace("1", "2"))):
+            wanted = SaveOrder(slot, f"/srv/gamer/saves/{number}", 0, EMPTY)
+            launch_game(machine.target(), order(f"s{number}", wanted))
+            (machine.path(f"srv/gamer/saves/{number}") / "a.srm").write_text(slot)
+        first = collect_saves(machine.target(), {}, store.refuse, is_last=True)
+        assert (len(first.fetched), first.left) == (1, 1)
+        store.keep(first.fetched[0][0], 1)
+        second = collect_saves(machine.target(), store.stored, store.refuse)
+        assert (len(second.fetched), second.left) == (1, 0)
+        assert second.fetched != first.fetched
+
+    def test_says_what_could_not_be_packed(self, machine: Machine, store: Store) -> None:
+        launch_game(machine.target(), order())
+        for number in range(4097):
+            (place(machine) / str(number)).touch()
+        collected = collect_saves(machine.target(), {}, store.refuse, is_last=True)
+        assert collected.fetched == ()
+        assert "more than 4096" in collected.unpacked[0]
