@@ -20,33 +20,38 @@ curl() { command curl --fail-with-body --max-time 60 "$@"; echo; }
 REPORT = 'echo "project $PROJECT vm $VM"\n'
 
 
-def lines() -> str:
-    """What stands in the section's block."""
-    section = (ROOT / "README.md").read_text().split("### The first hour\n")[1].split("\n### ")[0]
+SECTIONS = ("The first hour", "Keep a save")
+
+
+def lines(title: str) -> str:
+    """What stands in a section's block."""
+    section = (ROOT / "README.md").read_text().split(f"### {title}\n")[1].split("\n### ")[0]
     (block,) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
     return str(block)
 
 
-def shell(run: Running, key: str) -> str:
-    """Pastes the block into a shell where `URL` and `KEY` are set, as the section before it leaves them."""
+def shell(run: Running, key: str, folder: Path) -> str:
+    """Pastes the blocks into a shell where `URL` and `KEY` are set, as the section before them leaves them."""
     ended = subprocess.run(
-        ["bash", "-c", PRELUDE + lines() + REPORT],
+        ["bash", "-c", PRELUDE + "".join(map(lines, SECTIONS)) + REPORT],
         env={"PATH": "/usr/bin:/bin:/usr/local/bin", "URL": run.url, "KEY": key},
-        capture_output=True, text=True, timeout=100,
+        capture_output=True, text=True, timeout=100, cwd=folder,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
 
-def test_goes_as_readme_tells_it(state: Path) -> None:
+def test_goes_as_readme_tells_it(state: Path, tmp_path: Path) -> None:
     with running(state) as run:
         key = run.said(r"API key +(\S+)")
-        said = shell(run, key)
+        said = shell(run, key, tmp_path)
         for told in (
             '"action":"create","resource":"projects"',
             "session_queued",
             '"door":"signup"',
             '"max_vms":1',
+            "./zelda.srm",
+            '"clock_at":"2020-03-20T08:00:00Z"',
         ):
             assert told in said
         found = re.search(r"project (\d+) vm (\S+)", said)
@@ -59,3 +64,5 @@ def test_goes_as_readme_tells_it(state: Path) -> None:
             return bool(vm["status"] == "terminated" and project["state"] in ("closing", "closed"))
 
         eventually(is_closed, 60)
+        # A worker has taken both contents out of the database.
+        eventually(lambda: len([one for one in (state / "saves").rglob("*") if one.is_file()]) == 2, 60)

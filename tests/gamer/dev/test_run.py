@@ -29,7 +29,15 @@ from tests.sandbox.vendor import Vendor
 from tests.waiting import eventually
 
 # `make run` is tried as a newcomer has it: with none of these.
-OURS = ("DATABASE_URL", "SECRET_KEY", "GAMER_KEYS", "PUBLIC_URL", "ALLOWED_HOSTS", "GAMER_PROCESS")
+OURS = (
+    "DATABASE_URL",
+    "SECRET_KEY",
+    "GAMER_KEYS",
+    "PUBLIC_URL",
+    "ALLOWED_HOSTS",
+    "GAMER_PROCESS",
+    "SAVES_URL",
+)
 
 
 def a_port() -> int:

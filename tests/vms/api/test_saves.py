@@ -10,21 +10,24 @@ from uuid import uuid4
 
 import pytest
 import requests
+from django.db.models import ProtectedError
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import Scope
+from accounts.principal import Principal
 from emulators.archives import digest_of, files_in
 from emulators.models import SaveSlot, SaveVersion
 from emulators.services import saves, storing
 from events.models import Event
 from gamer.web.models import Allowance
+from portal.services import reinstate, suspend
 from tests.bad_inputs import sweep_bodies, sweep_query
 from tests.emulators.s3 import S3
 from tests.emulators.saving import packed
 from tests.factories import ApiKeyFactory, DepartmentFactory
 from tests.vms.api.asking import details, post, running
-from tests.world import client_with_key
+from tests.world import client_of, client_with_key
 from vms.models import GameSession
 
 SAVES = "/saves"
@@ -397,3 +400,26 @@ class TestDelete:
     def test_of_what_is_gone_is_not_there(self, as_alice, slot):
         as_alice.delete(f"{SAVES}/{slot}")
         assert as_alice.delete(f"{SAVES}/{slot}").status_code == 404
+
+
+class TestOwner:
+    """What becomes of saves when something becomes of their player."""
+
+    def test_that_is_suspended_keeps_them_out_of_their_own_reach(self, world, as_alice, as_sam, slot):
+        brought(slot, ONE)
+        suspend(by=Principal(user=world.sam), user=world.alice, reason="spam", now=timezone.now())
+        assert as_alice.get(f"{SAVES}/{slot}").status_code == 401
+        assert b"".join(as_sam.get(f"{SAVES}/{slot}/versions/1/download")) == ONE
+        taken = Event.objects.about("saves", slot).order_by("-id").first()
+        assert (taken.action, taken.actor) == ("save_downloaded", f"user:{world.sam.handle}")
+        reinstate(by=Principal(user=world.sam), user=world.alice, now=timezone.now())
+        assert client_of(world.alice).get(f"{SAVES}/{slot}").status_code == 200
+
+    def test_with_saves_is_not_deleted(self, world, slot):
+        with pytest.raises(ProtectedError):
+            world.alice.delete()
+
+    def test_downloads_their_own_without_a_word(self, as_alice, slot):
+        brought(slot, ONE)
+        as_alice.get(f"{SAVES}/{slot}/versions/1/download")
+        assert "save_downloaded" not in told(slot)
