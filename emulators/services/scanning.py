@@ -43,6 +43,9 @@ def ask(*, by: Principal, now: datetime) -> tuple[LibraryScan, bool]:
     """Has the library scanned: the scan, and whether it is new; one that waits or runs is not doubled. Raises InvalidState."""
     if not shelves.is_configured():
         raise InvalidState(NO_LIBRARY)
+    # Looked for first: while one sorts, an insert would wait for it.
+    if under_way := _under_way():
+        return under_way, False
     try:
         with transaction.atomic():
             scan = LibraryScan.objects.create(asked_by=by.label, asked_at=now)
@@ -51,11 +54,15 @@ def ask(*, by: Principal, now: datetime) -> tuple[LibraryScan, bool]:
     except IntegrityError as error:
         if ALONE not in str(error):
             raise
-        under_way = LibraryScan.objects.filter(state__in=LibraryScan.OPEN).first()
+        under_way = _under_way()
         if under_way is None:
             raise Conflict("A scan ended at this moment. Ask again.") from None
         return under_way, False
     return scan, True
+
+
+def _under_way() -> LibraryScan | None:
+    return LibraryScan.objects.filter(state__in=LibraryScan.OPEN).first()
 
 
 def hand_out(scan: LibraryScan) -> None:

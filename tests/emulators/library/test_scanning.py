@@ -15,6 +15,7 @@ from events.models import Event
 from gamer.crash import Died, dying_at
 from gamer.errors import InvalidState
 from gamer.queue.enqueue import waiting
+from tests.at_once import at_once
 from tests.emulators.library.conftest import BY, Shelf, scanned
 
 State = LibraryScan.State
@@ -265,3 +266,23 @@ class TestStatements:
             cursor.execute("ANALYZE emulators_game, emulators_libraryfile")
             cursor.execute("EXPLAIN SELECT 1 FROM emulators_libraryfile WHERE path = 'nes/Game 7.nes'")
             assert "Index" in str(cursor.fetchall())
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAtOnce:
+    """Real connections: the laws of the database, not the order of the code."""
+
+    def test_two_who_ask_have_one_scan(self, transactional_db, tmp_path, settings):
+        settings.GAMES_URL = f"file://{tmp_path}/games"
+        asks = [lambda: scanning.ask(by=BY, now=timezone.now())] * 4
+        found = at_once(*asks)
+        assert len({scan.pk for scan, _ in found}) == 1
+        assert sum(is_new for _, is_new in found) == 1
+        assert waiting(scanning.TASK) == 1
+
+    def test_two_who_do_it_do_it_once(self, transactional_db, tmp_path, settings):
+        settings.GAMES_URL = f"file://{tmp_path}/games"
+        scan, _ = scanning.ask(by=BY, now=timezone.now())
+        done = at_once(*[lambda: scanning.carry_out(scan_id=scan.pk, now=timezone.now())] * 3)
+        assert sorted(done) == [False, False, True]
+        assert Event.objects.filter(action="library_scanned").count() == 1

@@ -78,6 +78,18 @@ class TestWork:
             eventually(lambda: "next" in lines(book))
             eventually(cluster.is_complete)
 
+    def test_gives_a_task_of_minutes_the_time_it_asked_for(
+        self, book: Path, log: Path, tmp_path: Path
+    ) -> None:
+        with clusters.running(log, settings="hasty_settings"):
+            with closed_gate(tmp_path / "gate") as gate:
+                enqueue(HOLD, str(book), "long", str(gate), timeout_s=60)
+                enqueue(HOLD, str(book), "slow", str(gate))
+                failed = eventually(lambda: Task.objects.filter(success=False).first())
+                assert "slow" in failed.args
+            eventually(lambda: "long ends" in lines(book))
+        assert "slow ends" not in lines(book)
+
     def test_survives_a_task_that_cannot_be_interrupted(self, book: Path, log: Path, tmp_path: Path) -> None:
         with (
             closed_gate(tmp_path / "gate") as gate,
