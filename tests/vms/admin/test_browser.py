@@ -75,8 +75,10 @@ class TestFleet:
         assert VM.objects.get().moves_from_id is None
         page.get_by_role("button", name="Yes, move").click()
         page.get_by_text("move asked").first.wait_for()
+        plane.clock.now = timezone.now()  # when it was asked
         plane.turn()
         plane.until(vm, "running")
+        page.reload()
         page.locator("#live").get_by_text("Moved; the machine it left is deleted").wait_for()
 
 

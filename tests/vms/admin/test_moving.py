@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.principal import policy
 from events.models import Event
@@ -69,6 +70,7 @@ class TestPage:
         done = confirmed(sam, url_of(running), page, region="Netherlands")
         assert done.redirect_chain[0][0] == f"{FLEET}{running.pk}/change/"
         assert any("move asked" in text for text in messages(done))
+        plane.clock.now = timezone.now()  # when it was asked
         plane.turn()
         vm = plane.until(running, "running")
         assert vm.attempt.location_name.startswith("Eygelshoven")
@@ -111,6 +113,7 @@ class TestPage:
 
     def test_tells_where_a_vm_comes_from_while_it_moves(self, plane, running, sam):
         confirmed(sam, url_of(running), sam.get(url_of(running)))
+        plane.clock.now = timezone.now()
         plane.reconciler.turn()
         page = sam.get(reverse("admin:vms_vm_change", args=[running.pk]))
         assert dict(page.context["facts"])["Leaves"].startswith("Joplin")
