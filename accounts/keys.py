@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from accounts import callers
 from accounts.audit import about
 from accounts.models import ApiKey, Department, Scope, User
 from accounts.principal import Principal, scopes_for
@@ -39,12 +40,7 @@ def digest_of(secret: str) -> str:
 
 def key_of(secret: str, *, now: datetime) -> ApiKey:
     """The usable key with this text, its use noted. Raises NotAuthenticated, the same for every reason."""
-    key = (
-        ApiKey.objects.usable(now)
-        .select_related("maker", "department")
-        .filter(prefix=prefix_of(secret))
-        .first()
-    )
+    key = callers.key_of_prefix(prefix_of(secret), now)
     digest = digest_of(secret)
     is_good = hmac.compare_digest(key.digest if key is not None else "", digest)
     is_former = hmac.compare_digest(_former_digest(key, now), digest)

@@ -21,7 +21,7 @@ from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.tokens import Token
 
-from accounts import lockout, second_factor
+from accounts import callers, lockout, second_factor
 from accounts.audit import about
 from accounts.models import Login, User
 from accounts.principal import Principal
@@ -200,7 +200,7 @@ def _read(kind: type[Token], text: str) -> Token:
 
 def _login(claims: Token) -> Login | None:
     login_id = _uuid(claims.get("login"))
-    return Login.objects.select_related("user__department").filter(id=login_id).first() if login_id else None
+    return callers.login_of_id(login_id) if login_id else None
 
 
 def _uuid(text: object) -> uuid.UUID | None:

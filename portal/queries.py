@@ -84,7 +84,7 @@ class Profile:
 def dashboard(by: Principal, user: User, now: datetime) -> Dashboard:
     """A person's VMs, spend, projects and latest events."""
     mine = VM.objects.filter(owner=user)
-    shown = queries.shown(mine.live(), for_staff=False).order_by("-created_at", "-id")
+    shown = queries.shown(for_staff=False).filter(owner=user).live().order_by("-created_at", "-id")
     held = Count("vms", filter=Q(vms__phase__in=LIVE_PHASES) & ~Q(vms__desired=Desired.GONE))
     projects = Project.objects.visible_to(Principal(user=user)).open().select_related("owner")
     return Dashboard(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from django.core import signing
 from django.core.exceptions import FieldDoesNotExist
@@ -18,7 +19,6 @@ from django.utils.functional import cached_property
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from gamer.errors import bad_field
 
@@ -146,9 +146,9 @@ def _next_url(request: Request, limit: int, ordering: list[str], last: Any) -> s
     values = [_value(last, name.lstrip("-")) for name in ordering]
     kept = [value.isoformat() if isinstance(value, datetime) else value for value in values]
     text = json.dumps([ordering, kept], cls=DjangoJSONEncoder, separators=(",", ":"))
-    url = remove_query_param(request.build_absolute_uri(), "skip")
-    url = replace_query_param(url, "limit", str(limit))
-    return str(replace_query_param(url, "cursor", signing.Signer(salt=SALT).sign_object(text)))
+    asked = [(name, each) for name, each in request.query_params.lists() if name not in PARAMETERS]
+    paging = [("limit", limit), ("cursor", signing.Signer(salt=SALT).sign_object(text))]
+    return f"{request.build_absolute_uri(request.path)}?{urlencode([*asked, *paging], doseq=True)}"
 
 
 def _open_cursor(cursor: str, ordering: list[str]) -> list[Any]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from decimal import Decimal
 from typing import Any
 
 from django.db import models
 from django.http import QueryDict
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from gamer.errors import bad_field
 
@@ -155,6 +157,16 @@ class _RefusesUnknown:
 
 class StrictSerializer(_RefusesUnknown, serializers.Serializer[Any]):
     """Fields are declared with the Strict* classes of this file."""
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Of a query string only the fields it names, and those that are there unnamed: most lists are asked for without any."""
+        if not (self.from_text and isinstance(getattr(self, "initial_data", None), Mapping)):
+            return super().get_fields()
+        return {
+            name: deepcopy(field)
+            for name, field in self._declared_fields.items()
+            if name in self.initial_data or field.required or field.default is not empty
+        }
 
 
 class StrictModelSerializer(_RefusesUnknown, serializers.ModelSerializer[Any]):

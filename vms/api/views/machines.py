@@ -57,9 +57,8 @@ class VmsView(ListView):
     def get(self, request: Request) -> Response:
         """VMs you may see, the newest first."""
         asked, principal = filters_of(request, VmQuerySerializer), principal_of(request)
-        rows = queries.visible_vms(principal, **asked.filters())
-        ordered = queries.shown(rows, for_staff=principal.is_staff).order_by(asked.validated_data["ordering"])
-        return self.page(ordered, vm_serializer(principal))
+        rows = queries.shown_vms(principal, **asked.filters()).order_by(asked.validated_data["ordering"])
+        return self.page(rows, vm_serializer(principal))
 
     @extend_schema(
         operation_id="create_vm",
