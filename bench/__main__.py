@@ -19,7 +19,7 @@ SHORT = (
     "money",
     "heartbeats",
 )
-LONG = ("soak", "fuzzing")
+LONG = ("soak", "customers", "fuzzing")
 
 
 def main() -> int:

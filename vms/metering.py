@@ -96,9 +96,10 @@ def _state(phase: Phase) -> State:
 
 def _machine(vm: VM, attempt: Attempt, now: datetime) -> Machine:
     account = attempt.account
-    price = price_of(
-        prices.card(attempt.created_at), account.kind, attempt.preset, vm.console_id, attempt.usd_per_hour
-    )
+    price = prices.price(
+        attempt.created_at, account.kind, attempt.preset, vm.console_id,
+        quote_of(account.kind, attempt.usd_per_hour),
+    )  # fmt: skip
     dimensions = Dimensions(
         payer_id=payer_of(vm, now).pk,
         provider=account.kind,
@@ -149,7 +150,7 @@ def follow_strays(account: ProviderAccount, strays: Iterable[Stray], now: dateti
 
 def _stray(account: ProviderAccount, stray: Stray) -> Machine:
     # Without a price of its own there is nothing to look one up by.
-    price = prices.card(stray.first_seen_at).price("", "", "", stray.usd_per_hour)
+    price = prices.price(stray.first_seen_at, "", "", "", stray.usd_per_hour)
     dimensions = Dimensions(
         payer_id=accounts.unowned().pk,
         provider=account.kind,

@@ -38,7 +38,8 @@ def look(now: datetime) -> int:
     """Warns whose credit will end, and ends the VMs of those whose it has; returns how many VMs."""
     found = runway.look(now)
     if not found.empty:
-        log.warning("out of credit accounts=%s", found.empty)
+        return 0
+    log.warning("out of credit accounts=%s", found.empty)
     held = Hold.objects.filter(account__in=found.empty).values_list("vm", flat=True)
     playing = VM.objects.live().filter(pk__in=list(held), desired=Desired.RUNNING)
     ended = 0

@@ -73,8 +73,8 @@ def charge_of(quote: Decimal, at: datetime) -> Decimal:
 
 def share_of(at: datetime) -> Decimal:
     """Our margin of a moment, as a share of the provider's price."""
-    begun = Margin.objects.filter(starts_at__lte=at).order_by("-starts_at")
-    return begun.values_list("share", flat=True).first() or rating.ZERO
+    margin = _margin(at)
+    return margin.share if margin is not None else rating.ZERO
 
 
 def card(at: datetime) -> Card:
@@ -84,8 +84,18 @@ def card(at: datetime) -> Card:
     return Card(
         {(one.provider, one.preset): one for one in rates},
         {(one.provider, one.console): one for one in factors},
-        Margin.objects.filter(starts_at__lte=at).order_by("-starts_at").first(),
+        _margin(at),
     )
+
+
+def price(at: datetime, provider: str, preset: str, console: str, quote: Decimal | None) -> Price:
+    """One price of a moment. Of a quote only our margin is asked."""
+    found = card(at) if quote is None else Card({}, {}, _margin(at))
+    return found.price(provider, preset, console, quote)
+
+
+def _margin(at: datetime) -> Margin | None:
+    return Margin.objects.filter(starts_at__lte=at).order_by("-starts_at").first()
 
 
 GRACE = timedelta(minutes=5)  # a form is typed meanwhile

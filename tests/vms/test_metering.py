@@ -18,7 +18,7 @@ from gamer.errors import InsufficientCredits
 from tests.billing.metered import D, broken
 from tests.vms.control_plane import ControlPlane, prepare
 from tests.world import Clock, World
-from vms import metering, services
+from vms import metering, running_out, services
 from vms.lifecycle import Phase
 from vms.models import VM, Attempt, Installation, Stray
 
@@ -258,6 +258,15 @@ class TestAnEmptyAccount:
         vm.refresh_from_db()
         assert vm.desired == "gone"
 
+    def test_is_warned_of_in_the_log_and_no_other_is(
+        self, plane: ControlPlane, world: World, alices: CreditAccount, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        plane.until(plane.launch(world.alice), "running")
+        running_out.look(plane.now())
+        assert "out of credit" not in caplog.text
+        running_out.look(plane.now() + timedelta(days=1))
+        assert f"out of credit accounts=[{alices.pk}]" in caplog.text
+
     def test_leaves_those_alone_who_play_on_account(self, plane: ControlPlane, world: World) -> None:
         vm = plane.launch(world.sam)
         plane.until(vm, "running")
@@ -274,8 +283,6 @@ def alices_balance(account: CreditAccount) -> Decimal:
 
 class TestTheLook:
     def test_is_one_reconcilers_and_survives_a_clock_that_went_back(self, plane: ControlPlane) -> None:
-        from vms import running_out
-
         now = plane.clock.advance(minutes=5)
         assert [running_out.take_turn(now), running_out.take_turn(now)] == [True, False]
         assert running_out.take_turn(now - timedelta(days=1))
