@@ -21,7 +21,7 @@ SHORT = (
     "money",
     "heartbeats",
 )
-LONG = ("soak", "fuzzing")
+LONG = ("soak", "customers", "fuzzing")
 
 
 def main() -> int:

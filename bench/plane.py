@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 
 from django.utils import timezone
 
 from accounts.principal import policy
+from billing.models import Meter, Subject
+from billing.services import accounts, days, metering, prices
+from billing.services.metering import Dimensions
 from emulators.models import Console, EmulatorConfig, ProviderPreference
 from emulators.services import seed
 from vms import installation, services
@@ -109,6 +113,32 @@ def waiting_vms(
     Attempt.objects.bulk_update(attempts, ["machine_id"], batch_size=1000)
     VM.objects.bulk_update(vms, ["attempt"], batch_size=1000)
     return vms
+
+
+def metered(vms: Sequence[VM], is_charged: bool) -> None:
+    """Meters that run for the machines of these VMs since they were ordered, and one hold for each VM."""
+    now, attempt = timezone.now(), vms[0].attempt
+    assert attempt is not None
+    price = prices.price(now, attempt.account.kind, attempt.preset, "switch", Decimal("0.5"))
+    payer = accounts.unowned()
+    centre = metering.centre_of(
+        Dimensions(payer.pk, attempt.account.kind, "switch", attempt.preset, attempt.account_id)
+    )
+    known = {
+        "centre": centre, "cost_usd_per_hour": price.cost_usd_per_hour, "charge_usd_per_hour": price.charge_usd_per_hour,
+    }  # fmt: skip
+    subjects = Subject.objects.bulk_create(
+        Subject(
+            **known, key=f"attempt:{vm.attempt_id}", vm=vm.pk, price_source=price.source, margin_id=price.margin_id,
+            stopped_usd_per_hour=price.cost_usd_per_hour, started_at=vm.phase_since, is_counted=True,
+        )
+        for vm in vms
+    )  # fmt: skip
+    days.count_vms({centre.pk: len(subjects)}, vms[0].phase_since)
+    Meter.objects.bulk_create(
+        Meter(**known, subject=one, kind="running", origin=one.started_at, since=one.started_at, is_charged=is_charged)
+        for one in subjects
+    )  # fmt: skip
 
 
 def kept() -> dict[str, object]:

@@ -1,7 +1,8 @@
-"""The loop's throughput: acting steps through the real queue and worker, looks in one tick."""
+"""The loop's throughput, its machines metered: acting steps through the real queue and worker, looks in one tick, ends that charge."""
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -13,21 +14,24 @@ from django.db import connection, connections
 from django.utils import timezone
 
 from bench import plane
-from bench.harness import claim, timed
+from bench.harness import backend_cpu, claim, timed
+from billing.models import Meter
 from gamer.env import ROOT
 from gamer.queue.enqueue import enqueue
 from tests.gamer.queue.cluster import own_url
 from vms.lifecycle import Phase
 from vms.models import VM
 from vms.providers.memory import MemoryCloud
+from vms.reconcile.acting import Actor
 from vms.reconcile.loop import Reconciler
 
-ACTS, LOOKS = 2_000, 5_000
+ACTS, LOOKS, CHANGES = 2_000, 5_000, 500
 
 
 def through_the_queue(account: object) -> None:
     # Deletes of machines that are gone already: the cheapest act there is, so that the figure is our own overhead.
     vms = plane.waiting_vms(account, ACTS, Phase.DELETING, MemoryCloud())
+    plane.metered(vms, is_charged=True)
     VM.objects.update(is_acting=True)
     acted = VM.objects.filter(action_sent_at__isnull=False)
     environment = {**os.environ, "DATABASE_URL": own_url(), "GAMER_PROCESS": "worker"}
@@ -70,7 +74,7 @@ def _wait(condition: Callable[[], bool], limit_s: float = 60) -> None:
 
 def one_tick(account: object) -> None:
     cloud = plane.shared_cloud("looked-at")
-    plane.waiting_vms(account, LOOKS, Phase.READY, cloud)
+    plane.metered(plane.waiting_vms(account, LOOKS, Phase.READY, cloud), is_charged=True)
     reconciler = Reconciler(threads=0, ring=lambda tasks: None)
 
     def due() -> None:
@@ -99,10 +103,51 @@ def one_tick(account: object) -> None:
     claim("list() calls of the tick, one account", str(listed), against="exactly 1", holds=listed == 1)
 
 
+def in_one_process(coming: object, going: object) -> None:
+    """What a meter costs a transition: machines that come, and machines that go with their last interval charged."""
+    actor = Actor(threads=0)
+    vms = plane.waiting_vms(coming, CHANGES, Phase.CREATING)
+    VM.objects.filter(pk__in=[vm.pk for vm in vms]).update(is_acting=True)
+    meters = Meter.objects.filter(subject__vm__in=[vm.pk for vm in vms])
+    measured("machines ordered, each with its meter begun, one process", lambda: _until_none(actor.run_batch))
+    assert meters.count() == CHANGES
+    actor.close()
+
+    VM.objects.update(next_look_at=timezone.now() + timedelta(days=1))
+    gone = plane.waiting_vms(going, CHANGES, Phase.DELETING, MemoryCloud())
+    plane.metered(gone, is_charged=True)
+    VM.objects.filter(pk__in=[vm.pk for vm in gone]).update(action_sent_at=timezone.now())
+    logging.getLogger("vms.providers.registry").setLevel(
+        logging.WARNING
+    )  # each machine that is gone is a line
+    reconciler = Reconciler(threads=0, ring=lambda tasks: None)
+    measured("machines proven gone, each charged and its meter ended, one process", reconciler.turn)
+    assert not Meter.objects.filter(subject__vm__in=[vm.pk for vm in gone]).exists()
+    VM.objects.update(next_look_at=timezone.now() + timedelta(days=1))
+
+
+def measured(name: str, work: Callable[[], object]) -> None:
+    started, ours, backend = time.perf_counter(), time.process_time(), backend_cpu()
+    work()
+    seconds, ours, backend = (
+        time.perf_counter() - started,
+        time.process_time() - ours,
+        backend_cpu() - backend,
+    )
+    cpu = f"CPU of one {ours / CHANGES * 1000:.1f} ms, and {backend / CHANGES * 1000:.1f} ms of its backend"
+    claim(name, f"{CHANGES / seconds:.0f} a second", against=cpu)
+
+
+def _until_none(work: Callable[[], int]) -> None:
+    while work():
+        pass
+
+
 def main() -> None:
     account = plane.prepare()
     Reconciler(threads=0, ring=lambda tasks: None).turn()
     through_the_queue(account)
     connection.close()
     connections.close_all()
+    in_one_process(plane.account("coming"), plane.account("going"))
     one_tick(plane.account("looked-at"))

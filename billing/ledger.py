@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from django.db import connection
-
 from billing.models import CreditAccount, Entry
 from billing.models.ledger import AccountKind
+from gamer import prepared
 from gamer.errors import Conflict
 
 # Our own accounts, the other side of every entry.
@@ -64,9 +63,8 @@ def post_many(postings: Sequence[Posting], at: datetime) -> list[Posted]:
     )
     legs = [(one.key, side.account_id, side.usd) for one in postings for side in one.sides]
     columns = [list(column) for rows in (entries, legs) for column in zip(*rows, strict=True)]
-    with connection.cursor() as cursor:
-        cursor.execute(POST, [at, *columns])
-        fresh: dict[str, int] = dict(cursor.fetchall())
+    told = dict(zip(COLUMNS, columns, strict=True))
+    fresh: dict[str, int] = dict(prepared.rows(POST, {**told, "at": at}))
     booked = _booked([one for one in postings if one.key not in fresh])
     return [Posted((fresh | booked)[one.key], one.key in fresh) for one in postings]
 
@@ -81,24 +79,24 @@ def _booked(postings: Sequence[Posting]) -> dict[str, int]:
     return {entry.key: entry.pk for entry in found}
 
 
+COLUMNS = ("keys", "digests", "kinds", "actors", "reasons", "counts", "entries", "accounts", "amounts")
 POST = """
 WITH entered AS (
     INSERT INTO billing_entry (at, key, digest, kind, actor, reason, legs_count)
-    SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[])
+    SELECT %(at)s, * FROM unnest(%(keys)s::text[], %(digests)s::text[], %(kinds)s::text[], %(actors)s::text[], %(reasons)s::text[],
+                                 %(counts)s::int[])
     ON CONFLICT (key) DO NOTHING RETURNING key, id),
 legs AS (
     INSERT INTO billing_leg (entry_id, account_id, amount_usd)
     SELECT entered.id, account_id, usd
-      FROM unnest(%s::text[], %s::bigint[], %s::numeric[]) WITH ORDINALITY AS side (key, account_id, usd, place)
+      FROM unnest(%(entries)s::text[], %(accounts)s::bigint[], %(amounts)s::numeric[]) WITH ORDINALITY AS side (key, account_id, usd, place)
       JOIN entered USING (key) ORDER BY place)
 SELECT key, id FROM entered
 """
-# What a statement goes on with that leaves intervals (`closed`): charges them to their payers by one entry with a leg for each, and
-# one for us. The amounts are the intervals' own.
+
+# What a statement goes on with that closes intervals, to charge them: an entry with a leg for each, and one for us. `charged` names
+# them with their payers; the amounts are the intervals' own.
 CHARGE = """
-charged AS (
-    SELECT closed.id, centre.payer_id, closed.charge_usd
-      FROM closed JOIN billing_costcentre centre ON centre.id = closed.centre_id WHERE closed.charge_usd > 0),
 entered AS (
     INSERT INTO billing_entry (key, digest, kind, actor, reason, legs_count, at)
     SELECT 'usage:' || min(id), encode(sha256(string_agg(id::text, ',' ORDER BY id)::bytea), 'hex'), 'usage',

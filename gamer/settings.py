@@ -112,6 +112,7 @@ def _connection() -> dict[str, Any]:
     # Statements here are many and short, or sums over rows that are counted on: compiling them first does not pay.
     options = dict(ENV.database.get("OPTIONS", {}))
     options["options"] = f"{options.get('options', '')} -c jit=off".strip()
+    options.setdefault("prepare_threshold", 5)  # for the few statements that ask for it: gamer/prepared.py
     return {**ENV.database, **kept, "OPTIONS": options, "ATOMIC_REQUESTS": False}
 
 

@@ -87,7 +87,7 @@ def _state(phase: Phase) -> State:
 def _machine(vm: VM, attempt: Attempt, now: datetime) -> Machine:
     account = attempt.account
     # What was quoted and shown, by the margin of then, whatever has changed since: a vendor's price, staff's of a machine type.
-    price = prices.card(attempt.created_at).quoted(attempt.usd_per_hour)
+    price = prices.quoted(attempt.created_at, attempt.usd_per_hour)
     dimensions = Dimensions(
         payer_id=payer_of(vm, now).pk,
         provider=account.kind,
@@ -138,7 +138,7 @@ def follow_strays(account: ProviderAccount, strays: Iterable[Stray], now: dateti
 
 def _stray(account: ProviderAccount, stray: Stray) -> Machine:
     # Without a price of its own there is nothing to look one up by.
-    price = prices.card(stray.first_seen_at).price("", "", "", stray.usd_per_hour)
+    price = prices.quoted(stray.first_seen_at, stray.usd_per_hour)
     dimensions = Dimensions(
         payer_id=accounts.unowned().pk,
         provider=account.kind,

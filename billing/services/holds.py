@@ -39,17 +39,19 @@ def adjust(*, vm: UUID, usd_per_hour: Decimal, now: datetime) -> None:
 @transaction.atomic(savepoint=False)
 def release(vm: UUID) -> bool:
     """Gives back what a VM's hold put aside; safe to repeat."""
-    hold = Hold.objects.filter(vm=vm).first()
-    if hold is None:
-        return False
-    # The account first: so does everybody who holds.
-    CreditAccount.objects.select_for_update(no_key=True).get(pk=hold.account_id)
-    hold = Hold.objects.select_for_update().filter(vm=vm, account=hold.account_id).first()
-    if hold is None:
-        return False
-    hold.delete()
-    CreditAccount.objects.filter(pk=hold.account_id).update(held_usd=F("held_usd") - hold.amount_usd)
-    return True
+    with connection.cursor() as cursor:
+        cursor.execute(RELEASE, {"vm": vm})
+        return bool(cursor.rowcount)
+
+
+# The account first: so does everybody who holds. A hold that went to another account meanwhile is that account's now.
+RELEASE = """
+WITH locked AS (
+    SELECT id FROM billing_creditaccount WHERE id IN (SELECT account_id FROM billing_hold WHERE vm = %(vm)s) FOR NO KEY UPDATE),
+gone AS (
+    DELETE FROM billing_hold WHERE vm = %(vm)s AND account_id IN (SELECT id FROM locked) RETURNING account_id, amount_usd)
+UPDATE billing_creditaccount SET held_usd = held_usd - amount_usd FROM gone WHERE id = account_id
+"""
 
 
 @transaction.atomic(savepoint=False)

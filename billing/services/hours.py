@@ -19,14 +19,15 @@ def close_hours(now: datetime, *, batch: int = BATCH) -> int:
     are found by the next pass.
     """
     hour = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    cut, last = 0, (0, 0)
-    while True:
+    since, cut, last = metering.oldest(hour), 0, (0, 0)
+    while since is not None:
         with transaction.atomic():
-            closed = metering.close_next(hour, after=last, limit=batch)
+            closed = metering.close_next(since, hour, after=last, limit=batch)
             if not closed:
-                return cut
+                break
             crash_point("hours.closed")
             holds.renew([subject for _, subject in closed], now)
             crash_point("hours.inside")
         cut, last = cut + len(closed), closed[-1]
         crash_point("hours.after")
+    return cut

@@ -6,21 +6,23 @@ of the fact: they join it. Locks are taken in one order by everybody: subject, m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 
 from billing import ledger, rating
 from billing.models import CostCentre, Meter, Subject
 from billing.models.usage import UsageKind
 from billing.services import days
 from billing.services.prices import Price
+from gamer import prepared
 
 ACTOR = "policy:metering"
 
@@ -66,15 +68,19 @@ def follow(*, key: str, state: State | None, now: datetime, describe: Callable[[
     `describe` is asked once per machine, when it is first heard of. A machine that was called gone and is back goes on
     where it ended, for it cost all the while.
     """
-    subject = Subject.objects.select_for_update(no_key=True).filter(key=key).first()
+    subject = _locked(key)
     if subject is None:
         if state is None:
             return
-        subject = _begin(key, describe())
+        is_begun = _begin(key, describe(), state)
+        if is_begun and state.kind in (None, UsageKind.RUNNING) and not state.is_charged:
+            return
+        subject = _locked(key)
+        assert subject is not None
     meter = Meter.objects.select_for_update().filter(pk=subject.pk).first()
     if state is None:
         if meter is not None:
-            close([subject.pk], now)
+            close(meter, now)
             meter.delete()
         if subject.ended_at is None:
             ended_at = max(now, subject.started_at, meter.since if meter is not None else now)
@@ -91,7 +97,7 @@ def follow(*, key: str, state: State | None, now: datetime, describe: Callable[[
     if state.stopped_usd_per_hour not in (None, subject.stopped_usd_per_hour):
         Subject.objects.filter(pk=subject.pk).update(stopped_usd_per_hour=state.stopped_usd_per_hour)
     if wanted != {name: getattr(meter, name) for name in wanted}:
-        close([subject.pk], now)
+        close(meter, now)
         since = max(meter.since, now)
         Meter.objects.filter(pk=subject.pk).update(since=since, origin=since, **wanted)
 
@@ -109,7 +115,7 @@ def move(*, vm: UUID, dimensions: Callable[[CostCentre], Dimensions], now: datet
         if subject.is_counted:
             days.count_vms({subject.centre_id: -1, centre.pk: 1}, subject.started_at)
         if meter is not None:
-            close([subject.pk], now)
+            close(meter, now)
             since = max(meter.since, now)
             Meter.objects.filter(pk=subject.pk).update(since=since, origin=since, centre=centre)
 
@@ -123,34 +129,53 @@ def centre_of(dimensions: Dimensions) -> CostCentre:
     return found
 
 
-def _begin(key: str, machine: Machine) -> Subject:
+def _locked(key: str) -> Subject | None:
+    return Subject.objects.select_for_update(no_key=True).filter(key=key).first()
+
+
+def _begin(key: str, machine: Machine, state: State) -> bool:
+    """Begins a machine and its meter, which runs and is not charged; False where somebody else began it at the same moment."""
     price = machine.price
-    row = Subject(
-        key=key,
-        vm=machine.vm,
-        centre=centre_of(machine.dimensions),
-        price_source=price.source,
-        rate_id=price.rate_id,
-        factors=list(price.factor_ids),
-        margin_id=price.margin_id,
-        cost_usd_per_hour=price.cost_usd_per_hour,
-        stopped_usd_per_hour=price.cost_usd_per_hour,
-        charge_usd_per_hour=price.charge_usd_per_hour,
-        started_at=machine.started_at,
-    )
-    Subject.objects.bulk_create([row], ignore_conflicts=True)
-    subject = Subject.objects.select_for_update(no_key=True).get(key=key)
-    stand_for_vm(subject)
-    return subject
+    stopped = price.cost_usd_per_hour if state.stopped_usd_per_hour is None else state.stopped_usd_per_hour
+    told = {
+        "key": key,
+        "vm": machine.vm,
+        "centre": centre_of(machine.dimensions).pk,
+        "source": price.source.value,
+        "rate": price.rate_id,
+        "factors": json.dumps(price.factor_ids),
+        "margin": price.margin_id,
+        "cost": price.cost_usd_per_hour,
+        "stopped": stopped,
+        "charge": price.charge_usd_per_hour,
+        "started_at": machine.started_at,
+        "zone": settings.BILLING_TIME_ZONE,
+    }
+    return bool(prepared.rows(BEGIN, told))
 
 
-def stand_for_vm(subject: Subject) -> None:
-    """Has a machine, whose row the caller has locked, be the one its VM is counted by, where no other is."""
-    if subject.vm is None or Subject.objects.filter(vm=subject.vm, is_counted=True).exists():
-        return
-    Subject.objects.filter(pk=subject.pk).update(is_counted=True)
-    subject.is_counted = True
-    days.count_vms({subject.centre_id: 1}, subject.started_at)
+# A machine, its meter, and the VM it stands for where no other machine does. What it was before we heard of it is the provider's
+# to bill, and nobody's to pay.
+BEGIN = f"""
+WITH begun AS (
+    INSERT INTO billing_subject (key, vm, centre_id, price_source, rate_id, factors, margin_id, cost_usd_per_hour,
+                                 stopped_usd_per_hour, charge_usd_per_hour, started_at, is_counted)
+    SELECT %(key)s, %(vm)s::uuid, %(centre)s, %(source)s, %(rate)s, %(factors)s::jsonb, %(margin)s, %(cost)s, %(stopped)s, %(charge)s,
+           %(started_at)s, %(vm)s::uuid IS NOT NULL
+                           AND NOT EXISTS (SELECT FROM billing_subject WHERE vm = %(vm)s::uuid AND is_counted)
+    ON CONFLICT (key) DO NOTHING
+    RETURNING *),
+meters AS (
+    INSERT INTO billing_meter (subject_id, centre_id, kind, origin, since, cost_usd_per_hour, charge_usd_per_hour, is_charged)
+    SELECT id, centre_id, '{UsageKind.RUNNING}', started_at, started_at, cost_usd_per_hour, 0, false FROM begun),
+added AS (
+    SELECT (started_at AT TIME ZONE %(zone)s)::date AS day, centre_id, 0 AS running_us, 0 AS charged_us, 0 AS stopped_us,
+           0 AS storage_us, 0 AS cost_usd, 0 AS charge_usd, 1 AS vms_begun
+      FROM begun WHERE is_counted),
+days AS ({days.ADD_DAYS}),
+sums AS ({days.ADD_SUMS.format(is_whole="false")})
+SELECT id FROM begun
+"""  # noqa: S608  # our own words only
 
 
 def _wanted(subject: Subject, state: State, was: str = UsageKind.RUNNING) -> dict[str, object]:
@@ -167,67 +192,63 @@ def _wanted(subject: Subject, state: State, was: str = UsageKind.RUNNING) -> dic
     }
 
 
-def close(subject_ids: Sequence[int], until: datetime) -> None:
-    """Leaves records of what the meters of these subjects ran until a moment, sums them up by day and posts their charges.
+def close(meter: Meter, until: datetime) -> None:
+    """Leaves records of what a meter ran until a moment, sums them up by day and posts the charge. The caller has locked it.
 
-    The caller has locked the subjects' rows. A meter that is already there, or beyond because a clock went back, leaves nothing.
+    One that is already there, or beyond because a clock went back, leaves nothing.
     """
-    _cut(THESE, until, subjects=list(subject_ids))
+    if meter.since < until:
+        is_charged = meter.charge_usd_per_hour > 0
+        _cut(THIS, meter.since, until, is_charged=is_charged, subject=meter.pk)
 
 
-def close_next(until: datetime, *, after: tuple[int, int], limit: int) -> list[tuple[int, int]]:
-    """The same for the next meters that run since before a moment, by cost centre, as (centre, subject) of each.
+def close_next(
+    since: datetime, until: datetime, *, after: tuple[int, int], limit: int
+) -> list[tuple[int, int]]:
+    """The same for the next meters that run since a moment or later, by cost centre, as (centre, subject) of each.
 
     Meters that somebody else is about to cut are passed over. A payer's machines come together, so that the sums of their
     days and their balance are moved once, not in every batch.
     """
-    return _cut(NEXT, until, centre=after[0], subject=after[1], limit=limit)
+    return _cut(NEXT, since, until, is_charged=True, centre=after[0], subject=after[1], limit=limit)
 
 
-def _cut(which: str, until: datetime, **chosen: object) -> list[tuple[int, int]]:
+def oldest(until: datetime) -> datetime | None:
+    """Since when the oldest meter runs that runs since before a moment."""
+    return Meter.objects.filter(since__lt=until).order_by("since").values_list("since", flat=True).first()
+
+
+def _cut(
+    which: str, since: datetime, until: datetime, *, is_charged: bool, **chosen: object
+) -> list[tuple[int, int]]:
     zone = ZoneInfo(settings.BILLING_TIME_ZONE)
-    last = until - timedelta(microseconds=1)
-    day = rating.day_of(last, zone)
-    hour = last.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    pieces = list(rating.cuts(since, until, zone))
     told = {
+        "since": since,
         "until": until,
-        "day": day,
-        "edge": max(hour, rating.day_bounds(day, zone)[0]),
-        "zone": zone.key,
+        "starts": [start for start, _ in pieces],
+        "stops": [stop for _, stop in pieces],
+        "days": [rating.day_of(start, zone) for start, _ in pieces],
         "actor": ACTOR,
-        "ours": ledger.house(ledger.REVENUE).pk,
+        "ours": ledger.house(ledger.REVENUE).pk if is_charged else None,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(which, {**told, **chosen})
-        return cursor.fetchall()
+    return prepared.rows(which, {**told, **chosen})
 
 
 # One statement for one meter or for thousands: intervals, their sums, the entry that charges them, and the meters' new beginnings.
-# Intervals end at full UTC hours and at the zone's midnights. The usual one began after the last of these edges and is whole; only
-# others are taken apart.
+# Pieces of time end at full UTC hours and at the zone's midnights; they are the same for all meters.
 CUT = f"""
 WITH due AS ({{due}}),
-pieces AS (
-    SELECT due.*, since AS started_at, %(until)s::timestamptz AS ended_at, %(day)s::date AS day FROM due WHERE since >= %(edge)s
-    UNION ALL
-    SELECT due.*, edges.at, edges.next, (edges.at AT TIME ZONE %(zone)s)::date
-      FROM due, LATERAL (
-        SELECT at, lead(at, 1, %(until)s::timestamptz) OVER (ORDER BY at) AS next
-          FROM (SELECT due.since AS at
-                UNION SELECT generate_series(date_trunc('hour', due.since, 'UTC') + interval '1 hour',
-                                             %(until)s::timestamptz - interval '1 microsecond', interval '1 hour')
-                UNION SELECT day AT TIME ZONE %(zone)s
-                        FROM generate_series(((due.since AT TIME ZONE %(zone)s)::date + 1)::timestamp,
-                                             (%(until)s::timestamptz AT TIME ZONE %(zone)s)::date::timestamp, interval '1 day') AS day
-                       WHERE day AT TIME ZONE %(zone)s < %(until)s) AS ats) AS edges
-     WHERE since < %(edge)s),
 closed AS (
     INSERT INTO billing_usagerecord (subject_id, centre_id, kind, day, started_at, ended_at, origin, is_charged,
                                      cost_usd_per_hour, charge_usd_per_hour, cost_usd, charge_usd)
     SELECT subject_id, centre_id, kind, day, started_at, ended_at, origin, is_charged, cost_usd_per_hour, charge_usd_per_hour,
            billing_total(cost_usd_per_hour, origin, ended_at) - billing_total(cost_usd_per_hour, origin, started_at),
            billing_total(charge_usd_per_hour, origin, ended_at) - billing_total(charge_usd_per_hour, origin, started_at)
-      FROM pieces ORDER BY centre_id, subject_id, started_at
+      FROM (SELECT due.*, piece.day, greatest(since, piece.start) AS started_at, piece.stop AS ended_at
+              FROM due JOIN unnest(%(starts)s::timestamptz[], %(stops)s::timestamptz[], %(days)s::date[])
+                            AS piece (start, stop, day) ON piece.stop > due.since) AS pieces
+     ORDER BY centre_id, subject_id, started_at
     RETURNING *),
 added AS (
     SELECT day, centre_id,
@@ -240,16 +261,15 @@ added AS (
      GROUP BY day, centre_id),
 days AS ({days.ADD_DAYS}),
 sums AS ({days.ADD_SUMS.format(is_whole="false")}),
+charged AS (SELECT id, payer_id, charge_usd FROM closed JOIN due USING (subject_id) WHERE charge_usd > 0),
 {ledger.CHARGE},
-moved AS (
-    UPDATE billing_meter SET since = %(until)s WHERE subject_id = ANY(ARRAY(SELECT subject_id FROM due)))
+moved AS (UPDATE billing_meter SET since = %(until)s WHERE subject_id = ANY(ARRAY(SELECT subject_id FROM due)))
 SELECT centre_id, subject_id FROM due ORDER BY centre_id, subject_id
 """  # noqa: S608  # our own words only
-THESE = CUT.format(
-    due="SELECT * FROM billing_meter WHERE subject_id = ANY(%(subjects)s) AND since < %(until)s"
-)
+DUE = "SELECT meter.*, payer_id FROM billing_meter meter JOIN billing_costcentre centre ON centre.id = meter.centre_id"
+THIS = CUT.format(due=f"{DUE} WHERE meter.subject_id = %(subject)s AND since = %(since)s")
 NEXT = CUT.format(
-    due="""
-    SELECT * FROM billing_meter WHERE (centre_id, subject_id) > (%(centre)s, %(subject)s) AND since < %(until)s
-     ORDER BY centre_id, subject_id LIMIT %(limit)s FOR UPDATE SKIP LOCKED"""
+    due=f"""
+    {DUE} WHERE (meter.centre_id, meter.subject_id) > (%(centre)s, %(subject)s) AND since >= %(since)s AND since < %(until)s
+     ORDER BY meter.centre_id, meter.subject_id LIMIT %(limit)s FOR UPDATE OF meter SKIP LOCKED"""
 )

@@ -77,8 +77,8 @@ def charge_of(quote: Decimal, at: datetime) -> Decimal:
 
 def share_of(at: datetime) -> Decimal:
     """Our margin of a moment, as a share of the provider's price."""
-    begun = Margin.objects.filter(starts_at__lte=at).order_by("-starts_at")
-    return begun.values_list("share", flat=True).first() or rating.ZERO
+    margin = _margin(at)
+    return margin.share if margin is not None else rating.ZERO
 
 
 def card(at: datetime) -> Card:
@@ -88,8 +88,18 @@ def card(at: datetime) -> Card:
     return Card(
         {(one.provider, one.preset): one for one in rates},
         {(one.provider, one.console): one for one in factors},
-        Margin.objects.filter(starts_at__lte=at).order_by("-starts_at").first(),
+        _margin(at),
     )
+
+
+def quoted(at: datetime, quote: Decimal | None) -> Price:
+    """What a quote costs and is charged, with our margin of a moment; without one the cost is unknown and counts as nothing."""
+    card = Card({}, {}, _margin(at))
+    return card.price("", "", "") if quote is None else card.quoted(quote)
+
+
+def _margin(at: datetime) -> Margin | None:
+    return Margin.objects.filter(starts_at__lte=at).order_by("-starts_at").first()
 
 
 GRACE = timedelta(minutes=5)  # a form is typed meanwhile

@@ -1,7 +1,8 @@
 """Customers as processes of their own: launches, play and stops of one account, or the pass that closes hours.
 
-`python -m tests.billing.customers customer|closer <account> <how many> <seed>`; prints how many launches were let in. Each has a
-clock of its own that jumps back now and then; what is due is said twice, as a queue would.
+`python -m tests.billing.customers customer|closer|keeper <account> <how many> <seed>`; prints how many launches were let in, or
+meters cut. A keeper closes hours for so many customers until it is killed. Each has a clock of its own that jumps back now and
+then; what is due is said twice, as a queue would.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import os
 import random
 import sys
+import time
 from datetime import UTC, datetime, timedelta
+from typing import NoReturn
 from uuid import uuid4
 
 BEGIN = datetime(2026, 6, 15, 12, tzinfo=UTC)
 STEP = timedelta(minutes=4)
+PAUSE_S = 0.2
 
 
 def clock(chance: random.Random, number: int) -> datetime:
@@ -65,11 +69,24 @@ def close(count: int, seed: int) -> int:
     return sum(hours.close_hours(clock(chance, number), batch=3) for number in range(count))
 
 
+def keep(customers: int, seed: int) -> NoReturn:
+    """The same until it is killed, a few times a second, at the hour that so many customers have come to."""
+    from billing.models import Subject
+    from billing.services import hours
+
+    chance = random.Random(seed)
+    while True:
+        hours.close_hours(clock(chance, Subject.objects.count() // customers), batch=3)
+        time.sleep(PAUSE_S)
+
+
 def main() -> None:
     import django
 
     django.setup()
     role, account_id, count, seed = sys.argv[1], *map(int, sys.argv[2:])
+    if role == "keeper":
+        keep(count, seed)
     done = play(account_id, count, seed) if role == "customer" else close(count, seed)
     sys.stdout.write(f"{done}\n")
 

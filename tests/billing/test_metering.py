@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import Error, connection
@@ -111,6 +112,16 @@ class TestAMachineThatComesBack:
         assert broken() == []
 
 
+class TestTwoMachinesOfOneVm:
+    def test_count_it_once(self, till: Till) -> None:
+        vm = uuid4()
+        till.follow("old", BOOTS, at(0), vm=vm)
+        till.follow("new", BOOTS, at(10), vm=vm)
+        assert [one.is_counted for one in Subject.objects.order_by("pk")] == [True, False]
+        assert UsageDay.objects.get().vms_begun == 1
+        assert broken() == []
+
+
 class TestSayingItAgain:
     def test_changes_nothing(self, till: Till) -> None:
         for _ in range(3):
@@ -166,6 +177,27 @@ class TestHours:
         assert Entry.objects.filter(kind=Entry.Kind.USAGE).count() == 3
         assert broken() == []
 
+    def test_of_a_machine_heard_of_in_the_middle_of_a_pass_are_the_next_ones(self, till: Till) -> None:
+        """A pass knows since when its oldest meter runs; one that runs for longer is not cut short."""
+        till.follow("a", PLAYS, at(10))
+        assert metering.oldest(at(60)) == at(10)
+        till.follow("b", PLAYS, at(-120))
+        assert len(metering.close_next(at(10), at(60), after=(0, 0), limit=9)) == 1
+        assert records("b") == []
+        assert hours.close_hours(at(61)) == 1
+        assert [f"{one.started_at:%H}" for one in records("b")] == ["10", "11", "12"]
+        assert broken() == []
+
+    def test_are_closed_by_centre_so_that_each_days_sum_is_added_to_once(self, till: Till) -> None:
+        for number in range(6):
+            till.follow(f"m{number}", PLAYS, at(number), console="switch" if number % 2 else "wii")
+        last, closed = (0, 0), []
+        while batch := metering.close_next(at(0), at(60), after=last, limit=3):
+            closed.append({centre for centre, _ in batch})
+            last = batch[-1]
+        assert [len(one) for one in closed] == [1, 1]
+        assert broken() == []
+
     def test_end_at_the_zones_midnight_too(self, till: Till, settings: Any) -> None:
         settings.BILLING_TIME_ZONE = "Asia/Kolkata"  # midnight is at 18:30 UTC
         till.follow("a", PLAYS, at(6 * 60))
@@ -200,8 +232,6 @@ class TestDays:
 
 class TestMoving:
     def test_to_another_project_cuts_and_charges_the_next_payer(self, till: Till, world: World) -> None:
-        from uuid import uuid4
-
         vm = uuid4()
         till.follow("a", PLAYS, at(0), vm=vm)
         arcade = accounts.account_of(world.arcade, NOON)
@@ -242,7 +272,7 @@ class TestSplitting:
         for minutes in sorted(passes):
             if begin < at(minutes) < end:
                 hours.close_hours(at(minutes))
-                metering.close([Subject.objects.get(key=split).pk], at(minutes))
+                metering.close(Meter.objects.get(subject__key=split), at(minutes))
         till.follow(split, None, end, quote=quote)
         assert till.charge(split) == till.charge(kept)
         assert till.cost(split) == till.cost(kept)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from copy import copy
 from datetime import timedelta
 from decimal import Decimal
@@ -14,15 +11,14 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from accounts.principal import command
-from billing.models import CreditAccount, Hold, Meter, Subject, UsageRecord
-from billing.services import accounts, credits, holds, hours, metering
-from gamer.env import ROOT
+from billing.models import Meter, UsageRecord
+from billing.services import accounts, credits, holds, hours
 from gamer.errors import InsufficientCredits
 from tests import world as worlds
 from tests.at_once import at_once
 from tests.billing.customers import BEGIN
 from tests.billing.metered import PLAYS, RESTS, D, Till, broken, records
-from tests.gamer.queue.cluster import own_url
+from tests.billing.processes import clear_up, results, start
 from tests.world import World
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
@@ -32,35 +28,6 @@ LAUNCHES, CUSTOMERS = 25, 8
 @pytest.fixture
 def world(transactional_db: None) -> World:
     return worlds.build()
-
-
-def start(role: str, account: CreditAccount, count: int, seed: int, **extra: str) -> subprocess.Popen[bytes]:
-    arguments = [role, str(account.pk), str(count), str(seed)]
-    environment = {
-        **os.environ,
-        "DATABASE_URL": own_url(),
-        "DJANGO_SETTINGS_MODULE": "gamer.settings",
-        "GAMER_PROCESS": "command",
-        **extra,
-    }
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.billing.customers", *arguments],
-        cwd=ROOT, env=environment, stdout=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def results(processes: list[subprocess.Popen[bytes]]) -> list[int]:
-    return [int(process.communicate(timeout=200)[0] or b"-1") for process in processes]
-
-
-def clear_up(account: CreditAccount) -> None:
-    """What the killed left: their machines end, as the next look would find."""
-    for subject in Subject.objects.filter(ended_at=None):
-        metering.follow(
-            key=subject.key, state=None, now=BEGIN + timedelta(days=1), describe=lambda: pytest.fail("known")
-        )
-    for hold in Hold.objects.filter(account=account):
-        holds.release(hold.vm)
 
 
 class TestEightProcesses:
@@ -79,7 +46,7 @@ class TestEightProcesses:
         assert results(doomed)[0] == -1
         assert all(count > 0 for count in let_in), let_in
         assert broken() == []
-        clear_up(account)
+        clear_up(account, BEGIN + timedelta(days=1))
         hours.close_hours(BEGIN + timedelta(days=1))
         account.refresh_from_db()
         charged = sum((one.charge_usd for one in UsageRecord.objects.all()), D("0"))

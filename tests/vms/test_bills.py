@@ -98,7 +98,7 @@ class TestInvoices:
         plane.settle(seconds=60)
         machine_id = Attempt.objects.get(vm=vm).machine_id
         subject = Subject.objects.get(vm=vm.pk)
-        metering.close([subject.pk], clock.now)
+        metering.close(subject.meter, clock.now)
         day = clock.now.date()
         text = f"day,machine_id,amount\n{day},{machine_id},5\n{day},stranger,2.5\n"
         invoices.load(

@@ -275,6 +275,15 @@ class TestAnEmptyAccount:
         vm.refresh_from_db()
         assert vm.desired == "gone"
 
+    def test_is_warned_of_in_the_log_and_no_other_is(
+        self, plane: ControlPlane, world: World, alices: CreditAccount, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        plane.until(plane.launch(world.alice), "running")
+        running_out.look(plane.now())
+        assert "out of credit" not in caplog.text
+        running_out.look(plane.now() + timedelta(days=1))
+        assert f"out of credit accounts=[{alices.pk}]" in caplog.text
+
     def test_leaves_those_alone_who_play_on_account(self, plane: ControlPlane, world: World) -> None:
         vm = plane.launch(world.sam)
         plane.until(vm, "running")

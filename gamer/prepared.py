@@ -1,0 +1,21 @@
+"""Big statements that run all the time, planned once per connection instead of each time.
+
+Django binds on the client, so that every statement is new to Postgres; of one that writes six tables, planning is more than half
+the work. Not for statements whose best plan depends on their parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from django.db import connection
+
+
+def rows(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """What a statement returns, in the transaction that is open, if one is. Raises as a cursor of Django's does."""
+    connection.ensure_connection()
+    connection.validate_no_broken_transaction()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        return cursor.execute(statement, parameters, prepare=True).fetchall()

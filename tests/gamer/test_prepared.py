@@ -1,0 +1,46 @@
+"""Statements that are planned once per connection."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from billing.models import CreditAccount
+from gamer import prepared
+
+OPENED = """
+    INSERT INTO billing_creditaccount (kind, code, is_postpaid, balance_usd, held_usd, opened_at)
+    VALUES ('house', %(code)s, true, 0, 0, now())"""
+SUM = "SELECT %(a)s::int + %(b)s::int, %(a)s::int"
+
+
+@pytest.mark.django_db
+class TestRows:
+    def test_are_those_of_the_statement(self) -> None:
+        assert prepared.rows(SUM, {"a": 1, "b": 2}) == [(3, 1)]
+
+    def test_come_from_one_plan(self) -> None:
+        for number in range(3):
+            prepared.rows(SUM, {"a": number, "b": 2})
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT $1::int + $2%'"
+            )
+            assert cursor.fetchone() == (1,)
+
+    def test_belong_to_the_open_transaction(self) -> None:
+        with transaction.atomic():
+            prepared.rows(f"{OPENED} RETURNING id", {"code": "x"})
+            transaction.set_rollback(True)
+        assert not CreditAccount.objects.exists()
+
+    def test_fail_as_any_statement_of_djangos_does(self) -> None:
+        CreditAccount.objects.create(kind="house", code="x")
+        with pytest.raises(IntegrityError), transaction.atomic():
+            prepared.rows(f"{OPENED} RETURNING id", {"code": "x"})
+
+    def test_are_not_asked_for_in_a_broken_transaction(self) -> None:
+        with transaction.atomic():
+            transaction.set_rollback(True)
+            with pytest.raises(transaction.TransactionManagementError):
+                prepared.rows(SUM, {"a": 1, "b": 2})
