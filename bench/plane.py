@@ -119,7 +119,7 @@ def metered(vms: Sequence[VM], is_charged: bool) -> None:
     """Meters that run for the machines of these VMs since they were ordered, and one hold for each VM."""
     now, attempt = timezone.now(), vms[0].attempt
     assert attempt is not None
-    price = prices.price(now, attempt.account.kind, attempt.preset, "switch", Decimal("0.5"))
+    price = prices.quoted(now, Decimal("0.5"))
     payer = accounts.unowned()
     centre = metering.centre_of(
         Dimensions(payer.pk, attempt.account.kind, "switch", attempt.preset, attempt.account_id)
