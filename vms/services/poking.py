@@ -19,4 +19,4 @@ def poke(vm: VM, now: datetime) -> None:
 
 def poked(now: datetime) -> dict[str, Any]:
     """The columns of a row whose next look is now, also when a step is under way and would set a later one."""
-    return {"next_look_at": now, "is_acting": False, "ispoked": True}
+    return {"next_look_at": now, "is_acting": False, "is_poked": True}
