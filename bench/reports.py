@@ -56,7 +56,7 @@ MADE_SUBJECTS = """
            '[]', price, price, price * 1.15, began, began + interval '10 hours', n %% 50 < 49
     FROM (SELECT min(id) AS id FROM billing_costcentre) first, generate_series(0, %(subjects)s - 1) n,
     LATERAL (SELECT (0.1 + (n %% 97) * 0.0123457)::numeric(14, 9) AS price,
-                    %(start)s::timestamptz + (n %% %(days)s) * interval '1 day' + (n %% 13) * interval '1 hour' AS began) told
+                    %(start)s::timestamptz + (n %% %(days)s) * interval '1 day' + (n %% 24) * interval '1 hour' AS began) told
 """
 MADE_RECORDS = """
     INSERT INTO billing_usagerecord (subject_id, centre_id, kind, day, started_at, ended_at, origin, is_charged, cost_usd_per_hour,

@@ -1,7 +1,7 @@
 """A machine's meter: begun, changed, ended. Whatever an interval cost is written when it is cut, with its charge and its day's sum.
 
 Callers say what is so (`follow`), as often as they like: nothing happens when it was so already. Call inside the transaction
-of the fact: they join it. Locks are taken in one order by everybody: subject, meter, day, account.
+of the fact: they join it. Locks are taken in one order by everybody: subject, VM, meter, day, account.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from billing import ledger
 from billing.models import CostCentre, Meter, Subject
 from billing.models.usage import UsageKind
-from billing.services import days
+from billing.services import days, lives
 from billing.services.prices import Price
 
 ACTOR = "policy:metering"
@@ -72,16 +72,18 @@ def follow(*, key: str, state: State | None, now: datetime, describe: Callable[[
         subject = _begin(key, describe())
     meter = Meter.objects.select_for_update().filter(pk=subject.pk).first()
     if state is None:
-        if meter is not None:
-            _cut([subject.pk], now)
-            meter.delete()
         if subject.ended_at is None:
             ended_at = max(now, subject.started_at, meter.since if meter is not None else now)
             Subject.objects.filter(pk=subject.pk).update(ended_at=ended_at)
+            lives.ends(subject, ended_at)
+        if meter is not None:
+            _cut([subject.pk], now)
+            meter.delete()
         return
     if meter is None:
         # What it was before we heard of it is the provider's to bill, and nobody's to pay.
         since = subject.ended_at or subject.started_at
+        lives.goes_on(subject)
         Subject.objects.filter(pk=subject.pk).update(ended_at=None)
         before = _wanted(subject, State(UsageKind.RUNNING))
         meter = Meter(subject=subject, centre_id=subject.centre_id, origin=since, since=since, **before)
@@ -105,8 +107,7 @@ def move(*, vm: UUID, dimensions: Callable[[CostCentre], Dimensions], now: datet
             continue
         meter = Meter.objects.select_for_update().filter(pk=subject.pk).first()
         Subject.objects.filter(pk=subject.pk).update(centre=centre)
-        if subject.is_counted:
-            days.count_vms({subject.centre_id: -1, centre.pk: 1}, subject.started_at)
+        lives.moves(subject, centre)
         if meter is not None:
             _cut([subject.pk], now)
             since = max(meter.since, now)
@@ -124,32 +125,24 @@ def centre_of(dimensions: Dimensions) -> CostCentre:
 
 def _begin(key: str, machine: Machine) -> Subject:
     price = machine.price
-    row = Subject(
+    subject, is_new = Subject.objects.select_for_update(no_key=True).get_or_create(
         key=key,
-        vm=machine.vm,
-        centre=centre_of(machine.dimensions),
-        price_source=price.source,
-        rate_id=price.rate_id,
-        factors=list(price.factor_ids),
-        margin_id=price.margin_id,
-        cost_usd_per_hour=price.cost_usd_per_hour,
-        stopped_usd_per_hour=price.cost_usd_per_hour,
-        charge_usd_per_hour=price.charge_usd_per_hour,
-        started_at=machine.started_at,
+        defaults={
+            "vm": machine.vm,
+            "centre": centre_of(machine.dimensions),
+            "price_source": price.source,
+            "rate_id": price.rate_id,
+            "factors": list(price.factor_ids),
+            "margin_id": price.margin_id,
+            "cost_usd_per_hour": price.cost_usd_per_hour,
+            "stopped_usd_per_hour": price.cost_usd_per_hour,
+            "charge_usd_per_hour": price.charge_usd_per_hour,
+            "started_at": machine.started_at,
+        },
     )
-    Subject.objects.bulk_create([row], ignore_conflicts=True)
-    subject = Subject.objects.select_for_update(no_key=True).get(key=key)
-    stand_for_vm(subject)
+    if is_new:
+        lives.begins(subject)
     return subject
-
-
-def stand_for_vm(subject: Subject) -> None:
-    """Has a machine, whose row the caller has locked, be the one its VM is counted by, where no other is."""
-    if subject.vm is None or Subject.objects.filter(vm=subject.vm, is_counted=True).exists():
-        return
-    Subject.objects.filter(pk=subject.pk).update(is_counted=True)
-    subject.is_counted = True
-    days.count_vms({subject.centre_id: 1}, subject.started_at)
 
 
 def _wanted(subject: Subject, state: State, was: str = UsageKind.RUNNING) -> dict[str, object]:
@@ -224,7 +217,7 @@ added AS (
            coalesce(sum(us) FILTER (WHERE is_charged), 0) AS charged_us,
            coalesce(sum(us) FILTER (WHERE kind = 'stopped'), 0) AS stopped_us,
            coalesce(sum(us) FILTER (WHERE kind = 'storage'), 0) AS storage_us,
-           sum(cost_usd) AS cost_usd, sum(charge_usd) AS charge_usd, 0 AS vms_begun
+           sum(cost_usd) AS cost_usd, sum(charge_usd) AS charge_usd, sum({days.SAVED}) AS saved_usd
       FROM (SELECT *, (extract(epoch FROM ended_at - started_at) * 1000000)::bigint AS us FROM closed) AS timed
      GROUP BY day, centre_id),
 days AS ({days.ADD_DAYS}),

@@ -191,7 +191,7 @@ class TestDays:
         till.follow("a", None, at(24 * 60))
         settings.BILLING_TIME_ZONE = "America/New_York"
         assert broken() != []
-        days.rebuild()
+        days.rebuild(NOON)
         assert broken() == []
         sums = {one.day.day: one.charge_usd for one in UsageDay.objects.all()}
         assert sums == {15: D("24.96"), 16: D("12.48")}

@@ -118,17 +118,17 @@ class TestCoarseSums:
         tasks.fold_sums()
         assert not UsageSum.objects.filter(is_whole=False).exists()
         folded = UsageSum.objects.count()
-        assert days.fold() == 0
-        days.rebuild()
+        assert days.fold(NOON) == 0
+        days.rebuild(NOON)
         assert UsageSum.objects.count() == folded
         assert {group: figures(group_by=[group]) for group in COARSE} == before
         assert laws() == []
 
     def test_take_what_comes_late_for_a_day_that_was_folded(self, month: World) -> None:
-        days.fold()
+        days.fold(NOON)
         used(of(month.alice), at("2026-06-02 15:00"), at("2026-06-02 16:00"), cost="4")
         assert figures(group_by=["provider"]).totals.cost_usd == figures(group_by=["user"]).totals.cost_usd
-        days.fold()
+        days.fold(NOON)
         assert laws() == []
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from accounts.models import Department, Project, User
 from billing.models import CostCentre, Meter, Subject
-from billing.services import accounts, metering
+from billing.services import accounts, lives, metering
 from billing.services.metering import Dimensions
 
 OPENED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -65,7 +65,7 @@ def subject_of(
         key=f"test:{next(_number)}", vm=vm or uuid.uuid4(), centre=where.centre(), price_source="rate", cost_usd_per_hour=cost,
         stopped_usd_per_hour=cost, charge_usd_per_hour=charge, started_at=start, ended_at=end,
     )  # fmt: skip
-    metering.stand_for_vm(subject)
+    lives.begins(subject)
     return subject
 
 
@@ -77,7 +77,9 @@ def used(
     costs, charges = Decimal(cost), Decimal(charge)
     subject = subject or subject_of(where, start, end, costs, charges)
     if subject.ended_at is not None and subject.ended_at < end:
+        lives.goes_on(subject)
         Subject.objects.filter(pk=subject.pk).update(ended_at=end)
+        lives.ends(subject, end)
     _meter(subject, kind, start, start, costs, charges)
     metering.close([subject.pk], end)
     Meter.objects.filter(pk=subject.pk).delete()
