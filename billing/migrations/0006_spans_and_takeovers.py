@@ -4,9 +4,12 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-# Found by the last day on which both were there: a later one that began after that was never the second of its VM on any day.
+# Found by the last day on which both were there.
 TOGETHER = """
 CREATE INDEX billing_takeover_together ON billing_takeover (coalesce(least(last_day, before_last_day), DATE 'infinity'), day)
+ WHERE is_only;
+CREATE INDEX billing_takeover_of_many ON billing_takeover (coalesce(least(last_day, before_last_day), DATE 'infinity'), day)
+ WHERE NOT is_only
 """
 # What was used before: lives of machines by day, what was saved, and who took over. Spans are made by the schedule.
 LAST_DAY = """greatest(({0}.started_at AT TIME ZONE %(zone)s)::date,
@@ -40,13 +43,21 @@ SELECT day, CASE grouping(provider, console, department_id) WHEN 7 THEN 'all' WH
  GROUP BY GROUPING SETS ((day), (day, provider, provider_account, region), (day, console, preset),
                          (day, provider, provider_account, region, console, preset), (day, project_id, department_id))
 """  # noqa: S608  # our own words only
+COLUMNS = ("provider", "region", "console", "preset", "project_id", "department_id", "user_id")
+AGREES = " + ".join(
+    f"CASE WHEN centre.{column} IS NOT DISTINCT FROM before_centre.{column} THEN {1 << bit} ELSE 0 END"
+    for bit, column in enumerate(COLUMNS)
+)
 TAKEN_OVER = f"""
-INSERT INTO billing_takeover (subject_id, before_id, centre_id, before_centre_id, day, last_day, before_last_day)
+INSERT INTO billing_takeover (subject_id, before_id, centre_id, before_centre_id, day, last_day, before_last_day, agrees, is_only)
 SELECT later.id, earlier.id, later.centre_id, earlier.centre_id, (later.started_at AT TIME ZONE %(zone)s)::date,
        CASE WHEN later.ended_at IS NOT NULL THEN {LAST_DAY.format("later")} END,
-       CASE WHEN earlier.ended_at IS NOT NULL THEN {LAST_DAY.format("earlier")} END
+       CASE WHEN earlier.ended_at IS NOT NULL THEN {LAST_DAY.format("earlier")} END,
+       {AGREES}, count(*) OVER (PARTITION BY later.id) = 1
   FROM billing_subject later
   JOIN billing_subject earlier ON earlier.vm = later.vm AND (earlier.started_at, earlier.id) < (later.started_at, later.id)
+  JOIN billing_costcentre centre ON centre.id = later.centre_id
+  JOIN billing_costcentre before_centre ON before_centre.id = earlier.centre_id
 """  # noqa: S608  # our own words only
 
 
@@ -82,7 +93,10 @@ class Migration(migrations.Migration):
                 (
                     "before",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="billing.subject"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="billing.subject",
                     ),
                 ),
                 (
@@ -111,6 +125,18 @@ class Migration(migrations.Migration):
                 ),
                 ("last_day", models.DateField(null=True)),
                 ("before_last_day", models.DateField(null=True)),
+                (
+                    "agrees",
+                    models.SmallIntegerField(
+                        help_text="In what the centres are the same: a bit for each of what reports group by."
+                    ),
+                ),
+                (
+                    "is_only",
+                    models.BooleanField(
+                        help_text="The later one is the second of its VM: it has no other row."
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
@@ -287,7 +313,9 @@ class Migration(migrations.Migration):
                 name="usage_span_to_fold",
             ),
         ),
-        migrations.RunSQL(TOGETHER, "DROP INDEX billing_takeover_together"),
+        migrations.RunSQL(
+            TOGETHER, "DROP INDEX billing_takeover_together; DROP INDEX billing_takeover_of_many"
+        ),
         migrations.RunSQL([(ADDED, {"zone": settings.BILLING_TIME_ZONE})], migrations.RunSQL.noop),
         migrations.RunSQL([(TAKEN_OVER, {"zone": settings.BILLING_TIME_ZONE})], migrations.RunSQL.noop),
     ]

@@ -13,6 +13,16 @@ from billing.models.fields import amount_field
 from billing.models.usage import CostCentre, Subject
 
 LONGEST_SPAN_DAYS = 128
+# What a takeover's `agrees` has a bit for: the columns of cost centres that reports group by.
+BITS = {
+    "provider": 1,
+    "region": 2,
+    "console": 4,
+    "preset": 8,
+    "project_id": 16,
+    "department_id": 32,
+    "user_id": 64,
+}
 
 
 class DaySum(models.Model):
@@ -136,20 +146,24 @@ class UsageSum(DaySum):
 
 
 class Takeover(models.Model):
-    """Two machines of one VM, the later one first: what VMs are fewer than machines. Most VMs have one machine and none of these.
+    """Two machines of one VM, the later one first: where VMs are fewer than machines. Most VMs have one machine and none of these.
 
-    The days are those of the machines' lives, and the centres theirs, copied so that a year's VMs are counted from these rows.
-    A last day is empty while the machine is there.
+    The days are those of the machines' lives, and the centres theirs, copied so that a year's VMs are counted from these rows
+    alone. A last day is empty while the machine is there.
     """
 
     pk = models.CompositePrimaryKey("subject_id", "before_id")
     subject = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="+", db_index=False)
-    before = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="+")
+    before = models.ForeignKey(Subject, on_delete=models.PROTECT, related_name="+", db_index=False)
     centre = models.ForeignKey(CostCentre, on_delete=models.PROTECT, related_name="+", db_index=False)
     before_centre = models.ForeignKey(CostCentre, on_delete=models.PROTECT, related_name="+", db_index=False)
     day = models.DateField(help_text="On which the later one began, in settings.BILLING_TIME_ZONE.")
     last_day = models.DateField(null=True)
     before_last_day = models.DateField(null=True)
+    agrees = models.SmallIntegerField(
+        help_text="In what the centres are the same: a bit for each of what reports group by."
+    )
+    is_only = models.BooleanField(help_text="The later one is the second of its VM: it has no other row.")
 
     def __str__(self) -> str:
         return f"{self.subject_id} after {self.before_id}"

@@ -6,16 +6,16 @@ and for VMs the machines that were there at the beginning, and those that came b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models import Q
 
 from billing.models import CostCentre
-from billing.models.sums import LONGEST_SPAN_DAYS
+from billing.models.sums import BITS, LONGEST_SPAN_DAYS
 from billing.periods import Period
 from billing.rating import day_of
 from billing.reports import rollups
@@ -32,9 +32,9 @@ COLUMNS: Mapping[str, str] = {
     "user": "user_id",
 }
 USED = ("running_us", "charged_us", "stopped_us", "storage_us", "cost_usd", "charge_usd", "saved_usd")
-# Machines that were there or began, that ended, and that are the second of their VM there.
-MACHINES = ("begun", "ended", "seconds")
-CLOSED = f"{', '.join(f'facts.{name}' for name in USED)}, facts.machines_begun, facts.machines_ended, 0"
+# Machines that were there or began, that are the second of their VM there, and that ended.
+MACHINES = ("begun", "seconds", "ended")
+CLOSED = f"{', '.join(f'facts.{name}' for name in USED)}, facts.machines_begun, 0, facts.machines_ended"
 UNUSED = "0, 0, 0, 0, 0, 0, 0"
 
 # Each part gives the keys, USED and MACHINES.
@@ -72,44 +72,37 @@ THERE = f"""
           AND lower(tstzrange(started_at, ended_at)) < %(starts_at)s AND %(starts_at)s < %(now)s) AS facts
     {{join}} WHERE true {{narrow}}
 """  # noqa: S608  # our own words only
-# Machines that were there in the period, as an earlier one of their VM was; until the day `until` one of the same group. They are
-# found by the last day of both, by index.
-BESIDE = """
-    beside AS MATERIALIZED (
-        SELECT facts.subject_id, {named_keys} facts.day, coalesce(facts.last_day, 'infinity') AS last_day,
-               max(coalesce(facts.before_last_day, 'infinity')) FILTER (WHERE {same}) AS until
-        FROM billing_takeover facts {join} {before_join}
-        WHERE coalesce(least(facts.last_day, facts.before_last_day), DATE 'infinity') >= %(start)s
-          AND facts.day <= %(counted_to)s AND %(start)s <= %(counted_to)s {narrow} {narrow_before}
-        GROUP BY facts.subject_id, {names} facts.day, facts.last_day)
+# Machines that were there in the period, as an earlier one of their VM in the same group was, which was so until `until`. They are
+# found by the last day of both, by index; and only those with several earlier ones have to be brought together.
+SAME = """FROM billing_takeover facts WHERE {one} AND facts.agrees & {{mask}} = {{mask}}
+    AND coalesce(least(facts.last_day, facts.before_last_day), DATE 'infinity') >= %(start)s
+    AND facts.day <= %(counted_to)s AND %(start)s <= %(counted_to)s {{narrow}} {{narrow_before}}"""
+BESIDE = f"""(
+    SELECT facts.centre_id, facts.day, facts.last_day, facts.before_last_day AS until {SAME.format(one="facts.is_only")}
+    UNION ALL
+    SELECT facts.centre_id, facts.day, facts.last_day, max(coalesce(facts.before_last_day, 'infinity'))
+    {SAME.format(one="NOT facts.is_only")} GROUP BY facts.subject_id, facts.centre_id, facts.day, facts.last_day)
 """
-SECONDS = f"SELECT {{second_keys}} {UNUSED}, 0, 0, 1 FROM beside WHERE until IS NOT NULL"
+SECONDS = f"SELECT {{keys}} {UNUSED}, 0, 1, 0 FROM {BESIDE} AS facts {{join}}"  # noqa: S608  # our own words only
 SECONDS_BY_DAY = f"""
-    SELECT {{second_keys}} {UNUSED}, 0, 0, 1 FROM beside CROSS JOIN LATERAL
-    generate_series(greatest(beside.day, %(start)s)::timestamp, least(last_day, until, %(counted_to)s)::timestamp, interval '1 day')
-    AS shared (day) WHERE until IS NOT NULL
+    SELECT {{shared_keys}} {UNUSED}, 0, 1, 0 FROM {BESIDE} AS facts {{join}} CROSS JOIN LATERAL
+    generate_series(greatest(facts.day, %(start)s)::timestamp,
+                    least(facts.last_day, facts.until, %(counted_to)s)::timestamp, interval '1 day') AS shared (day)
 """  # noqa: S608  # our own words only
 JOIN = "JOIN billing_costcentre centre ON centre.id = facts.centre_id"
-BEFORE_JOIN = "JOIN billing_costcentre before_centre ON before_centre.id = facts.before_centre_id"
 # How the coarse sums are asked what Django's look-ups ask of centres.
 ASKED = {"": "= {}", "in": "= ANY({})", "isnull": "IS NULL"}
-STATEMENT = """
-    {beside} SELECT {keys} {sums}, {beside_in_all} FROM ({parts}) AS facts ({keys} {columns}) {grouping}
-"""
-SUMS = ", ".join(
-    f"coalesce(sum({name}), 0)" + ("" if name.endswith("_usd") else "::bigint") for name in (*USED, *MACHINES)
-)
+STATEMENT = "SELECT {keys} {sums}, {in_all} FROM ({parts}) AS facts ({keys} {columns}) {grouping}"
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """What one group came to, in the order of USED, and its MACHINES."""
+class Fact(NamedTuple):
+    """What one group came to, in the order of USED, and its MACHINES as far as they were asked for."""
 
     keys: tuple[Key, ...]
     used: tuple[Any, ...]
-    begun: int
-    ended: int
-    seconds: int
+    begun: int = 0
+    seconds: int = 0
+    ended: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +118,11 @@ class Question:
     @property
     def by_day(self) -> bool:
         return "day" in self.group_by
+
+    @property
+    def summed(self) -> tuple[str, ...]:
+        machines = 0 if not self.counts_vms else 3 if self.by_day else 2
+        return USED + MACHINES[:machines]
 
     @property
     def counted_to(self) -> date:
@@ -170,42 +168,30 @@ class Question:
 
     def _statement(self, parts: Sequence[str], *, is_narrow: bool) -> str:
         names = [f"key{number}" for number in range(len(self.group_by))]
-        named = [
-            (name, COLUMNS[group]) for name, group in zip(names, self.group_by, strict=True) if group != "day"
-        ]
+        columns = [COLUMNS[name] for name in self.group_by if name != "day"]
         narrow = "AND {} = ANY(%(centres)s)" if is_narrow else ""
         words = {
-            "keys": _listed(self._keys("centre", "facts.day")),
-            "coarse_keys": _listed(self._keys("facts", "facts.day")),
-            "second_keys": _listed(
-                "shared.day::date" if group == "day" else name
-                for name, group in zip(names, self.group_by, strict=True)
-            ),
-            "named_keys": _listed(f"centre.{column} AS {name}" for name, column in named),
-            "names": _listed(name for name, _ in named),
-            "same": " AND ".join(
-                f"centre.{column} IS NOT DISTINCT FROM before_centre.{column}" for _, column in named
-            )
-            or "true",
-            "join": JOIN if named else "",
-            "before_join": BEFORE_JOIN if named else "",
+            "keys": self._keys("centre", "facts.day"),
+            "coarse_keys": self._keys("facts", "facts.day"),
+            "shared_keys": self._keys("centre", "shared.day::date"),
+            "join": JOIN if columns else "",
             "narrow": narrow.format("facts.centre_id"),
             "narrow_before": narrow.format("facts.before_centre_id"),
         }
+        mask = sum(BITS[column] for column in columns)
+        in_all = f"(SELECT count(*) FROM {BESIDE.format(mask=0, **words)} AS beside)"
         return STATEMENT.format(
-            beside=f"WITH {BESIDE.format(**words)}" if self.counts_vms else "",
-            beside_in_all="(SELECT count(*) FROM beside)" if self.counts_vms else "0",
-            keys=_listed(names), sums=SUMS, columns=", ".join((*USED, *MACHINES)),
-            parts=" UNION ALL ".join(part.format(**words) for part in parts),
-            grouping=f"GROUP BY {', '.join(names)}" if names else "",
+            keys="".join(f"{name}, " for name in names), sums=", ".join(_sum(name) for name in self.summed), in_all=in_all if self.counts_vms else "0",
+            parts=" UNION ALL ".join(part.format(mask=mask, **words) for part in parts),
+            columns=", ".join((*USED, *MACHINES)), grouping=f"GROUP BY {', '.join(names)}" if names else "",
         )  # fmt: skip
 
-    def _keys(self, table: str, day: str) -> list[str]:
-        return [day if name == "day" else f"{table}.{COLUMNS[name]}" for name in self.group_by]
+    def _keys(self, table: str, day: str) -> str:
+        return "".join(f"{day if name == 'day' else f'{table}.{COLUMNS[name]}'}, " for name in self.group_by)
 
 
-def _listed(names: Iterable[str]) -> str:
-    return "".join(f"{name}, " for name in names)
+def _sum(name: str) -> str:
+    return f"coalesce(sum({name}), 0)" if name.endswith("_usd") else f"coalesce(sum({name}), 0)::bigint"
 
 
 def centres_of(wanted: Q) -> Sequence[int] | None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.db import connection
 from django.db.models import Q
 
 from accounts.models import Department, Project, User
@@ -56,8 +57,7 @@ class Filters:
 EVERYTHING = Filters()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """The figures of one group. `keys` are its values, in the order of `group_by`; ids have their names in `names`.
 
     Provider's money: `cost_usd` for `provider_us` microseconds. Customers': `charge_usd` for `charged_us`.
@@ -136,7 +136,7 @@ def report(
             one.keys,
             vms,
             *one.used,
-            names=tuple(told[at].get(key, "") if at in told else str(key) for at, key in enumerate(one.keys)),
+            names=tuple(known.get(key, "") if known else str(key) for key, known in zip(one.keys, told, strict=True)),
         )
         for one, vms in zip(facts, counted if counts_vms else repeat(0), strict=False)
     ]
@@ -212,12 +212,18 @@ NAMED: Mapping[str, tuple[type[Any], str]] = {
 }
 
 
-def _names(facts: Sequence[Fact], group_by: Sequence[str]) -> Mapping[int, Mapping[Key, str]]:
-    """What people call the ids of a group, by the group's place; one statement for each kind of them."""
-    known = {}
+def _names(facts: Sequence[Fact], group_by: Sequence[str]) -> Sequence[Mapping[Key, str] | None]:
+    """For each group what people call its ids, in one statement; None where a key is a name."""
+    found: list[Mapping[Key, str] | None] = []
     for at, group in enumerate(group_by):
-        if group in NAMED:
-            model, column = NAMED[group]
-            ids = list({one.keys[at] for one in facts} - {None})
-            known[at] = dict(model.objects.filter(pk__in=ids).values_list("pk", column))
-    return known
+        if group not in NAMED:
+            found.append(None)
+            continue
+        model, column = NAMED[group]
+        with connection.cursor() as cursor:  # an IN of Django's would hold each of thousands of ids by itself
+            cursor.execute(
+                f"SELECT id, {column} FROM {model._meta.db_table} WHERE id = ANY(%s)",
+                [list({one.keys[at] for one in facts} - {None})],
+            )
+            found.append(dict(cursor.fetchall()))
+    return found

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from billing.budgets.watch import zone
-from billing.models.sums import LONGEST_SPAN_DAYS
+from billing.models.sums import BITS, LONGEST_SPAN_DAYS
 from billing.rating import day_of
 
 USED = "running_us, charged_us, stopped_us, storage_us, cost_usd, charge_usd, saved_usd"
@@ -102,17 +102,23 @@ REBUILT = f"""
 """  # noqa: S608  # our own words only
 REBUILT_SUMS = f"WITH added AS (SELECT * FROM billing_usageday) {_add_sums(FIGURES).format(is_whole='true')}"
 # Every two machines of a VM, the later one first.
+AGREES = " + ".join(
+    f"CASE WHEN centre.{column} IS NOT DISTINCT FROM before_centre.{column} THEN {bit} ELSE 0 END"
+    for column, bit in BITS.items()
+)
 EVERY_TWO = f"""
     SELECT later.id AS subject_id, earlier.id AS before_id, later.centre_id, earlier.centre_id AS before_centre_id,
            (later.started_at AT TIME ZONE %(zone)s)::date AS day,
            CASE WHEN later.ended_at IS NOT NULL THEN {LAST_DAY.format("later")} END AS last_day,
-           CASE WHEN earlier.ended_at IS NOT NULL THEN {LAST_DAY.format("earlier")} END AS before_last_day
-      FROM billing_subject later JOIN billing_subject earlier
-        ON earlier.vm = later.vm AND (earlier.started_at, earlier.id) < (later.started_at, later.id)
+           CASE WHEN earlier.ended_at IS NOT NULL THEN {LAST_DAY.format("earlier")} END AS before_last_day,
+           {AGREES} AS agrees, count(*) OVER (PARTITION BY later.id) = 1 AS is_only
+      FROM billing_subject later
+      JOIN billing_subject earlier ON earlier.vm = later.vm AND (earlier.started_at, earlier.id) < (later.started_at, later.id)
+      JOIN billing_costcentre centre ON centre.id = later.centre_id
+      JOIN billing_costcentre before_centre ON before_centre.id = earlier.centre_id
 """  # noqa: S608  # our own words only
-TAKEOVERS = f"""
-    INSERT INTO billing_takeover (subject_id, before_id, centre_id, before_centre_id, day, last_day, before_last_day) {EVERY_TWO}
-"""
+PAIR = "centre_id, before_centre_id, day, last_day, before_last_day, agrees, is_only"
+TAKEOVERS = f"INSERT INTO billing_takeover (subject_id, before_id, {PAIR}) {EVERY_TWO}"  # noqa: S608  # our own words only
 KEPT = ("billing_usageday", "billing_usagespan", "billing_usagesum", "billing_takeover")
 
 

@@ -83,8 +83,9 @@ def follow(*, key: str, state: State | None, now: datetime, describe: Callable[[
     if meter is None:
         # What it was before we heard of it is the provider's to bill, and nobody's to pay.
         since = subject.ended_at or subject.started_at
-        lives.goes_on(subject)
-        Subject.objects.filter(pk=subject.pk).update(ended_at=None)
+        if subject.ended_at is not None:
+            Subject.objects.filter(pk=subject.pk).update(ended_at=None)
+            lives.goes_on(subject, subject.ended_at)
         before = _wanted(subject, State(UsageKind.RUNNING))
         meter = Meter(subject=subject, centre_id=subject.centre_id, origin=since, since=since, **before)
         meter.save(force_insert=True)

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from billing.models import Verification
 from billing.models.sums import LONGEST_SPAN_DAYS
-from billing.services.days import EVERY_TWO, FIGURES, LAST_DAY
+from billing.services.days import EVERY_TWO, FIGURES, LAST_DAY, PAIR
 from events.services import Happening, record
 
 log = logging.getLogger(__name__)
@@ -128,8 +128,8 @@ LAWS: dict[str, str] = {
         SELECT coalesce(known.subject_id, told.subject_id)::text
           FROM billing_takeover known
           FULL JOIN ({EVERY_TWO}) AS told ON told.subject_id = known.subject_id AND told.before_id = known.before_id
-         WHERE (known.centre_id, known.before_centre_id, known.day, known.last_day, known.before_last_day)
-            IS DISTINCT FROM (told.centre_id, told.before_centre_id, told.day, told.last_day, told.before_last_day)""",
+         WHERE ({", ".join(f"known.{name}" for name in PAIR.split(", "))})
+            IS DISTINCT FROM ({", ".join(f"told.{name}" for name in PAIR.split(", "))})""",
 }
 EXAMPLES = 5
 

@@ -77,8 +77,8 @@ def used(
     costs, charges = Decimal(cost), Decimal(charge)
     subject = subject or subject_of(where, start, end, costs, charges)
     if subject.ended_at is not None and subject.ended_at < end:
-        lives.goes_on(subject)
         Subject.objects.filter(pk=subject.pk).update(ended_at=end)
+        lives.goes_on(subject, subject.ended_at)
         lives.ends(subject, end)
     _meter(subject, kind, start, start, costs, charges)
     metering.close([subject.pk], end)
