@@ -177,6 +177,12 @@ class TestVms:
         assert figures(now=later).totals.vms == 1
         assert laws() == []
 
+    def test_that_ended_at_midnight_were_not_there_the_next_day(self, world: World) -> None:
+        used(of(world.alice), at("2026-06-02 10:00"), at("2026-06-03 00:00"))
+        used(of(world.bob), at("2026-06-02 10:00"), at("2026-06-03 00:00") + timedelta(microseconds=1))
+        assert [row.vms for row in series(period=JUNE, sight=STAFF, now=NOON)][:4] == [0, 2, 1, 0]
+        assert laws() == []
+
     def test_without_a_second_of_life_count_when_they_began(self, world: World) -> None:
         subject_of(of(world.alice), NOON, NOON, Decimal(1), Decimal(1))
         assert figures().totals.vms == 1
