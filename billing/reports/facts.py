@@ -83,6 +83,7 @@ BESIDE = f"""(
     SELECT facts.centre_id, facts.day, facts.last_day, max(coalesce(facts.before_last_day, 'infinity'))
     {SAME.format(one="NOT facts.is_only")} GROUP BY facts.subject_id, facts.centre_id, facts.day, facts.last_day)
 """
+IN_ALL = f"(SELECT count(*) FROM {BESIDE} AS beside)"  # noqa: S608  # our own words only
 SECONDS = f"SELECT {{keys}} {UNUSED}, 0, 1, 0 FROM {BESIDE} AS facts {{join}}"  # noqa: S608  # our own words only
 SECONDS_BY_DAY = f"""
     SELECT {{shared_keys}} {UNUSED}, 0, 1, 0 FROM {BESIDE} AS facts {{join}} CROSS JOIN LATERAL
@@ -92,7 +93,7 @@ SECONDS_BY_DAY = f"""
 JOIN = "JOIN billing_costcentre centre ON centre.id = facts.centre_id"
 # How the coarse sums are asked what Django's look-ups ask of centres.
 ASKED = {"": "= {}", "in": "= ANY({})", "isnull": "IS NULL"}
-STATEMENT = "SELECT {keys} {sums}, {in_all} FROM ({parts}) AS facts ({keys} {columns}) {grouping}"
+STATEMENT = "SELECT {keys} {sums}, {in_all} FROM ({parts}) AS facts ({keys} {columns}) {grouping} {order}"
 
 
 class Fact(NamedTuple):
@@ -107,13 +108,14 @@ class Fact(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: whose figures (of cost centres), of which days, told apart by what."""
+    """What is asked: whose figures (of cost centres), of which days, told apart by what; `most`: only so many, by cost."""
 
     period: Period
     wanted: Q
     now: datetime
     group_by: tuple[str, ...] = ()
     counts_vms: bool = True
+    most: int | None = None
 
     @property
     def by_day(self) -> bool:
@@ -144,12 +146,12 @@ class Question:
             cursor.execute(self._statement(parts, is_narrow=centres is not None), told)
             found = cursor.fetchall()
         groups, used = len(self.group_by), len(self.group_by) + len(USED)
-        return [Fact(row[:groups], row[groups:used], *row[used:-1]) for row in found], found[0][
-            -1
-        ] if found else 0
+        facts = [Fact(row[:groups], row[groups:used], *row[used:-1]) for row in found]
+        return facts, found[0][-1] if found else 0
 
     def _closed(self) -> tuple[list[str], dict[str, Any]]:
         """The parts that were closed, and their values."""
+        told: dict[str, Any]
         face = rollups.face_of(self.wanted, self.group_by)
         if face is not None:
             texts, told = [], {"face": face}
@@ -179,11 +181,12 @@ class Question:
             "narrow_before": narrow.format("facts.before_centre_id"),
         }
         mask = sum(BITS[column] for column in columns)
-        in_all = f"(SELECT count(*) FROM {BESIDE.format(mask=0, **words)} AS beside)"
         return STATEMENT.format(
-            keys="".join(f"{name}, " for name in names), sums=", ".join(_sum(name) for name in self.summed), in_all=in_all if self.counts_vms else "0",
+            keys="".join(f"{name}, " for name in names), sums=", ".join(_sum(name) for name in self.summed),
+            in_all=IN_ALL.format(mask=0, **words) if self.counts_vms else "0",
             parts=" UNION ALL ".join(part.format(mask=mask, **words) for part in parts),
             columns=", ".join((*USED, *MACHINES)), grouping=f"GROUP BY {', '.join(names)}" if names else "",
+            order=f"ORDER BY {_sum('cost_usd')} DESC, {', '.join(names)} LIMIT {self.most}" if self.most else "",
         )  # fmt: skip
 
     def _keys(self, table: str, day: str) -> str:

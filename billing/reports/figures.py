@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
-from itertools import repeat
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -122,24 +121,12 @@ def report(
 ) -> Report:
     """Sums of a period, for what somebody may see of it. `group_by` names up to two of GROUPS.
 
-    `counts_vms` False leaves `vms` 0: counting looks at every machine, and sums at days only.
-
-    A handful of statements, whatever is asked: which centres, sums, what runs, machines, and names.
+    `counts_vms` False leaves `vms` 0. Three statements at most, whatever is asked: which centres, everything, and names.
     """
     names = tuple(group_by)
     question = Question(period, sight.of() & filters.of(), now, names, counts_vms)
     facts, seconds = question.answer()
-    counted = _vms_by_day(facts, question) if question.by_day else [one.begun - one.seconds for one in facts]
-    told = _names(facts, names)
-    rows = [
-        Row(
-            one.keys,
-            vms,
-            *one.used,
-            names=tuple(known.get(key, "") if known else str(key) for key, known in zip(one.keys, told, strict=True)),
-        )
-        for one, vms in zip(facts, counted if counts_vms else repeat(0), strict=False)
-    ]
+    rows = _rows(facts, question)
     if not names:
         return Report(period, names, rows, rows[0])
     totals = total_of(rows, sum(one.begun for one in facts) - seconds if counts_vms else 0)
@@ -150,20 +137,41 @@ def report(
     return Report(period, names, rows, totals)
 
 
+def largest(*, period: Period, sight: Sight, now: datetime, by: str, count: int) -> Sequence[Row]:
+    """The groups that cost the most, without their VMs."""
+    question = Question(period, sight.of(), now, (by,), counts_vms=False, most=count)
+    return _rows(question.answer()[0], question)
+
+
+def _rows(facts: Sequence[Fact], question: Question) -> list[Row]:
+    vms: Iterable[int] = (
+        _vms_by_day(facts, question) if question.by_day else (one.begun - one.seconds for one in facts)
+    )
+    told = _names(facts, question.group_by)
+    return [
+        Row(
+            one.keys, count, *one.used,
+            tuple(str(key) if known is None else known.get(key, "") for key, known in zip(one.keys, told, strict=True)),
+        )
+        for one, count in zip(facts, vms, strict=True)
+    ]  # fmt: skip
+
+
 def _vms_by_day(facts: Sequence[Fact], question: Question) -> list[int]:
     """How many VMs each fact's group had on its day: those that were there the day before and did not end, and those that began.
 
     The first day's `begun` has those that were there before it.
     """
     at = question.group_by.index("day")
+    last_day = str(question.counted_to)
     there: dict[tuple[Key, ...], int] = {}
     counted = [0] * len(facts)
-    for number in sorted(range(len(facts)), key=lambda number: str(facts[number].keys[at])):
+    for day, number in sorted((str(one.keys[at]), number) for number, one in enumerate(facts)):
         one = facts[number]
         group = one.keys[:at] + one.keys[at + 1 :]
         present = there.get(group, 0) + one.begun
         there[group] = present - one.ended
-        counted[number] = present - one.seconds if one.keys[at] <= question.counted_to else one.begun
+        counted[number] = present - one.seconds if day <= last_day else one.begun
     return counted
 
 
@@ -222,7 +230,7 @@ def _names(facts: Sequence[Fact], group_by: Sequence[str]) -> Sequence[Mapping[K
         model, column = NAMED[group]
         with connection.cursor() as cursor:  # an IN of Django's would hold each of thousands of ids by itself
             cursor.execute(
-                f"SELECT id, {column} FROM {model._meta.db_table} WHERE id = ANY(%s)",
+                f"SELECT id, {column} FROM {model._meta.db_table} WHERE id = ANY(%s)",  # noqa: S608  # our own words only
                 [list({one.keys[at] for one in facts} - {None})],
             )
             found.append(dict(cursor.fetchall()))

@@ -100,7 +100,7 @@ REBUILT = f"""
            ) AS parts
      GROUP BY day, centre_id ORDER BY day, centre_id
 """  # noqa: S608  # our own words only
-REBUILT_SUMS = f"WITH added AS (SELECT * FROM billing_usageday) {_add_sums(FIGURES).format(is_whole='true')}"
+REBUILT_SUMS = f"WITH added AS (SELECT * FROM billing_usageday) {_add_sums(FIGURES).format(is_whole='true')}"  # noqa: S608
 # Every two machines of a VM, the later one first.
 AGREES = " + ".join(
     f"CASE WHEN centre.{column} IS NOT DISTINCT FROM before_centre.{column} THEN {bit} ELSE 0 END"
@@ -118,7 +118,14 @@ EVERY_TWO = f"""
       JOIN billing_costcentre before_centre ON before_centre.id = earlier.centre_id
 """  # noqa: S608  # our own words only
 PAIR = "centre_id, before_centre_id, day, last_day, before_last_day, agrees, is_only"
-TAKEOVERS = f"INSERT INTO billing_takeover (subject_id, before_id, {PAIR}) {EVERY_TWO}"  # noqa: S608  # our own words only
+TAKEOVERS = f"INSERT INTO billing_takeover (subject_id, before_id, {PAIR}) {EVERY_TWO}"  # our own words only
+
+
+def pair_of(table: str) -> str:
+    """What a table says of two machines."""
+    return ", ".join(f"{table}.{name}" for name in PAIR.split(", "))
+
+
 KEPT = ("billing_usageday", "billing_usagespan", "billing_usagesum", "billing_takeover")
 
 
@@ -153,13 +160,19 @@ def _span_statements() -> Sequence[str]:
     return found
 
 
-@transaction.atomic
 def rebuild(now: datetime) -> int:
     """Gives each interval its day in the present zone and sums the days up; returns how many sums of a day there are.
 
     An interval from before the change that lies across a midnight of the new zone, half past an hour, counts to the day it
-    began. Meters are cut again when this is over.
+    began. Meters are cut again when the days are there; they are folded while meters go on.
     """
+    count = _recount()
+    fold(now)
+    return count
+
+
+@transaction.atomic
+def _recount() -> int:
     told = {"zone": settings.BILLING_TIME_ZONE}
     with connection.cursor() as cursor:
         cursor.execute(f"LOCK TABLE {', '.join(KEPT)} IN SHARE ROW EXCLUSIVE MODE")
@@ -174,5 +187,4 @@ def rebuild(now: datetime) -> int:
         count = int(cursor.rowcount)
         cursor.execute(REBUILT_SUMS)
         cursor.execute(TAKEOVERS, told)
-    fold(now)
-    return count
+        return count

@@ -14,17 +14,16 @@ from django.db import connection
 from billing.budgets.watch import zone
 from billing.models import CostCentre, Subject
 from billing.rating import day_of
-from billing.services.days import COUNT, PAIR, TAKEOVERS
+from billing.services.days import COUNT, PAIR, TAKEOVERS, pair_of
 
 INSTANT = timedelta(microseconds=1)
 # Advisory locks of VMs, apart from everybody else's.
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('billing.vm:' || %s, 0))"
 TAKEN_OVER = f"""
     {TAKEOVERS} WHERE later.vm = %(vm)s ON CONFLICT (subject_id, before_id) DO UPDATE
-    SET ({PAIR}) = ({", ".join(f"excluded.{name}" for name in PAIR.split(", "))})
-    WHERE ({", ".join(f"billing_takeover.{name}" for name in PAIR.split(", "))})
-          IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in PAIR.split(", "))})
-"""
+    SET ({PAIR}) = ({pair_of("excluded")})
+    WHERE ({pair_of("billing_takeover")}) IS DISTINCT FROM ({pair_of("excluded")})
+"""  # noqa: S608  # our own words only
 
 
 def begins(subject: Subject) -> None:
