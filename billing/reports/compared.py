@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Q
 
@@ -70,7 +71,7 @@ def daily(
         for fact in Question(period, wanted & one, now, ("day", by), counts_vms=False).answer()[0]
     ]
     whole = Question(period, wanted, now, ("day",), counts_vms=False).answer()[0]
-    left = {fact.keys[0]: fact.used for fact in whole}
+    left: dict[Key, Any] = {fact.keys[0]: fact.used for fact in whole}
     for fact in told:
         left[fact.keys[0]] = tuple(a - b for a, b in zip(left[fact.keys[0]], fact.used, strict=True))
     return [Row(fact.keys, 0, *fact.used) for fact in told] + [

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -100,7 +101,7 @@ class Fact(NamedTuple):
     """What one group came to, in the order of USED, and its MACHINES as far as they were asked for."""
 
     keys: tuple[Key, ...]
-    used: tuple[Any, ...]
+    used: tuple[int, int, int, int, Decimal, Decimal, Decimal]
     begun: int = 0
     seconds: int = 0
     ended: int = 0
