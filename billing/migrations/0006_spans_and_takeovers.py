@@ -158,16 +158,21 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         db_constraint=False,
                         db_index=False,
+                        null=True,
                         on_delete=django.db.models.deletion.PROTECT,
                         related_name="spans",
                         to="billing.costcentre",
                     ),
                 ),
+                ("user", models.BigIntegerField(db_column="user_id", null=True)),
+                ("project", models.BigIntegerField(db_column="project_id", null=True)),
+                ("department", models.BigIntegerField(db_column="department_id", null=True)),
                 ("length", models.SmallIntegerField(help_text="Days.")),
                 (
                     "is_folded",
                     models.BooleanField(
-                        db_default=False, help_text="It is part of a longer span; of the longest nothing is."
+                        db_default=False,
+                        help_text="It is part of a longer span; of the longest, and of those without a centre, nothing is.",
                     ),
                 ),
             ],

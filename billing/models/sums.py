@@ -78,19 +78,29 @@ class UsageDay(DaySum):
 
 
 class UsageSpan(DaySum):
-    """A cost centre's days once more, 2, 4, 8 … LONGEST_SPAN_DAYS of them in one: a year is a handful of rows for each centre.
+    """Days once more, 2, 4, 8 … LONGEST_SPAN_DAYS of them in one: a year is a handful of rows for each cost centre.
 
     `day` is the first; spans begin at whole multiples of their length since 2000, so that each lies in one of twice its
-    length. A row is made once its days are over, never changes, and has a sister where something came late.
+    length. A row is made once its days are over, never changes, and has a sister where something came late. Each is kept
+    twice: for the centre, and without one for whom it was, who has several centres.
     """
 
     # They come from the days, which hold the centres in place.
     centre = models.ForeignKey(
-        CostCentre, on_delete=models.PROTECT, related_name="spans", db_index=False, db_constraint=False
+        CostCentre,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="spans",
+        db_index=False,
+        db_constraint=False,
     )
+    user = models.BigIntegerField(null=True, db_column="user_id")
+    project = models.BigIntegerField(null=True, db_column="project_id")
+    department = models.BigIntegerField(null=True, db_column="department_id")
     length = models.SmallIntegerField(help_text="Days.")
     is_folded = models.BooleanField(
-        db_default=False, help_text="It is part of a longer span; of the longest nothing is."
+        db_default=False,
+        help_text="It is part of a longer span; of the longest, and of those without a centre, nothing is.",
     )
 
     class Meta:

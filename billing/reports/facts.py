@@ -49,8 +49,9 @@ DAYS = f"""
 # Days at the edges, the spans between, and what is in the spans' time but not in them yet.
 SPANS = (
     f"SELECT {{keys}} {CLOSED} FROM billing_usageday facts {{join}} WHERE facts.day = ANY(%(days)s::date[]) {{narrow}}",  # noqa: S608
-    f"""SELECT {{keys}} {CLOSED} FROM unnest(%(lengths)s::smallint[], %(firsts)s::date[]) AS span (length, day)
-        JOIN billing_usagespan facts ON facts.length = span.length AND facts.day = span.day {{join}} WHERE true {{narrow}}""",  # noqa: S608
+    f"""SELECT {{span_keys}} {CLOSED} FROM unnest(%(lengths)s::smallint[], %(firsts)s::date[]) AS span (length, day)
+        JOIN billing_usagespan facts ON facts.length = span.length AND facts.day = span.day AND facts.centre_id IS {{of_centre}} NULL
+        {{span_join}} WHERE true {{narrow}}""",  # noqa: S608
     f"""SELECT {{keys}} {CLOSED} FROM unnest(%(lengths)s::smallint[], %(firsts)s::date[]) AS span (length, day)
         JOIN billing_usageday facts ON facts.day >= span.day AND facts.day < span.day + span.length
         {{join}} WHERE NOT facts.is_folded {{narrow}}""",  # noqa: S608
@@ -70,7 +71,7 @@ THERE = f"""
     SELECT {{keys}} {UNUSED}, 1, 0, 0 FROM (
         SELECT centre_id, %(start)s::date AS day FROM billing_subject
         WHERE vm IS NOT NULL AND tstzrange(started_at, ended_at) @> %(starts_at)s::timestamptz
-          AND lower(tstzrange(started_at, ended_at)) < %(starts_at)s AND %(starts_at)s < %(now)s) AS facts
+          AND lower(tstzrange(started_at, ended_at)) < %(starts_at)s AND %(starts_at)s <= %(now)s) AS facts
     {{join}} WHERE true {{narrow}}
 """  # noqa: S608  # our own words only
 # Machines that were there in the period, as an earlier one of their VM in the same group was, which was so until `until`. They are
@@ -172,10 +173,15 @@ class Question:
     def _statement(self, parts: Sequence[str], *, is_narrow: bool) -> str:
         names = [f"key{number}" for number in range(len(self.group_by))]
         columns = [COLUMNS[name] for name in self.group_by if name != "day"]
+        # Who used it has several centres, and spans of their own.
+        of_whom = not is_narrow and {"user", "project", "department"}.issuperset(self.group_by)
         narrow = "AND {} = ANY(%(centres)s)" if is_narrow else ""
         words = {
             "keys": self._keys("centre", "facts.day"),
             "coarse_keys": self._keys("facts", "facts.day"),
+            "span_keys": self._keys("facts" if of_whom else "centre", ""),
+            "of_centre": "" if of_whom else "NOT",
+            "span_join": JOIN if columns and not of_whom else "",
             "shared_keys": self._keys("centre", "shared.day::date"),
             "join": JOIN if columns else "",
             "narrow": narrow.format("facts.centre_id"),

@@ -71,16 +71,20 @@ FOLD = f"""
     INSERT INTO billing_usagesum (day, face, {DIMENSIONS}, {FIGURES}, is_whole)
     SELECT day, face, {DIMENSIONS}, {_summed(FIGURES)}, true FROM gone GROUP BY day, face, {DIMENSIONS}
 """  # noqa: S608  # our own words only
-# Spans of {length} days, out of what is half as long, once all their days are over. A row that somebody adds to meanwhile is left
-# for the next time; who is about to add to one that was folded finds it so, and begins another.
+# Spans of {length} days, for the centre and for whom it was, out of the centres' of half the length, once all their days are over.
+# A row that somebody adds to meanwhile is left for the next time; who is about to add to one that was folded finds it so, and
+# begins another.
 FOLD_SPANS = f"""
     WITH due AS (
         SELECT id FROM {{table}} WHERE NOT is_folded {{only}} AND day < %(today)s AND {{first}} + {{length}} <= %(today)s
          ORDER BY day, centre_id FOR UPDATE SKIP LOCKED),
     gone AS (
-        UPDATE {{table}} halves SET is_folded = true FROM due WHERE halves.id = due.id RETURNING halves.*)
-    INSERT INTO billing_usagespan (length, day, centre_id, {FIGURES}, is_folded)
-    SELECT {{length}}, {{first}}, centre_id, {_summed(FIGURES)}, {{is_longest}} FROM gone GROUP BY 2, 3 ORDER BY 2, 3
+        UPDATE {{table}} halves SET is_folded = true FROM due WHERE halves.id = due.id RETURNING halves.day, halves.centre_id, {FIGURES})
+    INSERT INTO billing_usagespan (length, day, centre_id, user_id, project_id, department_id, {FIGURES}, is_folded)
+    SELECT {{length}}, {{first}} AS first, centre_id, user_id, project_id, department_id, {_summed(FIGURES)},
+           {{is_longest}} OR grouping(centre_id) = 1
+      FROM gone JOIN billing_costcentre centre ON centre.id = gone.centre_id
+     GROUP BY GROUPING SETS ((first, centre_id), (first, user_id, project_id, department_id)) ORDER BY first, centre_id
 """  # noqa: S608  # our own words only
 REBUILT = f"""
     INSERT INTO billing_usageday (day, centre_id, {FIGURES})

@@ -100,14 +100,21 @@ LAWS: dict[str, str] = {
          GROUP BY day, centre_id HAVING {DIFFERS}""",  # noqa: S608  # our own words only
     "each span is the sum of its days": f"""
         SELECT length::text || ' days from ' || day || ' ' || centre_id
-          FROM (SELECT length, day, centre_id, {FIGURES} FROM billing_usagespan
+          FROM (SELECT length, day, centre_id, {FIGURES} FROM billing_usagespan WHERE centre_id IS NOT NULL
                 UNION ALL
                 SELECT 2 * length, day - (day - DATE '2000-01-01') %% (2 * length), centre_id, {TAKEN}
                   FROM (SELECT length, day, centre_id, {FIGURES} FROM billing_usagespan
-                         WHERE is_folded AND length < {LONGEST_SPAN_DAYS}
+                         WHERE is_folded AND centre_id IS NOT NULL AND length < {LONGEST_SPAN_DAYS}
                         UNION ALL SELECT 1, day, centre_id, {FIGURES} FROM billing_usageday WHERE is_folded) AS halves
                ) AS both_sides
          GROUP BY length, day, centre_id HAVING {DIFFERS}""",  # noqa: S608
+    "each span is the same for whom it was": f"""
+        SELECT length::text || ' days from ' || day || ' ' || coalesce(user_id::text, 'nobody')
+          FROM (SELECT length, day, user_id, project_id, department_id, {FIGURES} FROM billing_usagespan WHERE centre_id IS NULL
+                UNION ALL
+                SELECT length, day, centre.user_id, centre.project_id, centre.department_id, {TAKEN}
+                  FROM billing_usagespan span JOIN billing_costcentre centre ON centre.id = span.centre_id) AS both_sides
+         GROUP BY length, day, user_id, project_id, department_id HAVING {DIFFERS}""",  # noqa: S608
     "each coarse sum is the sum of its days": f"""
         SELECT day::text || ' ' || face
           FROM (SELECT day, face, provider, provider_account, region, console, preset, project_id, department_id, {FIGURES}
