@@ -59,7 +59,8 @@ MADE_SUBJECTS = """
     INSERT INTO billing_subject (key, vm, centre_id, price_source, factors, cost_usd_per_hour, stopped_usd_per_hour,
                                  charge_usd_per_hour, started_at, ended_at)
     SELECT 'bench:' || n, md5((CASE WHEN n %% 50 = 49 THEN n - 1 ELSE n END)::text)::uuid, first.id + n %% %(centres)s, 'rate',
-           '[]', price, price * 0.4, price * 1.15, began, CASE WHEN began + interval '10 hours' <= %(hour)s THEN began + interval '10 hours' END
+           '[]', price, price * 0.4, price * 1.15, began,
+           CASE WHEN began + interval '10 hours' <= %(hour)s THEN began + interval '10 hours' END
     FROM (SELECT min(id) AS id FROM billing_costcentre) first, generate_series(0, %(subjects)s - 1) n,
     LATERAL (SELECT (0.1 + (n %% 97) * 0.0123457)::numeric(14, 9) AS price,
                     %(start)s::timestamptz + (n %% %(days)s) * interval '1 day' + (n %% 24) * interval '1 hour' AS began) told
@@ -70,7 +71,8 @@ MADE_RECORDS = """
     INSERT INTO billing_usagerecord (subject_id, centre_id, kind, day, started_at, ended_at, origin, is_charged, cost_usd_per_hour,
                                      charge_usd_per_hour, cost_usd, charge_usd)
     SELECT s.id, s.centre_id, CASE WHEN h < 8 THEN 'running' ELSE 'stopped' END, (began AT TIME ZONE 'UTC')::date,
-           began, began + interval '1 hour', origin, h BETWEEN 1 AND 7, cost, CASE WHEN h BETWEEN 1 AND 7 THEN s.charge_usd_per_hour ELSE 0 END,
+           began, began + interval '1 hour', origin, h BETWEEN 1 AND 7, cost,
+           CASE WHEN h BETWEEN 1 AND 7 THEN s.charge_usd_per_hour ELSE 0 END,
            billing_total(cost, origin, began + interval '1 hour') - billing_total(cost, origin, began),
            CASE WHEN h BETWEEN 1 AND 7 THEN round(s.charge_usd_per_hour, 6) ELSE 0 END
     FROM billing_subject s, generate_series(0, 9) h,
@@ -131,9 +133,14 @@ RAW_MONEY = """
 """
 RAW_VMS = """
     SELECT {column}, count(DISTINCT facts.vm) FROM billing_subject facts JOIN billing_costcentre centre ON centre.id = facts.centre_id
-    {days} WHERE facts.started_at < {end} AND coalesce(facts.ended_at, 'infinity') > {start} GROUP BY 1
+    WHERE facts.started_at < %(ends_at)s AND coalesce(facts.ended_at, 'infinity') > %(starts_at)s GROUP BY 1
 """
-EACH_DAY = "JOIN generate_series(%(starts_at)s::timestamptz, %(ends_at)s::timestamptz - interval '1 day', interval '1 day') AS days (at) ON true"
+RAW_VMS_BY_DAY = """
+    SELECT days.at::date, count(DISTINCT facts.vm) FROM billing_subject facts, LATERAL
+    generate_series(date_trunc('day', greatest(facts.started_at, %(starts_at)s), 'UTC'),
+                    least(facts.ended_at, %(ends_at)s) - interval '1 microsecond', interval '1 day') AS days (at)
+    WHERE facts.started_at < %(ends_at)s AND coalesce(facts.ended_at, 'infinity') > %(starts_at)s GROUP BY 1
+"""
 
 
 def asked_raw(statement: str, period: Period) -> list[tuple[object, ...]]:
@@ -157,16 +164,9 @@ def compare(title: str, period: Period, group: str, column: str, now: datetime) 
             return [(row.keys[0], row.vms) for row in found.rows]
         return [(row.keys[0], row.cost_usd, row.charge_usd) for row in found.rows]
 
-    by_day = {
-        "column": "days.at::date",
-        "days": EACH_DAY,
-        "start": "days.at",
-        "end": "days.at + interval '1 day'",
-    }
-    whole = {"column": column, "days": "", "start": "%(starts_at)s", "end": "%(ends_at)s"}
     for name, counts_vms, statement in (
         (title, False, RAW_MONEY.format(column=column)),
-        ("  … its VMs", True, RAW_VMS.format(**by_day if group == "day" else whole)),
+        ("  … its VMs", True, RAW_VMS_BY_DAY if group == "day" else RAW_VMS.format(column=column)),
     ):
         ours, cpu = costed(lambda counts_vms=counts_vms: asked(counts_vms))
         theirs = timed(lambda statement=statement: asked_raw(statement, period), repeats=1, warm=0)
