@@ -213,7 +213,10 @@ def main() -> None:
         f"{UsageRecord.objects.count():,}",
         against=f"{CostCentre.objects.count():,} cost centres",
     )
-    claim("sums of days, of spans, coarse ones", f"{UsageDay.objects.count():,} / {UsageSpan.objects.count():,} / {UsageSum.objects.count():,}")  # fmt: skip
+    claim(
+        "sums of days, of spans, coarse ones",
+        f"{UsageDay.objects.count():,} / {UsageSpan.objects.count():,} / {UsageSum.objects.count():,}",
+    )
     claim(
         "machines that took over; that run now", f"{Takeover.objects.count():,} / {Meter.objects.count():,}"
     )
