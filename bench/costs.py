@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from datetime import date, timedelta
 
 from django.db import connection
 from django.test import Client
@@ -13,15 +14,20 @@ from tests.factories import UserFactory
 
 COSTS = "/admin/billing/usageday/"
 MOST_MS = 150
+YESTERDAY = date.today() - timedelta(days=1)
+A_YEAR_AGO = date.today() - timedelta(days=364)
 PAGES = (
     ("the cost reports, 30 days by provider", COSTS),
     ("the cost reports, 30 days by user", f"{COSTS}?by=user"),
+    ("the cost reports, a year by day", f"{COSTS}?range=custom&start={A_YEAR_AGO}&end={YESTERDAY}&by=day"),
     ("the cost reports, a department's 30 days by user", f"{COSTS}?by=user&department=Department 7"),
     ("the staff front page", "/admin/"),
 )
 
 
-def pages() -> None:
+def pages() -> list[str]:
+    """Measures each, and names those that take too long."""
+    missed = []
     client = Client()
     client.force_login(UserFactory(is_staff=True, is_superuser=True))
     for title, path in PAGES:
@@ -33,7 +39,10 @@ def pages() -> None:
             title, f"p95 {found.p95 * 1000:.0f} ms, median {found.median * 1000:.0f} ms",
             against=f"{statements} statements; at most {MOST_MS} ms", holds=found.p95 <= MOST_MS / 1000,
         )  # fmt: skip
+        if found.p95 > MOST_MS / 1000:
+            missed.append(title)
     export(client)
+    return missed
 
 
 def export(client: Client) -> None:

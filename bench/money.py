@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -56,13 +55,12 @@ def fleet(accounts_: list[CreditAccount], count: int) -> None:
                 Subject(
                     key=f"attempt:{number}", vm=uuid4(), centre=centres[number % len(centres)], price_source="quote",
                     cost_usd_per_hour=PRICE, stopped_usd_per_hour=PRICE, charge_usd_per_hour=PRICE, started_at=NOON,
-                    is_counted=True,
                 )
                 for number in range(count)
             ),
             batch_size=5000,
         )  # fmt: skip
-        days.count_vms(Counter(one.centre_id for one in subjects), NOON)
+        days.rebuild(NOON)
         Meter.objects.bulk_create(
             (
                 Meter(

@@ -130,11 +130,11 @@ def metered(vms: Sequence[VM], is_charged: bool) -> None:
     subjects = Subject.objects.bulk_create(
         Subject(
             **known, key=f"attempt:{vm.attempt_id}", vm=vm.pk, price_source=price.source, margin_id=price.margin_id,
-            stopped_usd_per_hour=price.cost_usd_per_hour, started_at=vm.phase_since, is_counted=True,
+            stopped_usd_per_hour=price.cost_usd_per_hour, started_at=vm.phase_since,
         )
         for vm in vms
     )  # fmt: skip
-    days.count_vms({centre.pk: len(subjects)}, vms[0].phase_since)
+    days.rebuild(now)
     Meter.objects.bulk_create(
         Meter(**known, subject=one, kind="running", origin=one.started_at, since=one.started_at, is_charged=is_charged)
         for one in subjects

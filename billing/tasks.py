@@ -13,8 +13,8 @@ def close_hours() -> None:
 
 
 def fold_sums() -> None:
-    """Makes one row of what was added to each coarse sum since the last time."""
-    days.fold()
+    """Makes fewer rows of what was added to the sums since the last time."""
+    days.fold(timezone.now())
 
 
 def expire_credit() -> None:

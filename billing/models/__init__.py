@@ -6,7 +6,8 @@ from billing.models.budgets import Budget, BudgetCrossing, BudgetWatch, Threshol
 from billing.models.ledger import CreditAccount, Entry, Grant, Hold, Leg, Verification
 from billing.models.providers import FleetDifference, InvoiceLine, ProviderBalance, ProviderInvoice
 from billing.models.rates import Margin, Rate, RateFactor
-from billing.models.usage import CostCentre, Face, Meter, Subject, UsageDay, UsageRecord, UsageSum
+from billing.models.sums import Face, Takeover, UsageDay, UsageSpan, UsageSum
+from billing.models.usage import CostCentre, Meter, Subject, UsageRecord
 
 __all__ = [
     "Budget",
@@ -28,9 +29,11 @@ __all__ = [
     "Rate",
     "RateFactor",
     "Subject",
+    "Takeover",
     "Threshold",
     "UsageDay",
     "UsageRecord",
+    "UsageSpan",
     "UsageSum",
     "Verification",
 ]

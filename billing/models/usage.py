@@ -1,4 +1,4 @@
-"""What was used: metered machines, their running meters, the closed intervals, and the daily sums of them.
+"""What was used: metered machines, their running meters and the closed intervals. Their sums are in `sums.py`.
 
 A closed interval (`UsageRecord`) is a fact: the database refuses to change or delete it. What is still open is a `Meter`.
 So what was spent until now = the sum of the records (or of the days) + what `rating.accrued` says of each meter.
@@ -83,18 +83,9 @@ class Subject(models.Model):
     charge_usd_per_hour = price_field(help_text="What the customer pays while it can be played on.")
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
-    is_counted = models.BooleanField(
-        default=False, help_text="It stands for its VM where VMs are counted; one machine of each VM does."
-    )
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["vm"],
-                condition=Q(is_counted=True),
-                include=["started_at", "centre"],
-                name="subject_counted_once",
-            ),
             models.CheckConstraint(
                 condition=Q(
                     cost_usd_per_hour__gte=0, stopped_usd_per_hour__gte=0, charge_usd_per_hour__gte=0
@@ -109,12 +100,6 @@ class Subject(models.Model):
             models.Index(fields=["vm", "started_at"], name="subject_of_vm"),
             models.Index(fields=["started_at"], name="subject_started"),
             models.Index(fields=["centre", "started_at"], name="subject_of_centre"),
-            models.Index(
-                fields=["started_at"],
-                include=["vm", "centre"],
-                condition=Q(is_counted=False, vm__isnull=False),
-                name="subject_not_counted",
-            ),
         ]
 
     def __str__(self) -> str:
@@ -208,75 +193,3 @@ class UsageRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject_id} {self.kind} {self.started_at:%Y-%m-%d %H:%M:%S}–{self.ended_at:%H:%M:%S}"
-
-
-class DaySum(models.Model):
-    """What every sum of a day has.
-
-    The times are microseconds: `running_us` of machines that ran, of which `charged_us` could be played on; `stopped_us` of
-    those stopped but billed, `storage_us` of disks. `vms_begun` counts the VMs whose first machine began that day.
-    """
-
-    id = models.BigAutoField(primary_key=True)
-    day = models.DateField(help_text="In settings.BILLING_TIME_ZONE.")
-    running_us = models.BigIntegerField(default=0)
-    charged_us = models.BigIntegerField(default=0)
-    stopped_us = models.BigIntegerField(default=0)
-    storage_us = models.BigIntegerField(default=0)
-    cost_usd = amount_field(default=0)
-    charge_usd = amount_field(default=0)
-    vms_begun = models.IntegerField(default=0)
-
-    class Meta:
-        abstract = True
-
-
-class UsageDay(DaySum):
-    """The exact sum of a cost centre's records of one day, kept in the transaction that writes the records."""
-
-    centre = models.ForeignKey(CostCentre, on_delete=models.PROTECT, related_name="days", db_index=False)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["day", "centre"], name="usage_day_once")]
-        indexes = [models.Index(fields=["centre", "day"], name="usage_day_of_centre")]
-
-    def __str__(self) -> str:
-        return f"{self.day} {self.centre_id}"
-
-
-class Face(models.TextChoices):
-    """What a coarse sum keeps apart: nothing, where it was, for what, both of these, or for whom."""
-
-    ALL = "all", "everything"
-    PLACE = "place", "providers and regions"
-    GAME = "game", "consoles and presets"
-    PRODUCT = "product", "places and games"
-    TENANT = "tenant", "for whom"
-
-
-class UsageSum(DaySum):
-    """The days once more, without centres and users: few rows, for reports of everybody.
-
-    A row is an addition, written with the records it sums, and never changed, so that nobody waits for anybody. A schedule
-    folds the additions of a day into whole ones. Columns that are not of its face are empty.
-    """
-
-    face = models.CharField(max_length=7, choices=Face.choices)
-    provider = models.CharField(max_length=30, blank=True)
-    provider_account = models.BigIntegerField(null=True)
-    region = models.CharField(max_length=100, blank=True)
-    console = models.CharField(max_length=30, blank=True)
-    preset = models.CharField(max_length=30, blank=True)
-    # Copied from centres, which hold these rows in place.
-    project = models.BigIntegerField(null=True, db_column="project_id")
-    department = models.BigIntegerField(null=True, db_column="department_id")
-    is_whole = models.BooleanField(default=False, help_text="It was folded.")
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["face", "day"], name="usage_sum_of_face"),
-            models.Index(fields=["day"], condition=Q(is_whole=False), name="usage_sum_to_fold"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.day} {self.face}"

@@ -7,7 +7,7 @@ intervals to the last digit. Start reading at `report` in `figures.py`; `spendin
 from __future__ import annotations
 
 from billing.reports.compared import Compared, compared, daily
-from billing.reports.figures import GROUPS, Filters, Report, Row, report, saved_by_stopping, series
+from billing.reports.figures import GROUPS, Filters, Report, Row, report, series
 from billing.reports.machines import VmUsage, usage_of_vms
 from billing.reports.spending import FrontPage, Spending, forecast, front_page_figures, spending_now
 
@@ -25,7 +25,6 @@ __all__ = [
     "forecast",
     "front_page_figures",
     "report",
-    "saved_by_stopping",
     "series",
     "spending_now",
     "usage_of_vms",

@@ -5,36 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from django.db import connection
+from django.db.models import Q
 
 from billing.periods import DAY, Period
-from billing.reports.figures import (
-    EVERYTHING,
-    FACTS,
-    GROUPS,
-    JOIN,
-    Filters,
-    Key,
-    Question,
-    Report,
-    Row,
-    chosen_centres,
-    report,
-    row_of,
-)
+from billing.reports.facts import Key, Question
+from billing.reports.figures import EVERYTHING, Filters, Report, Row, report
 from billing.sight import Sight
 
 # Groups of which an installation has so few that every day of each may be carried here.
 FEW = frozenset({"provider", "region", "console", "preset", "day"})
 OTHERS = "\0"  # no group is called so
-# A chart has room for a few groups: the rest is one.
-FOLDED = f"""
-    SELECT facts.day, {{is_shown}} AS is_shown, CASE WHEN {{is_shown}} THEN {{column}} END AS key,
-           sum(facts.running_us), sum(facts.charged_us), sum(facts.stopped_us), sum(facts.storage_us),
-           sum(facts.cost_usd), sum(facts.charge_usd)
-    FROM ({FACTS}) AS facts {{join}} GROUP BY 1, 2, 3 ORDER BY 1
-"""  # noqa: S608  # our own words only
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +57,23 @@ def daily(
     shown: Sequence[Key],
     filters: Filters = EVERYTHING,
 ) -> Sequence[Row]:
-    """What a chart stacks: by day and group for the groups `shown`, all others together under the key OTHERS; no VMs."""
-    question = Question(period, chosen_centres(sight, filters), now, ("day", by))
-    column = GROUPS[by]
-    told = f"{column} IS NULL OR" if None in shown else ""
-    asked = [key for key in shown if key is not None]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            FOLDED.format(
-                column=column, is_shown=f"({told} {column} = ANY(%(shown)s))", join=JOIN.format(table="facts"),
-                narrow="AND centre_id = ANY(%(centres)s)" if question.centres is not None else "",
-            ),
-            {**question.parameters, "shown": asked},
-        )  # fmt: skip
-        found = cursor.fetchall()
-    return [row_of((day, key if is_shown else OTHERS), 0, sums) for day, is_shown, key, *sums in found]
+    """What a chart stacks: by day and group for the groups `shown`, all others together under the key OTHERS; no VMs.
+
+    The others are what is left of each day: a day of all together is one row, a day of each is not.
+    """
+    wanted = sight.of() & filters.of()
+    named = [Q(**{f"{by}__in": [key for key in shown if key is not None]})]
+    if None in shown:
+        named.append(Q(**{f"{by}__isnull": True}))
+    told = [
+        fact
+        for one in named
+        for fact in Question(period, wanted & one, now, ("day", by), counts_vms=False).answer()[0]
+    ]
+    whole = Question(period, wanted, now, ("day",), counts_vms=False).answer()[0]
+    left: dict[Key, Any] = {fact.keys[0]: fact.used for fact in whole}
+    for fact in told:
+        left[fact.keys[0]] = tuple(a - b for a, b in zip(left[fact.keys[0]], fact.used, strict=True))
+    return [Row(fact.keys, 0, *fact.used) for fact in told] + [
+        Row((day, OTHERS), 0, *used) for day, used in left.items()
+    ]

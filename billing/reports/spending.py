@@ -13,7 +13,8 @@ from django.db.models import Sum
 from billing.models import BudgetCrossing, Meter
 from billing.periods import DAY, Period, last_days, month_of, month_so_far, share_gone
 from billing.rating import ZERO, amount, day_of
-from billing.reports.figures import EVERYTHING, Filters, Key, Row, report, series, total_of
+from billing.reports.facts import Key
+from billing.reports.figures import EVERYTHING, Filters, Row, largest, report, series, total_of
 from billing.sight import Sight
 
 STAFF = Sight(shows_cost=True, is_everything=True)
@@ -116,7 +117,6 @@ def front_page_figures(*, now: datetime, zone: ZoneInfo) -> FrontPage:
     of_day: dict[Key, list[Row]] = {}
     for row in days:
         of_day.setdefault(row.keys[0], []).append(row)
-    top = report(period=month, sight=STAFF, now=now, group_by=("user",), counts_vms=False)
     burn = Meter.objects.aggregate(cost=Sum("cost_usd_per_hour"), charge=Sum("charge_usd_per_hour"))
     crossings = BudgetCrossing.objects.in_force(today).order_by("-percent", "-id")
     crossings = crossings.select_related("budget__project", "budget__department", "budget__user")
@@ -127,7 +127,7 @@ def front_page_figures(*, now: datetime, zone: ZoneInfo) -> FrontPage:
         forecast_usd=_projected(usd_of, now, zone),
         burn_usd_per_hour=burn["cost"] or ZERO,
         charge_usd_per_hour=burn["charge"] or ZERO,
-        top_spenders=top.rows[:TOP],
+        top_spenders=largest(period=month, sight=STAFF, now=now, by="user", count=TOP),
         open_crossings=list(crossings[:50]),
         days=[row for day in shown.each() for row in of_day.get(day, [])],
     )

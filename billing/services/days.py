@@ -1,42 +1,67 @@
-"""The daily sums: added to by `metering` in the transaction of every cut, folded by a schedule, counted anew when asked."""
+"""The sums of days: added to in the transaction of every fact, folded by a schedule, counted anew when asked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.conf import settings
 from django.db import connection, transaction
 
-FIGURES = "running_us, charged_us, stopped_us, storage_us, cost_usd, charge_usd, vms_begun"
-SUMMED = ", ".join(f"sum({name}) AS {name}" for name in FIGURES.split(", "))
-DIMENSIONS = "provider, provider_account, region, console, preset, project_id, department_id"
+from billing.budgets.watch import zone
+from billing.models.sums import BITS, LONGEST_SPAN_DAYS
+from billing.rating import day_of
 
-# Adds `added` (by day and centre) to the centres' days, in a fixed order, as everybody locks them.
-ADD_DAYS = f"""
-    INSERT INTO billing_usageday AS sums (day, centre_id, {FIGURES})
-    SELECT day, centre_id, {FIGURES} FROM added ORDER BY day, centre_id
-    ON CONFLICT (day, centre_id) DO UPDATE SET
-    {", ".join(f"{name} = sums.{name} + excluded.{name}" for name in FIGURES.split(", "))}
+USED = "running_us, charged_us, stopped_us, storage_us, cost_usd, charge_usd, saved_usd"
+LIVES = "machines_begun, machines_ended"
+FIGURES = f"{USED}, {LIVES}"
+DIMENSIONS = "provider, provider_account, region, console, preset, project_id, department_id"
+# What a machine would have cost more, had it run while it was stopped; of an interval called `timed`.
+SAVED = """CASE kind WHEN 'running' THEN 0 ELSE
+           billing_total((SELECT cost_usd_per_hour FROM billing_subject WHERE id = timed.subject_id), started_at, ended_at) - cost_usd
+           END"""
+# The last day a machine was there, given the table it is a row of.
+LAST_DAY = """greatest(({0}.started_at AT TIME ZONE %(zone)s)::date,
+                       (({0}.ended_at - interval '1 microsecond') AT TIME ZONE %(zone)s)::date)"""
+
+
+def _summed(figures: str) -> str:
+    return ", ".join(f"sum({name}) AS {name}" for name in figures.split(", "))
+
+
+def _add_days(figures: str) -> str:
+    """Adds `added` (by day and centre) to the centres' days, in a fixed order, as everybody locks them."""
+    return f"""
+    INSERT INTO billing_usageday AS sums (day, centre_id, {figures})
+    SELECT day, centre_id, {figures} FROM added ORDER BY day, centre_id
+    ON CONFLICT (day, centre_id) WHERE NOT is_folded DO UPDATE SET
+    {", ".join(f"{name} = sums.{name} + excluded.{name}" for name in figures.split(", "))}
 """  # noqa: S608  # our own words only
-# … and once for every face of the coarse sums, as rows of their own.
-ADD_SUMS = f"""
-    INSERT INTO billing_usagesum (day, face, {DIMENSIONS}, {FIGURES}, is_whole)
+
+
+def _add_sums(figures: str) -> str:
+    """… and once for every face of the coarse sums, as rows of their own."""
+    return f"""
+    INSERT INTO billing_usagesum (day, face, {DIMENSIONS}, {figures}, is_whole)
     SELECT day, CASE grouping(provider, console, department_id) WHEN 7 THEN 'all' WHEN 3 THEN 'place' WHEN 5 THEN 'game'
            WHEN 1 THEN 'product' ELSE 'tenant' END,
            coalesce(provider, ''), provider_account, coalesce(region, ''), coalesce(console, ''), coalesce(preset, ''),
-           project_id, department_id, {SUMMED}, {{is_whole}}
+           project_id, department_id, {_summed(figures)}, {{is_whole}}
       FROM added JOIN billing_costcentre centre ON centre.id = added.centre_id
      GROUP BY GROUPING SETS ((day), (day, provider, provider_account, region), (day, console, preset),
                              (day, provider, provider_account, region, console, preset), (day, project_id, department_id))
 """  # noqa: S608  # our own words only
+
+
+ADD_DAYS, ADD_SUMS = _add_days(USED), _add_sums(USED)
 COUNT = f"""
     WITH added AS (
-        SELECT (%(at)s::timestamptz AT TIME ZONE %(zone)s)::date AS day, centre_id, 0 AS running_us, 0 AS charged_us,
-               0 AS stopped_us, 0 AS storage_us, 0 AS cost_usd, 0 AS charge_usd, vms_begun
-          FROM unnest(%(centres)s::bigint[], %(counts)s::int[]) AS told (centre_id, vms_begun)),
-    days AS ({ADD_DAYS})
-    {ADD_SUMS.format(is_whole="false")}
+        SELECT day, centre_id, sum(begun) AS machines_begun, sum(ended) AS machines_ended
+          FROM unnest(%(days)s::date[], %(centres)s::bigint[], %(begun)s::int[], %(ended)s::int[])
+               AS told (day, centre_id, begun, ended)
+         GROUP BY day, centre_id),
+    days AS ({_add_days(LIVES)})
+    {_add_sums(LIVES).format(is_whole="false")}
 """  # noqa: S608  # our own words only
 # Whoever folds at once finds the rows gone, and the other's not there yet.
 FOLD = f"""
@@ -44,63 +69,126 @@ FOLD = f"""
         DELETE FROM billing_usagesum
          WHERE (face, day) IN (SELECT face, day FROM billing_usagesum WHERE NOT is_whole) RETURNING *)
     INSERT INTO billing_usagesum (day, face, {DIMENSIONS}, {FIGURES}, is_whole)
-    SELECT day, face, {DIMENSIONS}, {SUMMED}, true FROM gone GROUP BY day, face, {DIMENSIONS}
+    SELECT day, face, {DIMENSIONS}, {_summed(FIGURES)}, true FROM gone GROUP BY day, face, {DIMENSIONS}
+"""  # noqa: S608  # our own words only
+# Spans of {length} days, for the centre and for whom it was, out of the centres' of half the length, once all their days are over.
+# A row that somebody adds to meanwhile is left for the next time; who is about to add to one that was folded finds it so, and
+# begins another.
+FOLD_SPANS = f"""
+    WITH due AS (
+        SELECT id FROM {{table}} WHERE NOT is_folded {{only}} AND day < %(today)s AND {{first}} + {{length}} <= %(today)s
+         ORDER BY day, centre_id FOR UPDATE SKIP LOCKED),
+    gone AS (
+        UPDATE {{table}} halves SET is_folded = true FROM due WHERE halves.id = due.id RETURNING halves.day, halves.centre_id, {FIGURES})
+    INSERT INTO billing_usagespan (length, day, centre_id, user_id, project_id, department_id, {FIGURES}, is_folded)
+    SELECT {{length}}, {{first}} AS first, centre_id, user_id, project_id, department_id, {_summed(FIGURES)},
+           {{is_longest}} OR grouping(centre_id) = 1
+      FROM gone JOIN billing_costcentre centre ON centre.id = gone.centre_id
+     GROUP BY GROUPING SETS ((first, centre_id), (first, user_id, project_id, department_id)) ORDER BY first, centre_id
 """  # noqa: S608  # our own words only
 REBUILT = f"""
     INSERT INTO billing_usageday (day, centre_id, {FIGURES})
-    SELECT day, centre_id, {SUMMED}
+    SELECT day, centre_id, {_summed(FIGURES)}
       FROM (SELECT day, centre_id, CASE kind WHEN 'running' THEN us ELSE 0 END AS running_us,
                    CASE WHEN is_charged THEN us ELSE 0 END AS charged_us, CASE kind WHEN 'stopped' THEN us ELSE 0 END AS stopped_us,
-                   CASE kind WHEN 'storage' THEN us ELSE 0 END AS storage_us, cost_usd, charge_usd, 0 AS vms_begun
+                   CASE kind WHEN 'storage' THEN us ELSE 0 END AS storage_us, cost_usd, charge_usd, {SAVED} AS saved_usd,
+                   0 AS machines_begun, 0 AS machines_ended
               FROM (SELECT *, (extract(epoch FROM ended_at - started_at) * 1000000)::bigint AS us
                       FROM billing_usagerecord) AS timed
             UNION ALL
-            SELECT (started_at AT TIME ZONE %(zone)s)::date, centre_id, 0, 0, 0, 0, 0, 0, 1 FROM billing_subject WHERE is_counted
+            SELECT (started_at AT TIME ZONE %(zone)s)::date, centre_id, 0, 0, 0, 0, 0, 0, 0, 1, 0
+              FROM billing_subject WHERE vm IS NOT NULL
+            UNION ALL
+            SELECT {LAST_DAY.format("machine")}, centre_id, 0, 0, 0, 0, 0, 0, 0, 0, 1
+              FROM billing_subject machine WHERE vm IS NOT NULL AND ended_at IS NOT NULL
            ) AS parts
-     GROUP BY day, centre_id
+     GROUP BY day, centre_id ORDER BY day, centre_id
 """  # noqa: S608  # our own words only
-REBUILT_SUMS = f"WITH added AS (SELECT * FROM billing_usageday) {ADD_SUMS.format(is_whole='true')}"  # noqa: S608
+REBUILT_SUMS = f"WITH added AS (SELECT * FROM billing_usageday) {_add_sums(FIGURES).format(is_whole='true')}"  # noqa: S608
+# Every two machines of a VM, the later one first.
+AGREES = " + ".join(
+    f"CASE WHEN centre.{column} IS NOT DISTINCT FROM before_centre.{column} THEN {bit} ELSE 0 END"
+    for column, bit in BITS.items()
+)
+EVERY_TWO = f"""
+    SELECT later.id AS subject_id, earlier.id AS before_id, later.centre_id, earlier.centre_id AS before_centre_id,
+           (later.started_at AT TIME ZONE %(zone)s)::date AS day,
+           CASE WHEN later.ended_at IS NOT NULL THEN {LAST_DAY.format("later")} END AS last_day,
+           CASE WHEN earlier.ended_at IS NOT NULL THEN {LAST_DAY.format("earlier")} END AS before_last_day,
+           {AGREES} AS agrees, count(*) OVER (PARTITION BY later.id) = 1 AS is_only
+      FROM billing_subject later
+      JOIN billing_subject earlier ON earlier.vm = later.vm AND (earlier.started_at, earlier.id) < (later.started_at, later.id)
+      JOIN billing_costcentre centre ON centre.id = later.centre_id
+      JOIN billing_costcentre before_centre ON before_centre.id = earlier.centre_id
+"""  # noqa: S608  # our own words only
+PAIR = "centre_id, before_centre_id, day, last_day, before_last_day, agrees, is_only"
+TAKEOVERS = f"INSERT INTO billing_takeover (subject_id, before_id, {PAIR}) {EVERY_TWO}"  # our own words only
 
 
-def count_vms(counts: Mapping[int, int], at: datetime) -> None:
-    """Adds to how many VMs began at a centre on the day of a moment; a VM that moves is taken from one and given to another."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            COUNT,
-            {
-                "centres": list(counts),
-                "counts": list(counts.values()),
-                "at": at,
-                "zone": settings.BILLING_TIME_ZONE,
-            },
-        )
+def pair_of(table: str) -> str:
+    """What a table says of two machines."""
+    return ", ".join(f"{table}.{name}" for name in PAIR.split(", "))
 
 
-def fold() -> int:
-    """Makes one row of each day's additions to a coarse sum; returns how many rows that left. Safe at any time, twice, at once."""
+KEPT = ("billing_usageday", "billing_usagespan", "billing_usagesum", "billing_takeover")
+
+
+def fold(now: datetime) -> int:
+    """Makes one row of each day's additions to a coarse sum, and spans of the days that are over; how many rows it wrote.
+
+    Safe at any time, twice, at once. No figure changes.
+    """
     with connection.cursor() as cursor:
         cursor.execute(FOLD)
-        return int(cursor.rowcount)
+        written = int(cursor.rowcount)
+        for statement in _span_statements():
+            cursor.execute(statement, {"today": day_of(now, zone())})
+            written += int(cursor.rowcount)
+        return written
+
+
+def _span_statements() -> Sequence[str]:
+    """From the shortest on, so that a span can be part of the next."""
+    found, length = [], 2
+    while length <= LONGEST_SPAN_DAYS:
+        found.append(
+            FOLD_SPANS.format(
+                table="billing_usageday" if length == 2 else "billing_usagespan",
+                only="" if length == 2 else f"AND length < {LONGEST_SPAN_DAYS} AND length = {length // 2}",
+                first=f"day - (day - DATE '2000-01-01') %% {length}",
+                length=length,
+                is_longest=length == LONGEST_SPAN_DAYS,
+            )
+        )
+        length *= 2
+    return found
+
+
+def rebuild(now: datetime) -> int:
+    """Gives each interval its day in the present zone and sums the days up; returns how many sums of a day there are.
+
+    An interval from before the change that lies across a midnight of the new zone, half past an hour, counts to the day it
+    began. Meters are cut again when the days are there; they are folded while meters go on.
+    """
+    count = _recount()
+    fold(now)
+    return count
 
 
 @transaction.atomic
-def rebuild() -> int:
-    """Gives each interval its day in the present zone and sums the days up; returns how many sums there are.
-
-    An interval from before the change that lies across a midnight of the new zone, half past an hour, counts to the day it
-    began. Meters are cut again when this is over.
-    """
-    zone = {"zone": settings.BILLING_TIME_ZONE}
+def _recount() -> int:
+    told = {"zone": settings.BILLING_TIME_ZONE}
     with connection.cursor() as cursor:
-        cursor.execute("LOCK TABLE billing_usageday, billing_usagesum IN SHARE ROW EXCLUSIVE MODE")
+        cursor.execute(f"LOCK TABLE {', '.join(KEPT)} IN SHARE ROW EXCLUSIVE MODE")
         cursor.execute(
             "UPDATE billing_usagerecord SET day = (started_at AT TIME ZONE %(zone)s)::date"
             " WHERE day <> (started_at AT TIME ZONE %(zone)s)::date",
-            zone,
+            told,
         )
-        cursor.execute("DELETE FROM billing_usageday")
-        cursor.execute("DELETE FROM billing_usagesum")
-        cursor.execute(REBUILT, zone)
+        for table in KEPT:
+            cursor.execute(f"DELETE FROM {table}")  # noqa: S608  # our own words only
+        cursor.execute(REBUILT, told)
         count = int(cursor.rowcount)
         cursor.execute(REBUILT_SUMS)
+        cursor.execute(TAKEOVERS, told)
         return count

@@ -1,7 +1,7 @@
 """A machine's meter: begun, changed, ended. Whatever an interval cost is written when it is cut, with its charge and its day's sum.
 
 Callers say what is so (`follow`), as often as they like: nothing happens when it was so already. Call inside the transaction
-of the fact: they join it. Locks are taken in one order by everybody: subject, meter, day, account.
+of the fact: they join it. Locks are taken in one order by everybody: subject, VM, meter, day, account.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from django.db import transaction
 from billing import ledger, rating
 from billing.models import CostCentre, Meter, Subject
 from billing.models.usage import UsageKind
-from billing.services import days
+from billing.services import days, lives
 from billing.services.prices import Price
 from gamer import prepared
 
@@ -79,17 +79,20 @@ def follow(*, key: str, state: State | None, now: datetime, describe: Callable[[
         assert subject is not None
     meter = Meter.objects.select_for_update().filter(pk=subject.pk).first()
     if state is None:
-        if meter is not None:
-            close(meter, now)
-            meter.delete()
         if subject.ended_at is None:
             ended_at = max(now, subject.started_at, meter.since if meter is not None else now)
             Subject.objects.filter(pk=subject.pk).update(ended_at=ended_at)
+            lives.ends(subject, ended_at)
+        if meter is not None:
+            close(meter, now)
+            meter.delete()
         return
     if meter is None:
         # What it was before we heard of it is the provider's to bill, and nobody's to pay.
         since = subject.ended_at or subject.started_at
-        Subject.objects.filter(pk=subject.pk).update(ended_at=None)
+        if subject.ended_at is not None:
+            Subject.objects.filter(pk=subject.pk).update(ended_at=None)
+            lives.goes_on(subject, subject.ended_at)
         before = _wanted(subject, State(UsageKind.RUNNING))
         meter = Meter(subject=subject, centre_id=subject.centre_id, origin=since, since=since, **before)
         meter.save(force_insert=True)
@@ -112,8 +115,7 @@ def move(*, vm: UUID, dimensions: Callable[[CostCentre], Dimensions], now: datet
             continue
         meter = Meter.objects.select_for_update().filter(pk=subject.pk).first()
         Subject.objects.filter(pk=subject.pk).update(centre=centre)
-        if subject.is_counted:
-            days.count_vms({subject.centre_id: -1, centre.pk: 1}, subject.started_at)
+        lives.moves(subject, centre)
         if meter is not None:
             close(meter, now)
             since = max(meter.since, now)
@@ -149,31 +151,25 @@ def _begin(key: str, machine: Machine, state: State) -> bool:
         "stopped": stopped,
         "charge": price.charge_usd_per_hour,
         "started_at": machine.started_at,
-        "zone": settings.BILLING_TIME_ZONE,
     }
-    return bool(prepared.rows(BEGIN, told))
+    begun = prepared.rows(BEGIN, told)
+    if begun:
+        lives.begins(Subject.objects.get(pk=begun[0][0]))
+    return bool(begun)
 
 
-# A machine, its meter, and the VM it stands for where no other machine does. What it was before we heard of it is the provider's
-# to bill, and nobody's to pay.
+# A machine and its meter. What it was before we heard of it is the provider's to bill, and nobody's to pay.
 BEGIN = f"""
 WITH begun AS (
     INSERT INTO billing_subject (key, vm, centre_id, price_source, rate_id, factors, margin_id, cost_usd_per_hour,
-                                 stopped_usd_per_hour, charge_usd_per_hour, started_at, is_counted)
-    SELECT %(key)s, %(vm)s::uuid, %(centre)s, %(source)s, %(rate)s, %(factors)s::jsonb, %(margin)s, %(cost)s, %(stopped)s, %(charge)s,
-           %(started_at)s, %(vm)s::uuid IS NOT NULL
-                           AND NOT EXISTS (SELECT FROM billing_subject WHERE vm = %(vm)s::uuid AND is_counted)
+                                 stopped_usd_per_hour, charge_usd_per_hour, started_at)
+    VALUES (%(key)s, %(vm)s::uuid, %(centre)s, %(source)s, %(rate)s, %(factors)s::jsonb, %(margin)s, %(cost)s, %(stopped)s, %(charge)s,
+            %(started_at)s)
     ON CONFLICT (key) DO NOTHING
     RETURNING *),
 meters AS (
     INSERT INTO billing_meter (subject_id, centre_id, kind, origin, since, cost_usd_per_hour, charge_usd_per_hour, is_charged)
-    SELECT id, centre_id, '{UsageKind.RUNNING}', started_at, started_at, cost_usd_per_hour, 0, false FROM begun),
-added AS (
-    SELECT (started_at AT TIME ZONE %(zone)s)::date AS day, centre_id, 0 AS running_us, 0 AS charged_us, 0 AS stopped_us,
-           0 AS storage_us, 0 AS cost_usd, 0 AS charge_usd, 1 AS vms_begun
-      FROM begun WHERE is_counted),
-days AS ({days.ADD_DAYS}),
-sums AS ({days.ADD_SUMS.format(is_whole="false")})
+    SELECT id, centre_id, '{UsageKind.RUNNING}', started_at, started_at, cost_usd_per_hour, 0, false FROM begun)
 SELECT id FROM begun
 """  # noqa: S608  # our own words only
 
@@ -256,7 +252,7 @@ added AS (
            coalesce(sum(us) FILTER (WHERE is_charged), 0) AS charged_us,
            coalesce(sum(us) FILTER (WHERE kind = 'stopped'), 0) AS stopped_us,
            coalesce(sum(us) FILTER (WHERE kind = 'storage'), 0) AS storage_us,
-           sum(cost_usd) AS cost_usd, sum(charge_usd) AS charge_usd, 0 AS vms_begun
+           sum(cost_usd) AS cost_usd, sum(charge_usd) AS charge_usd, sum({days.SAVED}) AS saved_usd
       FROM (SELECT *, (extract(epoch FROM ended_at - started_at) * 1000000)::bigint AS us FROM closed) AS timed
      GROUP BY day, centre_id),
 days AS ({days.ADD_DAYS}),

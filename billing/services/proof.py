@@ -12,6 +12,8 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from billing.models import Verification
+from billing.models.sums import LONGEST_SPAN_DAYS
+from billing.services.days import EVERY_TWO, FIGURES, LAST_DAY, pair_of
 from events.services import Happening, record
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,9 @@ class Finding:
         return self.broken == 0
 
 
+TAKEN = ", ".join(f"-{name}" for name in FIGURES.split(", "))
+# Of both sides of an equation, one of them taken from the other.
+DIFFERS = f"({', '.join(f'sum({name})' for name in FIGURES.split(', '))}) <> (0, 0, 0, 0, 0, 0, 0, 0, 0)"
 # Each statement names what breaks the law, one row each.
 LAWS: dict[str, str] = {
     "the ledger sums to zero": "SELECT sum(amount_usd)::text FROM billing_leg HAVING sum(amount_usd) <> 0",
@@ -74,28 +79,45 @@ LAWS: dict[str, str] = {
           LEFT JOIN billing_leg leg ON leg.record_id = record.id
          WHERE record.charge_usd <> coalesce(-leg.amount_usd, 0)
             OR (leg.id IS NOT NULL AND leg.account_id <> centre.payer_id)""",
-    "each day is the sum of its intervals": """
-        SELECT coalesce(sums.day, days.day)::text || ' ' || coalesce(sums.centre_id, days.centre_id)
-          FROM (SELECT (started_at AT TIME ZONE %(zone)s)::date AS day, centre_id,
-                       sum(us) FILTER (WHERE kind = 'running') AS running_us, sum(us) FILTER (WHERE is_charged) AS charged_us,
-                       sum(us) FILTER (WHERE kind = 'stopped') AS stopped_us, sum(us) FILTER (WHERE kind = 'storage') AS storage_us,
-                       sum(cost_usd) AS cost_usd, sum(charge_usd) AS charge_usd, sum(vms_begun) AS vms_begun
-                  FROM (SELECT started_at, centre_id, kind, is_charged, cost_usd, charge_usd, 0 AS vms_begun,
-                               (extract(epoch FROM ended_at - started_at) * 1000000)::bigint AS us FROM billing_usagerecord
-                        UNION ALL SELECT started_at, centre_id, '', false, 0, 0, 1, 0 FROM billing_subject WHERE is_counted) AS timed
-                 GROUP BY 1, 2) AS sums
-          FULL JOIN billing_usageday days ON days.day = sums.day AND days.centre_id = sums.centre_id
-         WHERE (coalesce(sums.running_us, 0), coalesce(sums.charged_us, 0), coalesce(sums.stopped_us, 0),
-                coalesce(sums.storage_us, 0), coalesce(sums.cost_usd, 0), coalesce(sums.charge_usd, 0),
-                coalesce(sums.vms_begun, 0))
-            IS DISTINCT FROM
-               (coalesce(days.running_us, 0), coalesce(days.charged_us, 0), coalesce(days.stopped_us, 0),
-                coalesce(days.storage_us, 0), coalesce(days.cost_usd, 0), coalesce(days.charge_usd, 0),
-                coalesce(days.vms_begun, 0))""",
-    "each coarse sum is the sum of its days": """
+    "each day is the sum of its intervals": f"""
+        SELECT day::text || ' ' || centre_id
+          FROM (SELECT day, centre_id, {FIGURES} FROM billing_usageday
+                UNION ALL
+                SELECT (record.started_at AT TIME ZONE %(zone)s)::date, record.centre_id,
+                       CASE kind WHEN 'running' THEN -us ELSE 0 END, CASE WHEN is_charged THEN -us ELSE 0 END,
+                       CASE kind WHEN 'stopped' THEN -us ELSE 0 END, CASE kind WHEN 'storage' THEN -us ELSE 0 END,
+                       -cost_usd, -charge_usd,
+                       CASE kind WHEN 'running' THEN 0 ELSE
+                            cost_usd - billing_total(machine.cost_usd_per_hour, record.started_at, record.ended_at) END, 0, 0
+                  FROM billing_usagerecord record JOIN billing_subject machine ON machine.id = record.subject_id,
+                       LATERAL (SELECT (extract(epoch FROM record.ended_at - record.started_at) * 1000000)::bigint AS us) AS timed
+                UNION ALL
+                SELECT (started_at AT TIME ZONE %(zone)s)::date, centre_id, 0, 0, 0, 0, 0, 0, 0, -1, 0
+                  FROM billing_subject WHERE vm IS NOT NULL
+                UNION ALL
+                SELECT {LAST_DAY.format("machine")}, centre_id, 0, 0, 0, 0, 0, 0, 0, 0, -1
+                  FROM billing_subject machine WHERE vm IS NOT NULL AND ended_at IS NOT NULL) AS both_sides
+         GROUP BY day, centre_id HAVING {DIFFERS}""",  # noqa: S608  # our own words only
+    "each span is the sum of its days": f"""
+        SELECT length::text || ' days from ' || day || ' ' || centre_id
+          FROM (SELECT length, day, centre_id, {FIGURES} FROM billing_usagespan WHERE centre_id IS NOT NULL
+                UNION ALL
+                SELECT 2 * length, day - (day - DATE '2000-01-01') %% (2 * length), centre_id, {TAKEN}
+                  FROM (SELECT length, day, centre_id, {FIGURES} FROM billing_usagespan
+                         WHERE is_folded AND centre_id IS NOT NULL AND length < {LONGEST_SPAN_DAYS}
+                        UNION ALL SELECT 1, day, centre_id, {FIGURES} FROM billing_usageday WHERE is_folded) AS halves
+               ) AS both_sides
+         GROUP BY length, day, centre_id HAVING {DIFFERS}""",  # noqa: S608
+    "each span is the same for whom it was": f"""
+        SELECT length::text || ' days from ' || day || ' ' || coalesce(user_id::text, 'nobody')
+          FROM (SELECT length, day, user_id, project_id, department_id, {FIGURES} FROM billing_usagespan WHERE centre_id IS NULL
+                UNION ALL
+                SELECT length, day, centre.user_id, centre.project_id, centre.department_id, {TAKEN}
+                  FROM billing_usagespan span JOIN billing_costcentre centre ON centre.id = span.centre_id) AS both_sides
+         GROUP BY length, day, user_id, project_id, department_id HAVING {DIFFERS}""",  # noqa: S608
+    "each coarse sum is the sum of its days": f"""
         SELECT day::text || ' ' || face
-          FROM (SELECT day, face, provider, provider_account, region, console, preset, project_id, department_id,
-                       running_us, charged_us, stopped_us, storage_us, cost_usd, charge_usd, vms_begun
+          FROM (SELECT day, face, provider, provider_account, region, console, preset, project_id, department_id, {FIGURES}
                   FROM billing_usagesum
                 UNION ALL
                 SELECT day, face,
@@ -104,16 +126,16 @@ LAWS: dict[str, str] = {
                        CASE WHEN face IN ('place', 'product') THEN region ELSE '' END,
                        CASE WHEN face IN ('game', 'product') THEN console ELSE '' END,
                        CASE WHEN face IN ('game', 'product') THEN preset ELSE '' END,
-                       CASE face WHEN 'tenant' THEN project_id END, CASE face WHEN 'tenant' THEN department_id END,
-                       -running_us, -charged_us, -stopped_us, -storage_us, -cost_usd, -charge_usd, -vms_begun
+                       CASE face WHEN 'tenant' THEN project_id END, CASE face WHEN 'tenant' THEN department_id END, {TAKEN}
                   FROM billing_usageday days JOIN billing_costcentre centre ON centre.id = days.centre_id
                  CROSS JOIN (VALUES ('all'), ('place'), ('game'), ('product'), ('tenant')) AS faces (face)) AS both_sides
          GROUP BY day, face, provider, provider_account, region, console, preset, project_id, department_id
-        HAVING (sum(running_us), sum(charged_us), sum(stopped_us), sum(storage_us), sum(cost_usd), sum(charge_usd), sum(vms_begun))
-               <> (0, 0, 0, 0, 0, 0, 0)""",
-    "each VM is counted by one machine": """
-        SELECT vm::text FROM billing_subject WHERE vm IS NOT NULL
-         GROUP BY vm HAVING count(*) FILTER (WHERE is_counted) <> 1""",
+        HAVING {DIFFERS}""",  # noqa: S608
+    "every two machines of a VM are known": f"""
+        SELECT coalesce(known.subject_id, told.subject_id)::text
+          FROM billing_takeover known
+          FULL JOIN ({EVERY_TWO}) AS told ON told.subject_id = known.subject_id AND told.before_id = known.before_id
+         WHERE ({pair_of("known")}) IS DISTINCT FROM ({pair_of("told")})""",  # noqa: S608
 }
 EXAMPLES = 5
 

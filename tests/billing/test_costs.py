@@ -24,7 +24,7 @@ from django.utils import timezone
 from billing.admin.costs import export as exports
 from billing.models import UsageRecord
 from billing.periods import Period, last_days
-from billing.reports import Filters, compared, daily, report, saved_by_stopping
+from billing.reports import Filters, compared, daily, report
 from billing.reports import intervals as lines_of_reports
 from billing.reports.compared import OTHERS
 from billing.reports.figures import NO_ID, NO_TEXT
@@ -459,8 +459,10 @@ class TestFigures:
                 kind="stopped",
                 subject=subject,
             )
-        assert saved_by_stopping(period=JUNE, sight=STAFF) == 9
-        mine = saved_by_stopping(period=JUNE, sight=STAFF, filters=Filters(user=world.alice.pk))
+        assert report(period=JUNE, sight=STAFF, now=NOON).totals.saved_usd == 9
+        mine = report(
+            period=JUNE, sight=STAFF, now=NOON, filters=Filters(user=world.alice.pk)
+        ).totals.saved_usd
         assert mine == Decimal("4.5")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from io import StringIO
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
@@ -11,7 +12,7 @@ from django.db import connection
 
 from billing import health, tasks
 from billing.models import UsageSum, Verification
-from billing.services import hours, proof
+from billing.services import days, hours, proof
 from events.models import Event
 from tests import world as worlds
 from tests.billing.metered import PLAYS, Till
@@ -28,6 +29,18 @@ def till(transactional_db: None) -> Till:
     return till
 
 
+@pytest.fixture
+def weeks(till: Till) -> Till:
+    """The same, long ago: the days are folded, and a VM has been on two machines."""
+    vm = uuid4()
+    till.follow("first", PLAYS, NOON, vm=vm)
+    till.follow("first", None, NOON + timedelta(minutes=10))
+    till.follow("second", PLAYS, NOON + timedelta(minutes=10), vm=vm)
+    till.follow("second", None, NOON + timedelta(minutes=20))
+    days.fold(NOON + timedelta(weeks=2))
+    return till
+
+
 def tamper(statement: str) -> None:
     """As somebody with the database's password could: with every trigger off."""
     with connection.cursor() as cursor:
@@ -41,7 +54,7 @@ RECORD = "(SELECT id FROM billing_usagerecord ORDER BY id LIMIT 1)"
 
 
 class TestVerifyLedger:
-    def test_finds_nothing_where_all_is_well(self, till: Till) -> None:
+    def test_finds_nothing_where_all_is_well(self, weeks: Till) -> None:
         out = StringIO()
         call_command("verify_ledger", stdout=out)
         assert out.getvalue().count("ok ") == len(proof.LAWS)
@@ -82,17 +95,29 @@ class TestVerifyLedger:
             ),
             (
                 "each day is the sum of its intervals",
-                "UPDATE billing_usageday SET vms_begun = vms_begun + 1",
+                "UPDATE billing_usageday SET machines_begun = machines_begun + 1",
             ),
             (
                 "each coarse sum is the sum of its days",
                 "UPDATE billing_usagesum SET charge_usd = charge_usd + 0.000001 WHERE face = 'tenant'",
             ),
             ("each coarse sum is the sum of its days", "DELETE FROM billing_usagesum WHERE face = 'product'"),
-            ("each VM is counted by one machine", "UPDATE billing_subject SET vm = gen_random_uuid()"),
+            (
+                "each day is the sum of its intervals",
+                "UPDATE billing_usageday SET saved_usd = saved_usd + 0.000001",
+            ),
+            (
+                "each span is the sum of its days",
+                "UPDATE billing_usagespan SET cost_usd = cost_usd + 0.000001 WHERE length = 4",
+            ),
+            ("each span is the sum of its days", "UPDATE billing_usageday SET is_folded = NOT is_folded"),
+            ("each span is the sum of its days", "DELETE FROM billing_usagespan WHERE length = 2"),
+            ("every two machines of a VM are known", "UPDATE billing_takeover SET before_last_day = NULL"),
+            ("every two machines of a VM are known", "UPDATE billing_takeover SET agrees = agrees - 1"),
+            ("every two machines of a VM are known", "DELETE FROM billing_takeover"),
         ],
     )
-    def test_finds_what_was_tampered_with(self, till: Till, law: str, statement: str) -> None:
+    def test_finds_what_was_tampered_with(self, weeks: Till, law: str, statement: str) -> None:
         tamper(statement)
         out = StringIO()
         with pytest.raises(SystemExit) as exit_code:

@@ -21,7 +21,6 @@ from billing.reports import (
     forecast,
     front_page_figures,
     report,
-    saved_by_stopping,
     series,
     spending_now,
 )
@@ -132,7 +131,7 @@ class TestReport:
             Decimal(-1),
         )
         assert totals.cost_per_play_hour == Decimal("1.5")
-        assert saved_by_stopping(period=JUNE, sight=STAFF) == Decimal(9)
+        assert report(period=JUNE, sight=STAFF, now=NOON).totals.saved_usd == Decimal(9)
 
     def test_narrows(self, world: World) -> None:
         used(of(world.alice), at("2026-06-02 10:00"), at("2026-06-02 12:00"))

@@ -11,7 +11,7 @@ from typing import Any
 
 from accounts.models import Department, Project, User
 from billing.models import CostCentre, Meter, Subject
-from billing.services import accounts, days, metering
+from billing.services import accounts, lives, metering
 from billing.services.metering import Dimensions
 
 OPENED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -65,9 +65,7 @@ def subject_of(
         key=f"test:{next(_number)}", vm=vm or uuid.uuid4(), centre=where.centre(), price_source="rate", cost_usd_per_hour=cost,
         stopped_usd_per_hour=cost, charge_usd_per_hour=charge, started_at=start, ended_at=end,
     )  # fmt: skip
-    if not Subject.objects.filter(vm=subject.vm, is_counted=True).exists():
-        Subject.objects.filter(pk=subject.pk).update(is_counted=True)
-        days.count_vms({subject.centre_id: 1}, start)
+    lives.begins(subject)
     return subject
 
 
@@ -80,6 +78,8 @@ def used(
     subject = subject or subject_of(where, start, end, costs, charges)
     if subject.ended_at is not None and subject.ended_at < end:
         Subject.objects.filter(pk=subject.pk).update(ended_at=end)
+        lives.goes_on(subject, subject.ended_at)
+        lives.ends(subject, end)
     meter = _meter(subject, kind, start, start, costs, charges)
     metering.close(meter, end)
     meter.delete()

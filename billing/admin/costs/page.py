@@ -20,7 +20,7 @@ from billing.admin.costs.form import NAMED, TEXTS, CostsForm, Question, page_url
 from billing.admin.costs.table import Cell, change_of, dollars, margin_percent, table_of
 from billing.models import CostCentre, UsageDay
 from billing.rating import ZERO
-from billing.reports import Report, compared, forecast, saved_by_stopping
+from billing.reports import Report, compared, forecast
 from billing.reports.spending import STAFF
 from gamer.web.admin import ReadOnlyAdmin
 
@@ -109,18 +109,13 @@ def _answer(question: Question, now: datetime) -> dict[str, Any]:
     if not found.rows:
         newest = UsageDay.objects.order_by("-day").values_list("day", flat=True).first()
         return {"question": question, "newest": newest}
-    rests = found.totals.stopped_us or found.totals.storage_us
     here = question.period.zone
     return {
         "question": question,
         "table": table_of(found, before, question),
         "tiles": _tiles(found, before),
         "forecast": dollars(forecast(zone=here, **asked)),
-        "saved": dollars(
-            saved_by_stopping(period=question.period, sight=STAFF, filters=question.filters)
-            if rests
-            else ZERO
-        ),
+        "saved": dollars(found.totals.saved_usd),
         "before": before.period,
         "charts": charts.charts_of(both, question, STAFF, now),
         "until": min(now, question.period.ends_at),

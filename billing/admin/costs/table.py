@@ -12,7 +12,8 @@ from billing.admin.costs.form import Question
 from billing.admin.wording import NONE, usd
 from billing.periods import DAY
 from billing.reports import Report, Row
-from billing.reports.figures import Key, hours
+from billing.reports.facts import Key
+from billing.reports.figures import hours
 
 AT_ONCE = 50
 MANY_PERCENT = 900

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.utils import timezone
 
 from billing.services import days
 
@@ -13,4 +14,4 @@ class Command(BaseCommand):
     help = "Counts the days of usage anew from the intervals. Meters wait meanwhile; run it after BILLING_TIME_ZONE changed."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"{days.rebuild()} days and cost centres counted anew.")
+        self.stdout.write(f"{days.rebuild(timezone.now())} days and cost centres counted anew.")

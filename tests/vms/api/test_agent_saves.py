@@ -247,7 +247,9 @@ class TestPlayed:
         with django_assert_max_num_queries(6):
             post(agent, HEARTBEAT, beat(sessions=[one]))
 
-    @pytest.mark.parametrize("name", ["x", "9A1D6F0C-3B52-4C8E-A7F4-1E2D3C4B5A69", "9a1d6f0c-3b52-4c8e-a7f4-1e2d3c4b5a69"])
+    @pytest.mark.parametrize(
+        "name", ["x", "9A1D6F0C-3B52-4C8E-A7F4-1E2D3C4B5A69", "9a1d6f0c-3b52-4c8e-a7f4-1e2d3c4b5a69"]
+    )
     def test_of_what_is_no_session_here_is_passed_over(self, agent, name):
         one = {"session_id": name, "state": "launched", "played_s": 600.0}
         assert post(agent, HEARTBEAT, beat(sessions=[one])).status_code == 204

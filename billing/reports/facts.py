@@ -1,0 +1,211 @@
+"""The one statement that a report is: one moment of everything it sums.
+
+Its parts are what was closed, in the fewest rows that tell the groups apart (`rollups.py`); what the open meters have used since;
+and for VMs the machines that were there at the beginning, and those that came beside another of their VM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from django.db import connection
+from django.db.models import Q
+
+from billing.models import CostCentre
+from billing.models.sums import BITS, LONGEST_SPAN_DAYS
+from billing.periods import Period
+from billing.rating import day_of
+from billing.reports import rollups
+
+Key = str | int | date | None
+# What figures are grouped by beside the day, and the column that says it.
+COLUMNS: Mapping[str, str] = {
+    "provider": "provider",
+    "region": "region",
+    "console": "console",
+    "preset": "preset",
+    "project": "project_id",
+    "department": "department_id",
+    "user": "user_id",
+}
+USED = ("running_us", "charged_us", "stopped_us", "storage_us", "cost_usd", "charge_usd", "saved_usd")
+# Machines that were there or began, that are the second of their VM there, and that ended.
+MACHINES = ("begun", "seconds", "ended")
+CLOSED = f"{', '.join(f'facts.{name}' for name in USED)}, facts.machines_begun, 0, facts.machines_ended"
+UNUSED = "0, 0, 0, 0, 0, 0, 0"
+
+# Each part gives the keys, USED and MACHINES.
+COARSE = f"""
+    SELECT {{coarse_keys}} {CLOSED} FROM billing_usagesum facts
+    WHERE facts.face = %(face)s AND facts.day BETWEEN %(start)s AND %(end)s {{conditions}}
+"""  # noqa: S608  # our own words only
+DAYS = f"""
+    SELECT {{keys}} {CLOSED} FROM billing_usageday facts {{join}} WHERE facts.day BETWEEN %(start)s AND %(end)s {{narrow}}
+"""  # noqa: S608  # our own words only
+# Days at the edges, the spans between, and what is in the spans' time but not in them yet.
+SPANS = (
+    f"SELECT {{keys}} {CLOSED} FROM billing_usageday facts {{join}} WHERE facts.day = ANY(%(days)s::date[]) {{narrow}}",  # noqa: S608
+    f"""SELECT {{span_keys}} {CLOSED} FROM unnest(%(lengths)s::smallint[], %(firsts)s::date[]) AS span (length, day)
+        JOIN billing_usagespan facts ON facts.length = span.length AND facts.day = span.day AND facts.centre_id IS {{of_centre}} NULL
+        {{span_join}} WHERE true {{narrow}}""",  # noqa: S608
+    f"""SELECT {{keys}} {CLOSED} FROM unnest(%(lengths)s::smallint[], %(firsts)s::date[]) AS span (length, day)
+        JOIN billing_usageday facts ON facts.day >= span.day AND facts.day < span.day + span.length
+        {{join}} WHERE NOT facts.is_folded {{narrow}}""",  # noqa: S608
+    f"""SELECT {{keys}} {CLOSED} FROM unnest(%(lengths)s::smallint[], %(firsts)s::date[]) AS span (length, day)
+        JOIN billing_usagespan facts ON facts.length < span.length AND facts.day >= span.day AND facts.day < span.day + span.length
+        {{join}} WHERE NOT facts.is_folded AND facts.length < {LONGEST_SPAN_DAYS} {{narrow}}""",  # noqa: S608
+)
+ACCRUED = """
+    SELECT {keys} CASE facts.kind WHEN 'running' THEN facts.us ELSE 0 END, CASE WHEN facts.is_charged THEN facts.us ELSE 0 END,
+           CASE facts.kind WHEN 'stopped' THEN facts.us ELSE 0 END, CASE facts.kind WHEN 'storage' THEN facts.us ELSE 0 END,
+           facts.cost_usd, facts.charge_usd, 0, 0, 0, 0
+    FROM billing_accrued(%(now)s, %(zone)s) facts {join} WHERE facts.day BETWEEN %(start)s AND %(end)s {narrow}
+"""
+# Machines from before count as if they began with the first day. `lower` of the range keeps the planner from reading everything
+# that began before, which is everything.
+THERE = f"""
+    SELECT {{keys}} {UNUSED}, 1, 0, 0 FROM (
+        SELECT centre_id, %(start)s::date AS day FROM billing_subject
+        WHERE vm IS NOT NULL AND tstzrange(started_at, ended_at) @> %(starts_at)s::timestamptz
+          AND lower(tstzrange(started_at, ended_at)) < %(starts_at)s AND %(starts_at)s <= %(now)s) AS facts
+    {{join}} WHERE true {{narrow}}
+"""  # noqa: S608  # our own words only
+# Machines that were there in the period, as an earlier one of their VM in the same group was, which was so until `until`. They are
+# found by the last day of both, by index; and only those with several earlier ones have to be brought together.
+SAME = """FROM billing_takeover facts WHERE {one} AND facts.agrees & {{mask}} = {{mask}}
+    AND coalesce(least(facts.last_day, facts.before_last_day), DATE 'infinity') >= %(start)s
+    AND facts.day <= %(counted_to)s AND %(start)s <= %(counted_to)s {{narrow}} {{narrow_before}}"""
+BESIDE = f"""(
+    SELECT facts.centre_id, facts.day, facts.last_day, facts.before_last_day AS until {SAME.format(one="facts.is_only")}
+    UNION ALL
+    SELECT facts.centre_id, facts.day, facts.last_day, max(coalesce(facts.before_last_day, 'infinity'))
+    {SAME.format(one="NOT facts.is_only")} GROUP BY facts.subject_id, facts.centre_id, facts.day, facts.last_day)
+"""
+IN_ALL = f"(SELECT count(*) FROM {BESIDE} AS beside)"  # noqa: S608  # our own words only
+SECONDS = f"SELECT {{keys}} {UNUSED}, 0, 1, 0 FROM {BESIDE} AS facts {{join}}"  # noqa: S608  # our own words only
+SECONDS_BY_DAY = f"""
+    SELECT {{shared_keys}} {UNUSED}, 0, 1, 0 FROM {BESIDE} AS facts {{join}} CROSS JOIN LATERAL
+    generate_series(greatest(facts.day, %(start)s)::timestamp,
+                    least(facts.last_day, facts.until, %(counted_to)s)::timestamp, interval '1 day') AS shared (day)
+"""  # noqa: S608  # our own words only
+JOIN = "JOIN billing_costcentre centre ON centre.id = facts.centre_id"
+# How the coarse sums are asked what Django's look-ups ask of centres.
+ASKED = {"": "= {}", "in": "= ANY({})", "isnull": "IS NULL"}
+STATEMENT = "SELECT {keys} {sums}, {in_all} FROM ({parts}) AS facts ({keys} {columns}) {grouping} {order}"
+
+
+class Fact(NamedTuple):
+    """What one group came to, in the order of USED, and its MACHINES as far as they were asked for."""
+
+    keys: tuple[Key, ...]
+    used: tuple[int, int, int, int, Decimal, Decimal, Decimal]
+    begun: int = 0
+    seconds: int = 0
+    ended: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked: whose figures (of cost centres), of which days, told apart by what; `most`: only so many, by cost."""
+
+    period: Period
+    wanted: Q
+    now: datetime
+    group_by: tuple[str, ...] = ()
+    counts_vms: bool = True
+    most: int | None = None
+
+    @property
+    def by_day(self) -> bool:
+        return "day" in self.group_by
+
+    @property
+    def summed(self) -> tuple[str, ...]:
+        machines = 0 if not self.counts_vms else 3 if self.by_day else 2
+        return USED + MACHINES[:machines]
+
+    @property
+    def counted_to(self) -> date:
+        """The last day on which machines are there: what still runs is not there tomorrow."""
+        return min(self.period.end, day_of(self.now, self.period.zone))
+
+    def answer(self) -> tuple[list[Fact], int]:
+        """The groups, and how many machines in all stood beside an earlier one of their VM."""
+        centres = centres_of(self.wanted)
+        parts, told = self._closed()
+        parts.append(ACCRUED)
+        if self.counts_vms:
+            parts += [THERE, SECONDS_BY_DAY if self.by_day else SECONDS]
+        told |= {
+            "start": self.period.start, "end": self.period.end, "zone": self.period.zone.key, "now": self.now,
+            "starts_at": self.period.starts_at, "counted_to": self.counted_to, "centres": list(centres or ()),
+        }  # fmt: skip
+        with connection.cursor() as cursor:
+            cursor.execute(self._statement(parts, is_narrow=centres is not None), told)
+            found = cursor.fetchall()
+        groups, used = len(self.group_by), len(self.group_by) + len(USED)
+        facts = [Fact(row[:groups], row[groups:used], *row[used:-1]) for row in found]
+        return facts, found[0][-1] if found else 0
+
+    def _closed(self) -> tuple[list[str], dict[str, Any]]:
+        """The parts that were closed, and their values."""
+        told: dict[str, Any]
+        face = rollups.face_of(self.wanted, self.group_by)
+        if face is not None:
+            texts, told = [], {"face": face}
+            for number, (lookup, value) in enumerate(rollups.conditions(self.wanted)):
+                name, _, kind = lookup.partition("__")
+                texts.append(
+                    f"AND facts.{COLUMNS.get(name, name)} {ASKED[kind].format(f'%(asked{number})s')}"
+                )
+                told[f"asked{number}"] = value
+            return [COARSE.replace("{conditions}", " ".join(texts))], told
+        if self.by_day:
+            return [DAYS], {}
+        spans = rollups.spans_of(self.period)
+        told = {"days": spans.days, "lengths": spans.lengths, "firsts": spans.firsts}
+        return list(SPANS if spans.firsts else SPANS[:1]), told
+
+    def _statement(self, parts: Sequence[str], *, is_narrow: bool) -> str:
+        names = [f"key{number}" for number in range(len(self.group_by))]
+        columns = [COLUMNS[name] for name in self.group_by if name != "day"]
+        # Who used it has several centres, and spans of their own.
+        of_whom = not is_narrow and {"user", "project", "department"}.issuperset(self.group_by)
+        narrow = "AND {} = ANY(%(centres)s)" if is_narrow else ""
+        words = {
+            "keys": self._keys("centre", "facts.day"),
+            "coarse_keys": self._keys("facts", "facts.day"),
+            "span_keys": self._keys("facts" if of_whom else "centre", ""),
+            "of_centre": "" if of_whom else "NOT",
+            "span_join": JOIN if columns and not of_whom else "",
+            "shared_keys": self._keys("centre", "shared.day::date"),
+            "join": JOIN if columns else "",
+            "narrow": narrow.format("facts.centre_id"),
+            "narrow_before": narrow.format("facts.before_centre_id"),
+        }
+        mask = sum(BITS[column] for column in columns)
+        return STATEMENT.format(
+            keys="".join(f"{name}, " for name in names), sums=", ".join(_sum(name) for name in self.summed),
+            in_all=IN_ALL.format(mask=0, **words) if self.counts_vms else "0",
+            parts=" UNION ALL ".join(part.format(mask=mask, **words) for part in parts),
+            columns=", ".join((*USED, *MACHINES)), grouping=f"GROUP BY {', '.join(names)}" if names else "",
+            order=f"ORDER BY {_sum('cost_usd')} DESC, {', '.join(names)} LIMIT {self.most}" if self.most else "",
+        )  # fmt: skip
+
+    def _keys(self, table: str, day: str) -> str:
+        return "".join(f"{day if name == 'day' else f'{table}.{COLUMNS[name]}'}, " for name in self.group_by)
+
+
+def _sum(name: str) -> str:
+    return f"coalesce(sum({name}), 0)" if name.endswith("_usd") else f"coalesce(sum({name}), 0)::bigint"
+
+
+def centres_of(wanted: Q) -> Sequence[int] | None:
+    """The cost centres that hold to something; None for all of them."""
+    if not wanted:
+        return None
+    return list(CostCentre.objects.filter(wanted).order_by("id").values_list("id", flat=True))
