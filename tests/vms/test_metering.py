@@ -163,8 +163,9 @@ class TestALaunch:
 
     def test_tried_again_is_held_for_again(self, plane: ControlPlane, world: World) -> None:
         vm = plane.launch(world.alice)
-        plane.reconciler.turn()
-        VM.objects.filter(pk=vm.pk).update(phase_since=plane.now() - timedelta(hours=1))
+        until_it_boots(plane, vm)
+        late = {"phase": Phase.SETTING_UP, "phase_since": plane.now() - timedelta(hours=1)}
+        VM.objects.filter(pk=vm.pk).update(**late)
         plane.until(vm, "error")
         assert not Hold.objects.exists()
         services.retry(vm=vm, by=BY, now=plane.now())
