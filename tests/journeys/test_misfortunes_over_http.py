@@ -7,7 +7,7 @@ import pytest
 from accounts.principal import policy
 from tests.journeys.conftest import SandboxPlane
 from tests.vms.control_plane import story
-from vms import services
+from vms import installation, services
 from vms.models import VM, Attempt, ProviderAccount, Stray
 
 NES = {"console": "nes", "game_id": "sky-hopper"}
@@ -170,7 +170,7 @@ class TestEnds:
 class TestInstallations:
     def test_leave_each_others_machines_alone_on_one_account(self, city: SandboxPlane) -> None:
         vm = city.until(launch(city), "running")
-        installation_row = services.installation.row()
+        installation_row = installation.row()
         mine, theirs = vm.attempt.tag, f"gamer-other123-{vm.code}-1"
         assert installation_row.identifier in mine
         provider = city.open(vm.attempt.account)
