@@ -11,7 +11,7 @@ from django.db.models import F
 
 from accounts.principal import Principal, policy
 from billing.models import CreditAccount, Hold, Meter, Subject, UsageRecord
-from billing.services import accounts, credits, hours
+from billing.services import accounts, credits, days, hours
 from events.models import Event
 from gamer.crash import Died, dying_at
 from gamer.errors import InsufficientCredits
@@ -217,6 +217,7 @@ class TestTheDatabaseAndTheRows:
         last = UsageRecord.objects.latest("ended_at").ended_at
         Meter.objects.all().delete()
         Subject.objects.update(key="another machine", ended_at=last)
+        days.rebuild(plane.now())
         assert [metering.repair(plane.now()), metering.repair(plane.now())] == [1, 0]
         meter = Meter.objects.get()
         assert (meter.is_charged, meter.since) == (True, plane.now())
