@@ -87,10 +87,28 @@ class OwnPostgres:
         shutil.rmtree(self.home, ignore_errors=True)
 
 
+def sql_flush(
+    operations: Any, style: Any, tables: Any, *, reset_sequences: bool = False, allow_cascade: bool = False
+) -> list[str]:
+    """What empties the tables that hold rows. Django truncates all, for most of a second after every test with threads or processes.
+
+    Laws that forbid a delete look away meanwhile, as they do at a TRUNCATE; so does the order of foreign keys.
+    """
+    if not tables:
+        return []
+    asks = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM \"{name}\")" for name in tables)
+    with operations.connection.cursor() as cursor:
+        cursor.execute(asks)
+        full = [name for (name,) in cursor.fetchall()]
+    return ["SET LOCAL session_replication_role = replica", *(f'DELETE FROM "{name}"' for name in full)]
+
+
 def pytest_configure(config: Any) -> None:
     from django.conf import settings
+    from django.db.backends.postgresql.operations import DatabaseOperations
 
     settings.REFUSE_UNLISTED_EVENTS = True
+    DatabaseOperations.sql_flush = sql_flush
     if _own_postgres is not None:
         config.pluginmanager.register(_own_postgres, "own-postgres")
 
