@@ -25,7 +25,7 @@ from tests.factories import ApiKeyFactory, DepartmentFactory, ProjectFactory, Qu
 from tests.vms.control_plane import ControlPlane
 from tests.world import World, client_of, client_with_key
 from vms import services
-from vms.models import VM, GameSession, ProviderAccount
+from vms.models import VM, GameSession, Offer, ProviderAccount
 from vms.providers.memory import Fault
 
 # alice's things are asked for; charlie is a stranger to them, mona owns her department, oscar another one, sam is of the staff.
@@ -137,5 +137,6 @@ def _failed(world: World, plane: ControlPlane) -> VM:
     fault = plane.cloud.switch_on(Fault.REJECTED, times=None)
     vm = plane.until(plane.launch(owner=world.alice, console="nds"), "error")
     plane.cloud.switch_off(fault)
-    plane.settle(seconds=600, step=10)  # what was refused cools down
+    # What was refused cools down, in the time of requests.
+    Offer.objects.update(cools_until=None)
     return vm

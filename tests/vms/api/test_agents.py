@@ -158,7 +158,7 @@ class TestHeartbeat:
     @pytest.mark.parametrize(
         ("change", "field"),
         [
-            ({"sent_at": at(minutes=20)}, "sent_at"),
+            ({"sent_at": at(days=2)}, "sent_at"),
             ({"sent_at": "9999-12-31T23:59:59-23:59"}, "sent_at"),
             ({"sessions": [{"session_id": "x", "state": "launched"}] * 51}, "sessions"),
             ({"sessions": [{"session_id": "x" * 65, "state": "launched"}]}, "sessions.0.session_id"),
@@ -320,7 +320,7 @@ class TestSessionEvents:
     @pytest.mark.parametrize(
         ("change", "field"),
         [
-            ({"at": at(minutes=20)}, "at"),
+            ({"at": at(days=2)}, "at"),
             ({"at": "soon"}, "at"),
             ({"state": "queued"}, "state"),
             ({"state": "paused"}, "state"),
