@@ -214,7 +214,7 @@ class TestMethods:
     def test_that_are_none_of_a_path_are_refused(self, plane, as_sam):
         vm = running(plane, as_sam)
         named = {"vm_id": vm.pk, "session_id": vm.sessions.get().pk, "console_type": "switch"}
-        values = defaultdict(lambda: 1, {**named, "invitation_id": vm.pk})
+        values = defaultdict(lambda: 1, {**named, "invitation_id": vm.pk, "slot_id": vm.pk})
         for path, known in SchemaGenerator().get_schema(request=None, public=True)["paths"].items():
             others = {"OPTIONS", "TRACE", "PURGE", "GET", "POST", "PUT", "PATCH", "DELETE"}
             for method in others - {one.upper() for one in known}:

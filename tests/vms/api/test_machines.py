@@ -385,7 +385,8 @@ class TestActs:
         assert (answer.status_code, answer.json()) == (202, {"message": "VM move initiated"})
         again = post(as_alice, f"/vms/{vm.pk}/move", {"region": "virginia"})
         assert (again.status_code, again.json()["error"]["code"]) == (400, "invalid_state")
-        plane.turn()
+        plane.clock.now = timezone.now()  # when it was asked
+        plane.until(vm, "creating")
         plane.until(vm, "running")
         shown = as_alice.get(f"/vms/{vm.pk}").json()
         assert shown["location_name"] == "Manassas, Virginia, United States"
@@ -397,7 +398,8 @@ class TestActs:
         vm = running(plane, as_alice)
         here = {"latitude": 52.37, "longitude": 4.9}
         assert post(as_alice, f"/vms/{vm.pk}/move", {"user_location": here}).status_code == 202
-        plane.turn()
+        plane.clock.now = timezone.now()  # when it was asked
+        plane.until(vm, "creating")
         plane.until(vm, "running")
         assert vm.attempt.location_name.startswith("Eygelshoven")
 
