@@ -64,8 +64,10 @@ class Console(Agent):
         return [one for slot in self.state()["saves"] for one in slot["pending"]]
 
     def content(self, version: Waiting) -> dict[str, str]:
-        """The files of a version that waits, by name."""
+        """The files of a version that waits, by name; none once a newer one took its place."""
         status, answer = self.ask("GET", f"/saves/{version['slot']}/{version['digest']}")
+        if status == 404:
+            return {}
         assert status == 200
         packed = Path(answer["path"])
         assert archives.digest_of(packed.read_bytes()) == version["digest"]
