@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from urllib.parse import parse_qsl
 from tests.vms.setup.sshd import end_group
 from tests.waiting import eventually
 from vms.setup import bundle
+from vms.setup.agent import archive
 from vms.setup.agent.call import NoAnswer, call
 from vms.setup.agent.config import Config, load
 
@@ -170,3 +172,14 @@ def is_silent(agent: Agent) -> bool:
     except NoAnswer:
         return True
     return False
+
+
+def packed_of(folder: Path, files: dict[str, str]) -> tuple[str, bytes]:
+    """An archive of these files: its digest, and its bytes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    target = folder.with_suffix(".tgz")
+    digest, _ = archive.pack(folder, target)
+    return digest, target.read_bytes()
