@@ -460,9 +460,8 @@ class TestFigures:
                 subject=subject,
             )
         assert report(period=JUNE, sight=STAFF, now=NOON).totals.saved_usd == 9
-        mine = report(
-            period=JUNE, sight=STAFF, now=NOON, filters=Filters(user=world.alice.pk)
-        ).totals.saved_usd
+        hers = Filters(user=world.alice.pk)
+        mine = report(period=JUNE, sight=STAFF, now=NOON, filters=hers).totals.saved_usd
         assert mine == Decimal("4.5")
 
 
