@@ -93,10 +93,7 @@ async def body_of(request: Request) -> Any:
 
 
 class NoAnswer(Response):
-    """No answer at all: the connection is held until the client gives up or `hold_s` have passed, then closed.
-
-    Held on the simulated clock, so that moving it ends the wait.
-    """
+    """No answer at all: the connection is held until the client gives up or `hold_s` have passed, then closed."""
 
     def __init__(self, cloud: Cloud, hold_s: float) -> None:
         super().__init__()
@@ -104,7 +101,7 @@ class NoAnswer(Response):
         self._hold_s = hold_s
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        held = asyncio.ensure_future(self._cloud.clock.sleep(self._hold_s))
+        held = asyncio.ensure_future(self._cloud.hold(self._hold_s))
         gone = asyncio.ensure_future(_disconnected(receive))
         await asyncio.wait({held, gone}, return_when=asyncio.FIRST_COMPLETED)
         held.cancel()

@@ -81,7 +81,7 @@ async def create(request: Request) -> Response:
         )
         return NoAnswer(cloud, fault.number("hold_s", 0))
     if fault := cloud.faults.take("slow_create", **facts):
-        await cloud.clock.sleep(fault.number("seconds", 60))
+        await cloud.hold(fault.number("seconds", 60))
     made = cloud.create(order, ssh_key)
     if fault := cloud.faults.take("create_then_timeout", **facts):
         return _no_answer(cloud, fault)

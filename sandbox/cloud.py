@@ -45,6 +45,7 @@ class Cloud:
         self.guests = Guests(state_dir)
         self._seed = seed
         self._made = 0
+        self.held = 0  # requests that wait for their answer at this moment, because a fault wants it so
         self._initial_settings = settings
         self._initial_balance_usd = balance_usd
         self._begin()
@@ -60,6 +61,14 @@ class Cloud:
         """The same ids in the same order for the same seed, never one twice."""
         self._made += 1
         return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._seed}/{self._made}"))
+
+    async def hold(self, seconds: float) -> None:
+        """Keeps a request waiting, on the simulated clock: moving it ends the wait."""
+        self.held += 1
+        try:
+            await self.clock.sleep(seconds)
+        finally:
+            self.held -= 1
 
     async def reset(self) -> None:
         """Back to the start: no machines, no faults, first settings. Time and ids go on."""

@@ -101,7 +101,7 @@ async def requests(request: Request) -> Response:
     request_log: RequestLog = request.app.state.requests
     if request.method == "DELETE":
         request_log.counts.clear()
-    return JSONResponse(request_log.as_json())
+    return JSONResponse({**request_log.as_json(), "held": _cloud(request).held})
 
 
 async def vanish(request: Request) -> Response:

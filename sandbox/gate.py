@@ -25,13 +25,12 @@ class RequestLog:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
-        self.held = 0  # that wait for their answer at this moment, because a fault wants it so
 
     def note(self, method: str, path: str) -> None:
         self.counts[f"{method} {_ID.sub('/{id}', path)}"] += 1
 
     def as_json(self) -> dict[str, Any]:
-        return {"total": self.counts.total(), "counts": dict(self.counts), "held": self.held}
+        return {"total": self.counts.total(), "counts": dict(self.counts)}
 
 
 class Gate:
@@ -54,25 +53,18 @@ class Gate:
         async def send_with_limits(message: Any) -> None:
             if message["type"] == "http.response.start":
                 if fault is not None and fault.name == "late":
-                    await self._hold(fault)
+                    await self._cloud.hold(fault.number("seconds", 5))
                 message["headers"] = [*message.get("headers", ()), *limits]
             await send(message)
 
         refused = await self._refused(Headers(scope=scope), method, path, fault)
         await (refused or self._app)(scope, receive, send_with_limits)
 
-    async def _hold(self, fault: Fault) -> None:
-        self._requests.held += 1
-        try:
-            await self._cloud.clock.sleep(fault.number("seconds", 5))
-        finally:
-            self._requests.held -= 1
-
     async def _refused(
         self, headers: Headers, method: str, path: str, fault: Fault | None
     ) -> Response | None:
         if fault is not None and fault.name == "slow":
-            await self._hold(fault)
+            await self._cloud.hold(fault.number("seconds", 5))
         elif fault is not None and fault.name != "late":
             return _struck(self._cloud, fault)
         has_token = hmac.compare_digest(

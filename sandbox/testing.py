@@ -71,7 +71,7 @@ class Control:
         return cast(dict[str, int], self._send("GET", "/requests")["counts"])
 
     def held(self) -> int:
-        """How many requests wait for an answer that `slow` or `late` keeps back."""
+        """How many requests wait for an answer that a fault keeps back."""
         return int(self._send("GET", "/requests")["held"])
 
     def forget_requests(self) -> None:

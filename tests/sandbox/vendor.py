@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from http.client import HTTPConnection
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import requests
 
 from sandbox.testing import SandboxServer
+from tests.waiting import eventually
 
 RTX4090 = "geforcertx4090-pcie-24gb"
 SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGiK0yo9GUkGgH2mpFzOrrN0pB4h5O4cKcG6vGgUoEJx player"
@@ -23,6 +27,15 @@ class Vendor:
 
     def send(self, method: str, path: str, body: object = None, *, timeout: float = 10) -> requests.Response:
         return self.session.request(method, self.server.base_url + path, json=body, timeout=timeout)
+
+    def hang_up(self, method: str, path: str, body: object = None) -> None:
+        """Sends a request and closes the connection as soon as the sandbox holds it."""
+        address = urlsplit(self.server.base_url)
+        connection = HTTPConnection(str(address.hostname), address.port)
+        headers = {"Authorization": str(self.session.headers["Authorization"])}
+        connection.request(method, address.path + path, json.dumps(body), headers)
+        eventually(lambda: self.server.control.held() == 1)
+        connection.close()
 
     def get(self, path: str) -> Any:
         answer = self.send("GET", path)
