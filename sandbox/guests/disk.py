@@ -145,13 +145,17 @@ def collect_tools(path: Path) -> Tools:
 
 
 def _link_python(programs_folder: Path) -> None:
+    """The machine's Python with the standard library alone, as on a fresh machine; what is installed beside it is not shown."""
     executable, prefix = os.path.realpath(sys.executable), namespaces.python_prefix()
     if prefix is None:
+        shown = executable
         shutil.copy(executable, programs_folder / "python3")
     else:
         shown = f"{namespaces.TOOLS}/python/{os.path.relpath(executable, prefix)}"
         (programs_folder / "python3").symlink_to(shown)
     (programs_folder / "python").symlink_to("python3")
+    alone = f"home = {os.path.dirname(shown)}\ninclude-system-site-packages = false\n"
+    (programs_folder / "pyvenv.cfg").write_text(alone, encoding="utf-8")
 
 
 def lay_out(folder: Folder, tools: Tools, *, hostname: str, gpu: str | None, is_namespaced: bool) -> None:

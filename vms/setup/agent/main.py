@@ -4,188 +4,107 @@
 
 python3 agent.pyz run --config agent.json
 echo '{"method": "GET", "path": "/state"}' | python3 agent.pyz call --config agent.json
+
+Every question over SSH starts this program anew, so a command loads what it needs and nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
-import os
-import signal
 import sys
-import threading
-import time
 from pathlib import Path
-from typing import Any
 
-from . import VERSION
-from .activity import Activity
-from .api import Server
-from .call import NoAnswer, call
-from .config import BadConfig, Config, load
-from .deadman import DeadMan
-from .files import boot_id, make_private
-from .games import Games
-from .installer import install, progress
-from .keeper import keep
-from .offering import offer, sweep
-from .playtime import Playtime
-from .pushing import Pusher
-from .saves import Saves
-from .uplink import Uplink
-from .watching import Changes
-from .wolf import Wolf, await_wolf
+from .config import BadConfig, load
 
 MAX_REQUEST = 512 * 1024
-# How soon the socket's loop sees that it shall end.
-POLL_S = 0.05
-WATCH_AGAIN_S = 10.0
 
 
 def main(arguments: list[str]) -> int:
     """The exit status: 0 asked to end, 1 the agent cannot work or does not answer, 2 the request or configuration is wrong."""
-    parser = argparse.ArgumentParser(prog="gamer-agent", description="Looks after the games of one machine.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("run", "call"):
-        commands.add_parser(name).add_argument("--config", type=Path, required=True)
-    commands.choices["call"].add_argument("--wait", type=float, default=0)
-    keeping = commands.add_parser("keep")
-    keeping.add_argument("--folder", type=Path, required=True)
-    keeping.add_argument("--grace", type=float, required=True)
-    offering = commands.add_parser("offer")
-    offering.add_argument("--config", type=Path, required=True)
-    offering.add_argument("--folder", type=Path, required=True)
-    commands.add_parser("install").add_argument("--folder", type=Path, required=True)
-    awaiting = commands.add_parser("await-wolf")
-    awaiting.add_argument("--socket", type=Path, required=True)
-    awaiting.add_argument("--wait", type=float, required=True)
-    asking = commands.add_parser("progress")
-    asking.add_argument("--folder", type=Path, required=True)
-    asking.add_argument("--seen", default="")
-    asking.add_argument("--wait", type=float, default=0)
-    chosen = parser.parse_args(arguments)
-    if chosen.command == "install":
-        return install(chosen.folder)
-    if chosen.command == "await-wolf":
-        return 0 if await_wolf(chosen.socket, chosen.wait) else 1
-    if chosen.command == "progress":
-        json.dump(progress(chosen.folder, seen=chosen.seen, wait_s=chosen.wait), sys.stdout)
-        return 0
-    if chosen.command == "keep":
-        return keep(chosen.folder, chosen.grace)
+    chosen = _parsed(arguments)
     try:
-        config = load(chosen.config)
-        if chosen.command == "run":
-            return run(config)
-        if chosen.command == "offer":
-            return offer(config, chosen.folder)
-        request = json.loads(sys.stdin.read(MAX_REQUEST))
-        if not isinstance(request, dict):
-            raise BadConfig("a request is a JSON object")
-        json.dump(call(config, request, wait_s=chosen.wait), sys.stdout)
+        return COMMANDS[chosen.command](chosen)
     except (BadConfig, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+
+
+def _parsed(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="gamer-agent", description="Looks after the games of one machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    made = {name: commands.add_parser(name) for name in COMMANDS}
+    for name in ("run", "call", "offer"):
+        made[name].add_argument("--config", type=Path, required=True)
+    for name in ("keep", "offer", "install", "progress"):
+        made[name].add_argument("--folder", type=Path, required=True)
+    made["call"].add_argument("--wait", type=float, default=0)
+    made["keep"].add_argument("--grace", type=float, required=True)
+    made["await-wolf"].add_argument("--socket", type=Path, required=True)
+    made["await-wolf"].add_argument("--wait", type=float, required=True)
+    made["progress"].add_argument("--seen", default="")
+    made["progress"].add_argument("--wait", type=float, default=0)
+    return parser.parse_args(arguments)
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    from .running import run
+
+    return run(load(chosen.config))
+
+
+def _call(chosen: argparse.Namespace) -> int:
+    from .call import NoAnswer, call
+
+    config = load(chosen.config)
+    request = json.loads(sys.stdin.read(MAX_REQUEST))
+    if not isinstance(request, dict):
+        raise BadConfig("a request is a JSON object")
+    try:
+        json.dump(call(config, request, wait_s=chosen.wait), sys.stdout)
     except NoAnswer as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
 
-def run(config: Config) -> int:
-    """Serve until SIGTERM. The game stays: a restart of the agent must not end it."""
-    stop = threading.Event()
-    faults: list[str] = []
+def _keep(chosen: argparse.Namespace) -> int:
+    from .keeper import keep
 
-    def give_up(failed: threading.ExceptHookArgs) -> None:
-        # Half an agent is worse than none: end, and let the supervisor start a whole one.
-        faults.append(failed.exc_type.__name__)
-        sys.excepthook(failed.exc_type, failed.exc_value or failed.exc_type(), failed.exc_traceback)
-        stop.set()
-
-    threading.excepthook = give_up
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    make_private(config.state_dir)
-    lock = os.open(str(config.state_dir / "lock"), os.O_WRONLY | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        sys.stderr.write("another agent runs with this state\n")
-        return 1
-    sessions, changes = config.state_dir / "sessions", Changes()
-    playtime = Playtime(sessions, config.root)
-    saves = Saves(
-        config.state_dir / "saves",
-        config.root,
-        playtime.total_s,
-        quiet_s=config.save_quiet_s,
-        interval_s=config.save_interval_s,
-    )
-    games = Games(
-        sessions,
-        grace_s=config.grace_s,
-        default_argv=config.session_command,
-        saves=saves,
-        playtime=playtime,
-        moved=changes.poke,
-        config_path=config.path,
-    )
-    wolf = Wolf(config.wolf_sockets)
-    activity = Activity(wolf, wake=games.wake)
-    dead_man = DeadMan(config.dead_man_s, activity)
-    uplink = Uplink(config, games, activity, dead_man.heard)
-    describe = _describer(config, uplink, activity)
-    with Server(
-        config.socket_path, config.agent_token, games, saves, describe, wolf, dead_man.heard
-    ) as server:
-        _start(server.serve_forever, POLL_S)
-        _start(games.watch, stop)
-        _start(playtime.watch, games, activity, stop)
-        _start(_watch_saves, saves, games, changes, stop)
-        if config.wolf_sockets:
-            _start(activity.watch, stop)
-            _start(sweep, wolf, games, stop)
-        if config.dead_man_s:
-            _start(dead_man.watch, stop)
-        if config.public_url:
-            _start(uplink.run, stop)
-            _start(Pusher(config, saves, uplink).run, stop)
-        stop.wait()
-        server.shutdown()
-    return 1 if faults else 0
+    return keep(chosen.folder, chosen.grace)
 
 
-def _start(target: Any, *arguments: Any) -> None:
-    threading.Thread(target=target, args=arguments, daemon=True).start()
+def _offer(chosen: argparse.Namespace) -> int:
+    from .offering import offer
+
+    return offer(load(chosen.config), chosen.folder)
 
 
-def _watch_saves(saves: Saves, games: Games, changes: Changes, stop: threading.Event) -> None:
-    while not stop.is_set():
-        session = games.active
-        active = session.session_id if session is not None else None
-        try:
-            wait_s = saves.look(active)
-        except OSError as error:
-            # A full disk, say: heartbeats and games go on, and so does the look.
-            sys.stderr.write(f"saves: {error}\n")
-            wait_s = WATCH_AGAIN_S
-        changes.wait(saves.folder_of(active), wait_s)
+def _install(chosen: argparse.Namespace) -> int:
+    from .installer import install
+
+    return install(chosen.folder)
 
 
-def _describer(config: Config, uplink: Uplink, activity: Activity) -> Any:
-    started = time.monotonic()
+def _progress(chosen: argparse.Namespace) -> int:
+    from .installer import progress
 
-    def describe() -> dict[str, Any]:
-        return {
-            "version": VERSION,
-            "vm_id": config.vm_id,
-            "boot_id": boot_id(),
-            "uptime_s": round(time.monotonic() - started, 1),
-            "is_registered": uplink.is_registered,
-            "last_heartbeat": uplink.last_heartbeat,
-            "activity": activity.view(),
-        }
+    json.dump(progress(chosen.folder, seen=chosen.seen, wait_s=chosen.wait), sys.stdout)
+    return 0
 
-    return describe
+
+def _await_wolf(chosen: argparse.Namespace) -> int:
+    from .wolf import await_wolf
+
+    return 0 if await_wolf(chosen.socket, chosen.wait) else 1
+
+
+COMMANDS = {
+    "run": _run,
+    "call": _call,
+    "keep": _keep,
+    "offer": _offer,
+    "install": _install,
+    "progress": _progress,
+    "await-wolf": _await_wolf,
+}
