@@ -11,7 +11,7 @@ run: .venv/.installed  ## the whole product on http://127.0.0.1:$PORT (8000), un
 	@$(PY) -m gamer.dev --end-with-parent
 
 test: .venv/.installed-dev  ## the whole suite on a Postgres of its own
-	$(PY) -m pytest -q -n 2 --dist worksteal
+	$(PY) -m pytest -q -n 4 --dist worksteal
 
 check: .venv/.installed-dev  ## style, types, import arrows, migrations, settings, the committed API schema
 	.venv/bin/ruff check .

@@ -27,11 +27,12 @@ from vms.setup.orders import (
     Target,
 )
 from vms.setup.site import Site, Unfit, survey
-from vms.setup.ssh import AuthFailed, HostKeyMismatch, SshError, TimedOut, connect
+from vms.setup.ssh import AuthFailed, HostKeyMismatch, SshError, TimedOut, Unreachable, connect
 
 LOOK_S = 10.0
 CONNECT_S = 5.0
 SOON_S = 1.0
+KNOCK_S = 1.0
 LATER_S = 5.0
 # How long one look waits for news: people see what setup said after this at the latest.
 NEWS_S = 2.0
@@ -51,16 +52,22 @@ def set_up(target: Target, report: Reporter) -> Ready | NotYet | Failed:
 
     `report` hears of every step, also of those found finished. Raises nothing for what a machine may do; ValueError for unreadable keys.
     """
-    deadline = time.monotonic() + LOOK_S
-    try:
-        with _site(target) as site:
-            return _advance(choose(site, target), site, target, report, deadline)
-    except (HostKeyMismatch, Unfit) as error:
-        return Failed("connect", str(error))
-    except (AuthFailed, TimedOut) as error:
-        return NotYet(str(error), LATER_S)
-    except SshError as error:
-        return NotYet(str(error), SOON_S)
+    began = time.monotonic()
+    while True:
+        try:
+            with _site(target) as site:
+                return _advance(choose(site, target), site, target, report, began + LOOK_S)
+        except (HostKeyMismatch, Unfit) as error:
+            return Failed("connect", str(error))
+        except (AuthFailed, TimedOut) as error:
+            return NotYet(str(error), LATER_S)
+        except Unreachable as error:
+            # A machine that boots refuses at once; to knock again costs less than another look.
+            if time.monotonic() >= began + KNOCK_S:
+                return NotYet(str(error), SOON_S)
+            time.sleep(IDLE_S)
+        except SshError as error:
+            return NotYet(str(error), SOON_S)
 
 
 def _advance(

@@ -164,8 +164,13 @@ class TestSetUp:
         assert "it is broken" in outcome.reason
 
     def test_is_gone_on_with_after_the_connection_died(self, machine: Machine, reports: Reports) -> None:
-        for step in STEPS:
-            reports.act_at[step] = machine.drop_connections
+        machine.hang("docker", "pull")
+
+        def drop() -> None:
+            machine.drop_connections()
+            machine.heal("docker")
+
+        reports.act_at["wolf"] = drop
         outcomes = [set_up(machine.target(), reports)]
         while isinstance(outcomes[-1], NotYet):
             outcomes.append(set_up(machine.target(), reports))

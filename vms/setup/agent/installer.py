@@ -28,7 +28,7 @@ from .files import is_locked, make_private, read_json, read_tail, take_lock, wri
 
 LOG_TAIL = 2048
 MAX_LOG = 1024 * 1024
-TICK_S, SETTLE_S = 0.05, 0.3
+TICK_S, SETTLE_S = 0.05, 1.0
 DONE, RUNNING, FAILED, WAITING = "done", "running", "failed", "waiting"
 PASSED_ON = ("PATH", "HOME", "LANG", "USER", "GAMER_AGENT_ROOT", "LD_LIBRARY_PATH")
 # For apt: it must ask nobody, and not be asked about services to restart.
