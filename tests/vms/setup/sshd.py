@@ -184,8 +184,13 @@ class Machine:
         self.path(f"{program}.at").write_text(at)
         self.path(f"{program}.hangs").touch()
 
+    def hold_docker(self, at: str) -> None:
+        """Every such call of docker waits from now on, and goes on when it is healed."""
+        self.path("docker.at").write_text(at)
+        self.path("docker.waits").touch()
+
     def heal(self, program: str) -> None:
-        for what in ("fails", "hangs"):
+        for what in ("fails", "hangs", "waits"):
             self.path(f"{program}.{what}").unlink(missing_ok=True)
 
     def game_pids(self) -> list[int]:

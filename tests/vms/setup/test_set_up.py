@@ -164,7 +164,7 @@ class TestSetUp:
         assert "it is broken" in outcome.reason
 
     def test_is_gone_on_with_after_the_connection_died(self, machine: Machine, reports: Reports) -> None:
-        machine.hang("docker", "pull")
+        machine.hold_docker("pull")
 
         def drop() -> None:
             machine.drop_connections()
