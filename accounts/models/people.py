@@ -208,7 +208,6 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.handle
 
     def clean(self) -> None:
-        super().clean()
         self.email = (self.email or "").strip().lower() or None
 
     def save(self, *args: Any, **options: Any) -> None:
@@ -228,6 +227,10 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Whether they are a manager or the owner of this department."""
         is_theirs = department_id is not None and department_id == self.department_id
         return is_theirs and self.department_role in MANAGING
+
+    def get_username(self) -> str:
+        """What they log in by; who has no address, cannot, and is named by their handle."""
+        return self.email or self.handle
 
     def get_full_name(self) -> str:
         return f"{self.first_name} {self.last_name}".strip() or self.handle

@@ -109,6 +109,10 @@ class TestLists:
         for odd in ODD_TEXTS:
             assert sam.get("/admin/accounts/user/", {name: odd[:500]}).status_code < 500, odd
 
+    def test_open_for_staff_without_an_address(self, world: World, sam: Client) -> None:
+        User.objects.filter(pk=world.sam.pk).update(email=None, first_name="", last_name="")
+        assert sam.get("/admin/").status_code == 200
+
     def test_search_people_by_the_beginning_of_a_name(self, world: World, sam: Client) -> None:
         page = sam.get("/admin/accounts/user/", {"q": "ali"}).content.decode()
         assert "alice@gamer.test" in page

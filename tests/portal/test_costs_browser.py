@@ -110,6 +110,7 @@ class TestCosts:
     def test_are_chosen_narrowed_and_followed_down_to_the_ledger(self, browser, live_server, people):
         page, faults = opened(browser, live_server.url)
         page.locator(f'a[href="{COSTS}"]').first.click()
+        page.wait_for_url(f"**{COSTS}")
         page.locator("[name=range]").select_option("7days")
         page.wait_for_url("**range=7days**")
         page.locator("[name=by]").select_option("user")

@@ -18,15 +18,15 @@ SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGiK0yo9GUkGgH2mpFzOrrN0pB4h5O4cK
 
 
 class Vendor:
-    """A session with the token; `timeout` in seconds."""
+    """A session with the token."""
 
     def __init__(self, server: SandboxServer, *, token: str | None = None) -> None:
         self.server = server
         self.session = requests.Session()
         self.session.headers["Authorization"] = f"Bearer {token or server.token}"
 
-    def send(self, method: str, path: str, body: object = None, *, timeout: float = 10) -> requests.Response:
-        return self.session.request(method, self.server.base_url + path, json=body, timeout=timeout)
+    def send(self, method: str, path: str, body: object = None) -> requests.Response:
+        return self.session.request(method, self.server.base_url + path, json=body, timeout=10)
 
     def hang_up(self, method: str, path: str, body: object = None) -> None:
         """Sends a request and closes the connection as soon as the sandbox holds it."""

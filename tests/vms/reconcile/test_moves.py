@@ -354,6 +354,7 @@ class TestOtherWishes:
     def test_for_a_game_are_kept_for_the_machine_that_comes(self, plane: ControlPlane, running: VM) -> None:
         move(plane, running)
         departed(plane, running)
+        plane.clock.advance(seconds=1)
         services.play(vm=running, by=BY, game_id="zelda", now=plane.now())
         plane.until(running, "running")
         plane.settle(seconds=10)

@@ -17,6 +17,6 @@ def test_leaves_no_machine_behind_after_every_fault_and_death(seed: int) -> None
     assert (report.unproven, report.broken_laws, report.unended, report.meters_left) == (0, [], 0, 0), report
     assert set(report.statuses) <= {"terminated", "error"}, report
     assert report.launches == 500 <= report.asked, report
-    assert report.reached_ready > report.launches / 3, report
+    assert report.reached_ready > report.launches / 5, report  # half are ended on a whim before they could
     assert report.deaths.total() > 0, report
     assert report.moved > 0, report
