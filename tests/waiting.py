@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], timeout_s: float = 10, every_s: float = 0.02) -> T:
+def eventually(look: Callable[[], T], timeout_s: float = 30, every_s: float = 0.02) -> T:
     """The first truthy thing `look` gives; an AssertionError naming the last one after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
