@@ -1,4 +1,8 @@
-"""Taking rows and giving them back: leases, plain waits, and the account's call tokens. One statement each."""
+"""Taking rows and giving them back: leases, plain waits, and the account's call tokens. One statement each.
+
+Rows to take are chosen in an ARRAY, which is computed once. As the inner side of a join a plan may compute the choice again and again,
+and each time it finds other rows: more than its LIMIT would be taken.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +38,11 @@ def claim(*, is_acting: bool, now: datetime, limit: int) -> Lease:
         cursor.execute(
             """
             UPDATE vms_vm SET lease_token = %s, lease_until = %s
-            WHERE id IN (
+            WHERE id = ANY (ARRAY(
                 SELECT id FROM vms_vm
                 WHERE is_acting = %s AND next_look_at <= %s AND NOT (phase = ANY(%s))
                   AND (lease_until IS NULL OR lease_until < %s)
-                ORDER BY next_look_at LIMIT %s FOR UPDATE SKIP LOCKED)
+                ORDER BY next_look_at LIMIT %s FOR UPDATE SKIP LOCKED))
             RETURNING id
             """,
             [token, now + timedelta(seconds=LEASE_S), is_acting, now, TERMINAL_PHASES, now, limit],
@@ -94,11 +98,11 @@ def due_for_a_hint(*, now: datetime, limit: int) -> int:
         cursor.execute(
             """
             UPDATE vms_vm SET hinted_at = %s
-            WHERE id IN (
+            WHERE id = ANY (ARRAY(
                 SELECT id FROM vms_vm
                 WHERE is_acting AND next_look_at <= %s AND NOT (phase = ANY(%s))
                   AND (lease_until IS NULL OR lease_until < %s) AND (hinted_at IS NULL OR hinted_at < %s)
-                LIMIT %s FOR UPDATE SKIP LOCKED)
+                LIMIT %s FOR UPDATE SKIP LOCKED))
             """,
             [now, now, TERMINAL_PHASES, now, now - timedelta(seconds=HINT_S), limit],
         )

@@ -27,7 +27,7 @@ STAND_IN = Path(__file__).with_name("stand_ins") / "cloudypad"
 COMMAND = shlex.join([sys.executable, "-S", "-E", str(STAND_IN)])
 CANARY = "cloudypad-canary-3c0ffee"
 # Nothing the tool said is good for later: the contract's misfortunes begin between two calls.
-UNKEPT = Times(names=0, status=0, probe=0, create_watch=60, act_watch=60)
+UNKEPT = Times(names=0, status=0, probe=0, create_watch=600, act_watch=600)
 VERBS = ("create", "list", "get", "start", "stop", "destroy")
 
 FAULTS: dict[Trouble, tuple[str, Sequence[str], int | None]] = {

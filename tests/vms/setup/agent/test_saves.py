@@ -71,9 +71,13 @@ class Console(Agent):
         if status == 404:
             return {}
         assert status == 200
-        packed = Path(answer["path"])
-        assert archives.digest_of(packed.read_bytes()) == version["digest"]
-        place = self.folder / "looked-at"
+        try:
+            content = Path(answer["path"]).read_bytes()
+        except FileNotFoundError:
+            return {}
+        assert archives.digest_of(content) == version["digest"]
+        place, packed = self.folder / "looked-at", self.folder / "looked-at.tgz"
+        packed.write_bytes(content)
         shutil.rmtree(place, ignore_errors=True)
         archive.unpack(packed, place, version["digest"])
         return {str(path.relative_to(place)): path.read_text() for path in place.rglob("*") if path.is_file()}
