@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from decimal import Decimal
-from functools import partial
 from typing import Any, ClassVar
 
 from redaction.masks import redact
@@ -128,11 +127,16 @@ class CloudyPadProvider(Provider, Suspendable):
         argv = self.cloud.create_argv(name, spec, self._account.credentials, key)
         order = Order("create", argv, self._times.create_limit)
         orders.give(self._cli, book, order, _ordered(spec, tag))
-        is_taken = partial(self._has_event, name, orders.PROVISIONED)
+        seen = set[str]()  # kept, because a later look may find half of the state
+
+        def is_taken() -> bool:
+            seen.update(events_in(self._home.state_text(name)))
+            return orders.PROVISIONED in seen
+
         run = orders.watch(self._cli, book, order.id, self._times.create_watch, is_taken)
         if run is not None:
             self._judge_create(book, run)
-        elif not self._has_event(name, orders.TAKEN):
+        elif not seen & {orders.TAKEN, orders.PROVISIONED}:
             raise OutcomeUnknown("create: the tool has not begun yet")
         return self._sketch(name, book.page() or Page(), MachineState.PENDING)
 
@@ -273,9 +277,6 @@ class CloudyPadProvider(Provider, Suspendable):
 
     def _is_known(self, name: str) -> bool:
         return self._home.book(name).page() is not None or name in self._names(0)
-
-    def _has_event(self, name: str, event: str) -> bool:
-        return event in events_in(self._home.state_text(name))
 
     # Looks.
 
