@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -125,9 +127,11 @@ def fill(now: datetime) -> None:
         cursor.execute("VACUUM ANALYZE")
 
 
-# What somebody would ask without any sums: the intervals for money, the machines' lives for VMs.
-RAW_MONEY = """
-    SELECT {column}, sum(facts.cost_usd), sum(facts.charge_usd) FROM billing_usagerecord facts
+# What somebody would ask without any sums: the intervals for a report's figures, the machines' lives for VMs.
+RAW_FIGURES = """
+    SELECT {column}, coalesce(sum(us) FILTER (WHERE kind = 'running'), 0)::bigint, coalesce(sum(us) FILTER (WHERE is_charged), 0)::bigint,
+           coalesce(sum(us) FILTER (WHERE kind = 'stopped'), 0)::bigint, sum(facts.cost_usd), sum(facts.charge_usd)
+    FROM (SELECT *, (extract(epoch FROM ended_at - started_at) * 1000000)::bigint AS us FROM billing_usagerecord) AS facts
     JOIN billing_costcentre centre ON centre.id = facts.centre_id WHERE facts.day BETWEEN %(start)s AND %(end)s GROUP BY 1
 """
 RAW_VMS = """
@@ -155,39 +159,63 @@ def asked_raw(statement: str, period: Period) -> list[tuple[object, ...]]:
 
 
 def compare(title: str, period: Period, group: str, column: str, now: datetime) -> None:
-    """A report beside the raw scan: its money, and with its VMs counted."""
+    """A report beside the raw scan: its figures, and with its VMs counted."""
 
     def asked(counts_vms: bool) -> Sequence[tuple[object, ...]]:
         found = report(period=period, sight=STAFF, now=now, group_by=(group,), counts_vms=counts_vms)
         if counts_vms:
             return [(row.keys[0], row.vms) for row in found.rows]
-        return [(row.keys[0], row.cost_usd, row.charge_usd) for row in found.rows]
+        return [
+            (row.keys[0], row.running_us, row.charged_us, row.stopped_us, row.cost_usd, row.charge_usd)
+            for row in found.rows
+        ]
 
     for name, counts_vms, statement in (
-        (title, False, RAW_MONEY.format(column=column)),
+        (title, False, RAW_FIGURES.format(column=column)),
         ("  … its VMs", True, RAW_VMS_BY_DAY if group == "day" else RAW_VMS.format(column=column)),
     ):
-        ours, cpu = costed(lambda counts_vms=counts_vms: asked(counts_vms))
+        ours = costed(lambda counts_vms=counts_vms: asked(counts_vms))
         theirs = timed(lambda statement=statement: asked_raw(statement, period), repeats=1, warm=0)
         is_equal = sorted(asked(counts_vms), key=str) == sorted(asked_raw(statement, period), key=str)
-        ratio = theirs.median / ours.median
-        holds = is_equal and ours.p95 <= MOST_S and (ratio >= LEAST_RATIO or counts_vms)
+        ratio = theirs.median / ours.whole.median
+        holds = is_equal and ours.queries.p95 <= MOST_S and (ratio >= LEAST_RATIO or counts_vms)
         tell(
-            name, f"{told(ours, cpu)}{'' if is_equal else ', WRONG'}", holds,
+            name, f"{ours}{'' if is_equal else ', WRONG'}", holds,
             f"raw {theirs.median * 1000:,.0f} ms = {ratio:,.0f} x", under=title,
         )  # fmt: skip
 
 
-def costed(work: Callable[[], object], repeats: int = 20) -> tuple[Timing, float]:
-    """How long it takes, and the milliseconds of Postgres's CPU in it: what is left of the first on a busy machine."""
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a report takes: its queries, all of it, and the milliseconds of Postgres's CPU, which other work hardly changes."""
+
+    queries: Timing
+    whole: Timing
+    cpu_ms: float
+
+    def __str__(self) -> str:
+        return f"p95 {self.queries.p95 * 1000:.0f} ms, of CPU {self.cpu_ms:.0f}; with rows made {self.whole.p95 * 1000:.0f}"
+
+
+def costed(work: Callable[[], object], repeats: int = 20) -> Cost:
+    queries: list[float] = []
+
+    def clocked(execute: Callable[..., object], *asked: object) -> object:
+        started = time.perf_counter()
+        try:
+            return execute(*asked)
+        finally:
+            queries[-1] += time.perf_counter() - started
+
+    def once() -> None:
+        queries.append(0.0)
+        work()
+
     work()
     before = backend_cpu()
-    found = timed(work, repeats=repeats, warm=0)
-    return found, (backend_cpu() - before) / repeats * 1000
-
-
-def told(found: Timing, cpu: float) -> str:
-    return f"p95 {found.p95 * 1000:.0f} ms, median {found.median * 1000:.0f}, of CPU {cpu:.0f}"
+    with connection.execute_wrapper(clocked):
+        whole = timed(once, repeats=repeats, warm=0)
+    return Cost(Timing(tuple(queries)), whole, (backend_cpu() - before) / repeats * 1000)
 
 
 def tell(title: str, measured: str, holds: bool, against: str, *, under: str = "") -> None:
@@ -197,8 +225,8 @@ def tell(title: str, measured: str, holds: bool, against: str, *, under: str = "
 
 
 def quick(title: str, work: Callable[[], object]) -> None:
-    found, cpu = costed(work)
-    tell(title, told(found, cpu), found.p95 <= MOST_S, "")
+    found = costed(work)
+    tell(title, str(found), found.queries.p95 <= MOST_S, "")
 
 
 def main() -> None:
@@ -222,7 +250,7 @@ def main() -> None:
     claim(
         "each report",
         "",
-        against=f"p95 at most {MOST_S * 1000:.0f} ms, at least {LEAST_RATIO} x the raw scan of money, equal to it",
+        against=f"queries p95 at most {MOST_S * 1000:.0f} ms; all of it at least {LEAST_RATIO} x the raw scan, equal to it",
     )
     for group, column in (
         ("provider", "centre.provider"), ("region", "centre.region"), ("console", "centre.console"), ("preset", "centre.preset"),
