@@ -184,10 +184,10 @@ class Machine:
         self.path(f"{program}.at").write_text(at)
         self.path(f"{program}.hangs").touch()
 
-    def hold_docker(self, at: str) -> None:
-        """Every such call of docker waits from now on, and goes on when it is healed."""
-        self.path("docker.at").write_text(at)
-        self.path("docker.waits").touch()
+    def hold(self, program: str, at: str = "") -> None:
+        """Every such call waits from now on, and goes on when it is healed."""
+        self.path(f"{program}.at").write_text(at)
+        self.path(f"{program}.waits").touch()
 
     def heal(self, program: str) -> None:
         for what in ("fails", "hangs", "waits"):

@@ -163,17 +163,22 @@ class TestSetUp:
         assert outcome.step == step
         assert "it is broken" in outcome.reason
 
-    def test_is_gone_on_with_after_the_connection_died(self, machine: Machine, reports: Reports) -> None:
-        machine.hold_docker("pull")
+    @pytest.mark.parametrize("step", STEPS)
+    def test_is_gone_on_with_after_the_connection_died_in(
+        self, machine: Machine, reports: Reports, step: str
+    ) -> None:
+        program, words = MIDDLES[step]
+        target = replace(machine.target(), has_gpu=True)
+        machine.hold(program, words)
 
         def drop() -> None:
             machine.drop_connections()
-            machine.heal("docker")
+            machine.heal(program)
 
-        reports.act_at["wolf"] = drop
-        outcomes = [set_up(machine.target(), reports)]
+        reports.act_at[step] = drop
+        outcomes = [set_up(target, reports)]
         while isinstance(outcomes[-1], NotYet):
-            outcomes.append(set_up(machine.target(), reports))
+            outcomes.append(set_up(target, reports))
         assert isinstance(outcomes[-1], Ready)
         assert len(outcomes) > 1
         assert machine.calls("systemctl").count("systemctl restart gamer-setup.service") == 1
