@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db.models import Sum
 from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
@@ -59,7 +60,8 @@ def asked_of_providers() -> set[float]:
     now = timezone.now()
     found: list[Any] = list(Attempt.objects.values_list("usd_per_hour", flat=True))
     spent = list(UsageRecord.objects.values_list("cost_usd", flat=True))
-    found += [*spent, sum(spent)]
+    by_day = UsageRecord.objects.order_by().values("day").annotate(usd=Sum("cost_usd"))
+    found += [*spent, sum(spent), *by_day.values_list("usd", flat=True)]
     found += [sum(UsageRecord.objects.filter(subject__vm=vm).values_list("cost_usd", flat=True))
               for vm in Attempt.objects.values_list("vm", flat=True)]  # fmt: skip
     found += [node.usd_per_hour for node in discovery.hostnodes(now=now)]
