@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     chosen = _parsed(arguments)
     try:
         return COMMANDS[chosen.command](chosen)
-    except (BadConfig, ValueError) as error:
+    except BadConfig as error:
         sys.stderr.write(f"{error}\n")
         return 2
 
@@ -57,7 +57,10 @@ def _call(chosen: argparse.Namespace) -> int:
     from .call import NoAnswer, call
 
     config = load(chosen.config)
-    request = json.loads(sys.stdin.read(MAX_REQUEST))
+    try:
+        request = json.loads(sys.stdin.read(MAX_REQUEST))
+    except ValueError as error:
+        raise BadConfig(f"a request is JSON: {error}") from error
     if not isinstance(request, dict):
         raise BadConfig("a request is a JSON object")
     try:
