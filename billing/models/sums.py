@@ -53,24 +53,25 @@ class DaySum(models.Model):
 
 
 class UsageDay(DaySum):
-    """The exact sum of a cost centre's records of one day, kept in the transaction that writes the records.
+    """What a cost centre's records of one day come to, in one row or several.
 
-    Days that are over are folded into spans. What is added to such a day later begins another row, to be folded in its turn:
-    a folded row never changes again.
+    A row is an addition, written with the records it sums, and never changed, so that nobody waits for anybody. A schedule
+    makes whole ones of a day's additions, and spans of days that are over; what comes later is added, and folded in its turn.
     """
 
     centre = models.ForeignKey(CostCentre, on_delete=models.PROTECT, related_name="days", db_index=False)
+    is_whole = models.BooleanField(db_default=False, help_text="It was made of the day's additions.")
     is_folded = models.BooleanField(db_default=False, help_text="It is part of a span of two days.")
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["day", "centre"], condition=Q(is_folded=False), name="usage_day_once"
-            )
-        ]
         indexes = [
             models.Index(fields=["centre", "day"], name="usage_day_of_centre"),
             models.Index(fields=["day"], name="usage_day_by_day"),
+            models.Index(
+                fields=["day", "centre"],
+                condition=Q(is_whole=False, is_folded=False),
+                name="usage_day_to_fold",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -128,10 +129,9 @@ class Face(models.TextChoices):
 
 
 class UsageSum(DaySum):
-    """The days once more, without centres and users: few rows, for reports of everybody.
+    """The days once more, without centres and users: few rows, for reports of everybody. Additions, and whole ones, as of days.
 
-    A row is an addition, written with the records it sums, and never changed, so that nobody waits for anybody. A schedule
-    folds the additions of a day into whole ones. Columns that are not of its face are empty.
+    Columns that are not of its face are empty.
     """
 
     face = models.CharField(max_length=7, choices=Face.choices)

@@ -30,12 +30,9 @@ def _summed(figures: str) -> str:
 
 
 def _add_days(figures: str) -> str:
-    """Adds `added` (by day and centre) to the centres' days, in a fixed order, as everybody locks them."""
+    """Adds `added` (by day and centre) to the centres' days, as rows of their own: nobody waits for anybody."""
     return f"""
-    INSERT INTO billing_usageday AS sums (day, centre_id, {figures})
-    SELECT day, centre_id, {figures} FROM added ORDER BY day, centre_id
-    ON CONFLICT (day, centre_id) WHERE NOT is_folded DO UPDATE SET
-    {", ".join(f"{name} = sums.{name} + excluded.{name}" for name in figures.split(", "))}
+    INSERT INTO billing_usageday (day, centre_id, {figures}) SELECT day, centre_id, {figures} FROM added ORDER BY day, centre_id
 """  # noqa: S608  # our own words only
 
 
@@ -63,17 +60,21 @@ COUNT = f"""
     days AS ({_add_days(LIVES)})
     {_add_sums(LIVES).format(is_whole="false")}
 """  # noqa: S608  # our own words only
-# Whoever folds at once finds the rows gone, and the other's not there yet.
+# Additions of a day become one row of each. Whoever folds at once finds the rows gone, and the other's not there yet.
 FOLD = f"""
     WITH gone AS (
-        DELETE FROM billing_usagesum
-         WHERE (face, day) IN (SELECT face, day FROM billing_usagesum WHERE NOT is_whole) RETURNING *)
-    INSERT INTO billing_usagesum (day, face, {DIMENSIONS}, {FIGURES}, is_whole)
-    SELECT day, face, {DIMENSIONS}, {_summed(FIGURES)}, true FROM gone GROUP BY day, face, {DIMENSIONS}
+        DELETE FROM {{table}}
+         WHERE ({{kept}}) IN (SELECT {{kept}} FROM {{table}} WHERE NOT is_whole {{only}}) {{only}} RETURNING *)
+    INSERT INTO {{table}} ({{told}}, {FIGURES}, is_whole) SELECT {{told}}, {_summed(FIGURES)}, true FROM gone GROUP BY {{told}}
 """  # noqa: S608  # our own words only
+FOLDS = (
+    FOLD.format(table="billing_usagesum", kept="face, day", told=f"face, day, {DIMENSIONS}", only=""),
+    FOLD.format(
+        table="billing_usageday", kept="day, centre_id", told="day, centre_id", only="AND NOT is_folded"
+    ),
+)
 # Spans of {length} days, for the centre and for whom it was, out of the centres' of half the length, once all their days are over.
-# A row that somebody adds to meanwhile is left for the next time; who is about to add to one that was folded finds it so, and
-# begins another.
+# What is added meanwhile is left for the next time.
 FOLD_SPANS = f"""
     WITH due AS (
         SELECT id FROM {{table}} WHERE NOT is_folded {{only}} AND day < %(today)s AND {{first}} + {{length}} <= %(today)s
@@ -87,8 +88,8 @@ FOLD_SPANS = f"""
      GROUP BY GROUPING SETS ((first, centre_id), (first, user_id, project_id, department_id)) ORDER BY first, centre_id
 """  # noqa: S608  # our own words only
 REBUILT = f"""
-    INSERT INTO billing_usageday (day, centre_id, {FIGURES})
-    SELECT day, centre_id, {_summed(FIGURES)}
+    INSERT INTO billing_usageday (day, centre_id, {FIGURES}, is_whole)
+    SELECT day, centre_id, {_summed(FIGURES)}, true
       FROM (SELECT day, centre_id, CASE kind WHEN 'running' THEN us ELSE 0 END AS running_us,
                    CASE WHEN is_charged THEN us ELSE 0 END AS charged_us, CASE kind WHEN 'stopped' THEN us ELSE 0 END AS stopped_us,
                    CASE kind WHEN 'storage' THEN us ELSE 0 END AS storage_us, cost_usd, charge_usd, {SAVED} AS saved_usd,
@@ -134,13 +135,15 @@ KEPT = ("billing_usageday", "billing_usagespan", "billing_usagesum", "billing_ta
 
 
 def fold(now: datetime) -> int:
-    """Makes one row of each day's additions to a coarse sum, and spans of the days that are over; how many rows it wrote.
+    """Makes one row of each day's additions, and spans of the days that are over; how many rows it wrote.
 
     Safe at any time, twice, at once. No figure changes.
     """
     with connection.cursor() as cursor:
-        cursor.execute(FOLD)
-        written = int(cursor.rowcount)
+        written = 0
+        for statement in FOLDS:
+            cursor.execute(statement)
+            written += int(cursor.rowcount)
         for statement in _span_statements():
             cursor.execute(statement, {"today": day_of(now, zone())})
             written += int(cursor.rowcount)

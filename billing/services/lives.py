@@ -1,7 +1,7 @@
 """When machines that serve a VM begin and end, kept by day and centre, and which took over from which: so VMs are counted.
 
-Call in the transaction of the fact, once the machine's row, which is locked, says it. Everybody locks the VM next, before meters
-and days: two machines of one VM that begin at once each find the other.
+Call in the transaction of the fact, once the machine's row, which is locked, says it. Everybody locks the VM next, before
+meters: two machines of one VM that begin at once each find the other.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A machine's meter: begun, changed, ended. Whatever an interval cost is written when it is cut, with its charge and its day's sum.
 
 Callers say what is so (`follow`), as often as they like: nothing happens when it was so already. Call inside the transaction
-of the fact: they join it. Locks are taken in one order by everybody: subject, VM, meter, day, account.
+of the fact: they join it. Locks are taken in one order by everybody: subject, VM, meter, account; sums are only added to.
 """
 
 from __future__ import annotations
@@ -203,8 +203,8 @@ def close_next(
 ) -> list[tuple[int, int]]:
     """The same for the next meters that run since a moment or later, by cost centre, as (centre, subject) of each.
 
-    Meters that somebody else is about to cut are passed over. A payer's machines come together, so that the sums of their
-    days and their balance are moved once, not in every batch.
+    Meters that somebody else is about to cut are passed over. A payer's machines come together, so that their balance is
+    moved once, not in every batch.
     """
     return _cut(NEXT, since, until, is_charged=True, centre=after[0], subject=after[1], limit=limit)
 

@@ -46,6 +46,6 @@ def seed(now: datetime) -> None:
     if not Margin.objects.exists():
         Margin.objects.create(share=Decimal(0), starts_at=BEGIN)
     schedules.keep("close full hours", "billing.tasks.close_hours", minutes=1)
-    schedules.keep("fold coarse sums", "billing.tasks.fold_sums", minutes=30)
+    schedules.keep("fold coarse sums", "billing.tasks.fold_sums", minutes=5)
     schedules.keep("expire credit", "billing.tasks.expire_credit", minutes=5)
     schedules.keep("verify the ledger", "billing.tasks.verify", minutes=24 * 60)

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.conf import settings as configured
-from django.db import transaction
+from django.db import connection, transaction
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
@@ -29,7 +29,7 @@ from billing.services import days, hours, metering, prices
 from billing.services.metering import Dimensions, Machine
 from tests import world as worlds
 from tests.at_once import at_once
-from tests.billing.metered import PLAYS, RESTS, State, Till, broken
+from tests.billing.metered import BOOTS, PLAYS, RESTS, State, Till, broken
 from tests.world import NOON, World
 
 VMS = st.integers(0, 2)
@@ -178,6 +178,25 @@ class TestAtOnce:
 
     def test_the_same_machine_is_begun_once(self, till: Till) -> None:
         assert at_once(*[lambda: till.follow("a", PLAYS, NOON, vm=uuid4())] * 8) == [None] * 8
+        assert broken() == []
+
+    def test_of_one_centre_write_the_same_days_without_waiting(self, till: Till) -> None:
+        """Who ends over midnight and who changes then would wait for each other in a circle."""
+        for key in "ab":
+            till.follow(key, BOOTS, NOON, vm=uuid4())
+
+        def changes() -> None:
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '3s'")
+            till.follow("b", RESTS, NOON + DAY)
+
+        with transaction.atomic():
+            till.follow("a", None, NOON + DAY)
+            assert at_once(changes) == [None]
+        assert broken() == []
+        days.fold(NOON)
+        sums = list(UsageDay.objects.values_list("day", "machines_begun"))
+        assert sorted(sums) == [(NOON.date(), 2), (NOON.date() + DAY, 0)], "one row of each day"
         assert broken() == []
 
     def test_what_comes_late_to_a_day_is_in_it_whoever_folds(self, till: Till) -> None:

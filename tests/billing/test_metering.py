@@ -94,6 +94,7 @@ class TestALaunch:
     def test_of_a_free_host_counts_its_hours(self, till: Till) -> None:
         till.follow("a", PLAYS, at(0), provider="libvirt")
         till.follow("a", None, at(90))
+        days.fold(NOON)
         day = UsageDay.objects.get()
         assert (day.charged_us, day.charge_usd) == (90 * 60 * 10**6, D("0"))
 
@@ -127,6 +128,7 @@ class TestTwoMachinesOfOneVm:
         vm = uuid4()
         till.follow("old", BOOTS, at(0), vm=vm)
         till.follow("new", BOOTS, at(10), vm=vm)
+        days.fold(NOON)
         assert UsageDay.objects.get().machines_begun == 2
         assert Takeover.objects.get().is_only
         assert broken() == []
@@ -224,6 +226,7 @@ class TestHours:
         begin = datetime.fromisoformat("2026-03-28T23:00:00+00:00")
         till.follow("a", PLAYS, begin)
         till.follow("a", None, begin + timedelta(hours=24))
+        days.fold(begin)
         sums = {one.day: one.running_us / 3.6e9 for one in UsageDay.objects.all()}
         assert sums == {date(2026, 3, 29): 23, date(2026, 3, 30): 1}
 
