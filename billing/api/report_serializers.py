@@ -19,7 +19,7 @@ from rest_framework import serializers
 from billing.periods import LONGEST_DAYS, Period, month_so_far
 from billing.rating import day_of
 from billing.reports import GROUPS, Filters, Report, Row
-from billing.reports.figures import hours
+from billing.reports.rows import hours
 from billing.sight import Sight
 from gamer.errors import bad_field
 from gamer.web.serializers import MoneyField, StrictCharField, StrictIntegerField, StrictSerializer

@@ -67,11 +67,7 @@ class UsageDay(DaySum):
         indexes = [
             models.Index(fields=["centre", "day"], name="usage_day_of_centre"),
             models.Index(fields=["day"], name="usage_day_by_day"),
-            models.Index(
-                fields=["day", "centre"],
-                condition=Q(is_whole=False, is_folded=False),
-                name="usage_day_to_fold",
-            ),
+            models.Index(fields=["day", "centre"], condition=Q(is_folded=False), name="usage_day_to_fold"),
         ]
 
     def __str__(self) -> str:

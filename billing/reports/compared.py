@@ -10,8 +10,9 @@ from typing import Any
 from django.db.models import Q
 
 from billing.periods import DAY, Period
-from billing.reports.facts import Key, Question
-from billing.reports.figures import EVERYTHING, Filters, Report, Row, report
+from billing.reports.facts import Question
+from billing.reports.figures import EVERYTHING, Filters, Report, report
+from billing.reports.rows import Key, Row
 from billing.sight import Sight
 
 # Groups of which an installation has so few that every day of each may be carried here.
@@ -66,14 +67,12 @@ def daily(
     if None in shown:
         named.append(Q(**{f"{by}__isnull": True}))
     told = [
-        fact
+        row
         for one in named
-        for fact in Question(period, wanted & one, now, ("day", by), counts_vms=False).answer()[0]
+        for row in Question(period, wanted & one, now, ("day", by), counts_vms=False).answer()[0]
     ]
     whole = Question(period, wanted, now, ("day",), counts_vms=False).answer()[0]
-    left: dict[Key, Any] = {fact.keys[0]: fact.used for fact in whole}
-    for fact in told:
-        left[fact.keys[0]] = tuple(a - b for a, b in zip(left[fact.keys[0]], fact.used, strict=True))
-    return [Row(fact.keys, 0, *fact.used) for fact in told] + [
-        Row((day, OTHERS), 0, *used) for day, used in left.items()
-    ]
+    left: dict[Key, Any] = {row.keys[0]: row.used for row in whole}
+    for row in told:
+        left[row.keys[0]] = tuple(a - b for a, b in zip(left[row.keys[0]], row.used, strict=True))
+    return told + [Row((day, OTHERS), 0, *used) for day, used in left.items()]

@@ -6,22 +6,23 @@ and for VMs the machines that were there at the beginning, and those that came b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
-from typing import Any, NamedTuple
+from itertools import repeat
+from typing import Any
 
 from django.db import connection
 from django.db.models import Q
 
+from accounts.models import Department, Project, User
 from billing.models import CostCentre
 from billing.models.sums import BITS, LONGEST_SPAN_DAYS
 from billing.periods import Period
 from billing.rating import day_of
 from billing.reports import rollups
+from billing.reports.rows import Key, Row
 
-Key = str | int | date | None
 # What figures are grouped by beside the day, and the column that says it.
 COLUMNS: Mapping[str, str] = {
     "provider": "provider",
@@ -31,6 +32,12 @@ COLUMNS: Mapping[str, str] = {
     "project": "project_id",
     "department": "department_id",
     "user": "user_id",
+}
+# Whose ids have names, in which table and column.
+NAMED: Mapping[str, tuple[str, str]] = {
+    "project": (Project._meta.db_table, "name"),
+    "department": (Department._meta.db_table, "name"),
+    "user": (User._meta.db_table, "handle"),
 }
 USED = ("running_us", "charged_us", "stopped_us", "storage_us", "cost_usd", "charge_usd", "saved_usd")
 # Machines that were there or began, that are the second of their VM there, and that ended.
@@ -95,22 +102,19 @@ SECONDS_BY_DAY = f"""
 JOIN = "JOIN billing_costcentre centre ON centre.id = facts.centre_id"
 # How the coarse sums are asked what Django's look-ups ask of centres.
 ASKED = {"": "= {}", "in": "= ANY({})", "isnull": "IS NULL"}
-STATEMENT = "SELECT {keys} {sums}, {in_all} FROM ({parts}) AS facts ({keys} {columns}) {grouping} {order}"
-
-
-class Fact(NamedTuple):
-    """What one group came to, in the order of USED, and its MACHINES as far as they were asked for."""
-
-    keys: tuple[Key, ...]
-    used: tuple[int, int, int, int, Decimal, Decimal, Decimal]
-    begun: int = 0
-    seconds: int = 0
-    ended: int = 0
+# Names are looked up where each group is one row.
+STATEMENT = """
+    SELECT {named} grouped.*, {in_all} FROM (SELECT {keys} {sums} FROM ({parts}) AS facts ({keys} {columns}) {grouping}) AS grouped
+    {people} {order}
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: whose figures (of cost centres), of which days, told apart by what; `most`: only so many, by cost."""
+    """What is asked: whose figures (of cost centres), of which days, told apart by what; `most`: only so many.
+
+    Rows come by day, where days are told apart, and by the largest sum, which is of `by`.
+    """
 
     period: Period
     wanted: Q
@@ -118,6 +122,7 @@ class Question:
     group_by: tuple[str, ...] = ()
     counts_vms: bool = True
     most: int | None = None
+    by: str = "cost_usd"
 
     @property
     def by_day(self) -> bool:
@@ -133,8 +138,8 @@ class Question:
         """The last day on which machines are there: what still runs is not there tomorrow."""
         return min(self.period.end, day_of(self.now, self.period.zone))
 
-    def answer(self) -> tuple[list[Fact], int]:
-        """The groups, and how many machines in all stood beside an earlier one of their VM."""
+    def answer(self) -> tuple[list[Row], int]:
+        """The groups, and how many VMs there were in all; none where they are not counted."""
         centres = centres_of(self.wanted)
         parts, told = self._closed()
         parts.append(ACCRUED)
@@ -147,9 +152,37 @@ class Question:
         with connection.cursor() as cursor:
             cursor.execute(self._statement(parts, is_narrow=centres is not None), told)
             found = cursor.fetchall()
-        groups, used = len(self.group_by), len(self.group_by) + len(USED)
-        facts = [Fact(row[:groups], row[groups:used], *row[used:-1]) for row in found]
-        return facts, found[0][-1] if found else 0
+        keys, used = len(self.group_by), 2 * len(self.group_by)
+        machines = used + len(USED)
+        rows = [
+            Row._make((one[keys:used], vms, *one[used:machines], one[:keys]))
+            for one, vms in zip(found, self._vms(found, machines), strict=True)
+        ]
+        if not self.counts_vms or not found:
+            return rows, 0
+        beside = found[0][-1]  # how many machines in all stood beside an earlier one of their VM
+        return rows, sum(one[machines] for one in found) - beside
+
+    def _vms(self, found: Sequence[tuple[Any, ...]], machines: int) -> Iterable[int]:
+        """How many VMs each group had, or had on its day; given where MACHINES begin.
+
+        On a day are those that were there the day before and did not end, and those that began. The first day's `begun` has those
+        that were there before it.
+        """
+        if not self.counts_vms:
+            return repeat(0, len(found))
+        if not self.by_day:
+            return (one[machines] - one[machines + 1] for one in found)
+        day = len(self.group_by) + self.group_by.index("day")
+        there: dict[tuple[Key, ...], int] = {}
+        counted = []
+        for one in found:  # in the order of days
+            begun, seconds, ended = one[machines : machines + 3]
+            group = one[len(self.group_by) : day] + one[day + 1 : 2 * len(self.group_by)]
+            present = there.get(group, 0) + begun
+            there[group] = present - ended
+            counted.append(present - seconds if one[day] <= self.counted_to else begun)
+        return counted
 
     def _closed(self) -> tuple[list[str], dict[str, Any]]:
         """The parts that were closed, and their values."""
@@ -188,13 +221,26 @@ class Question:
             "narrow_before": narrow.format("facts.before_centre_id"),
         }
         mask = sum(BITS[column] for column in columns)
+        tables = {key: NAMED[name] for key, name in zip(names, self.group_by, strict=True) if name in NAMED}
         return STATEMENT.format(
-            keys="".join(f"{name}, " for name in names), sums=", ".join(_sum(name) for name in self.summed),
+            named="".join(
+                f"coalesce(of_{key}.{tables[key][1]}, ''), " if key in tables else f"{key}::text, " for key in names
+            ),
+            keys="".join(f"{name}, " for name in names),
+            sums=", ".join(f"{_sum(name)} AS {name}" for name in self.summed),
             in_all=IN_ALL.format(mask=0, **words) if self.counts_vms else "0",
             parts=" UNION ALL ".join(part.format(mask=mask, **words) for part in parts),
             columns=", ".join((*USED, *MACHINES)), grouping=f"GROUP BY {', '.join(names)}" if names else "",
-            order=f"ORDER BY {_sum('cost_usd')} DESC, {', '.join(names)} LIMIT {self.most}" if self.most else "",
+            people=" ".join(
+                f"LEFT JOIN {table} of_{key} ON of_{key}.id = {key}" for key, (table, _) in tables.items()
+            ),
+            order=self._order(names),
         )  # fmt: skip
+
+    def _order(self, names: Sequence[str]) -> str:
+        days = [key for key, name in zip(names, self.group_by, strict=True) if name == "day"]
+        order = ", ".join(f"grouped.{name}" for name in (*days, f"{self.by} DESC", *names))
+        return f"ORDER BY {order}{f' LIMIT {self.most}' if self.most else ''}" if names else ""
 
     def _keys(self, table: str, day: str) -> str:
         return "".join(f"{day if name == 'day' else f'{table}.{COLUMNS[name]}'}, " for name in self.group_by)

@@ -13,8 +13,8 @@ from django.db.models import Sum
 from billing.models import BudgetCrossing, Meter
 from billing.periods import DAY, Period, last_days, month_of, month_so_far, share_gone
 from billing.rating import ZERO, amount, day_of
-from billing.reports.facts import Key
-from billing.reports.figures import EVERYTHING, Filters, Row, largest, report, series, total_of
+from billing.reports.figures import EVERYTHING, Filters, largest, report, series, total_of
+from billing.reports.rows import Key, Row
 from billing.sight import Sight
 
 STAFF = Sight(shows_cost=True, is_everything=True)

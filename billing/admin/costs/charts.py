@@ -12,7 +12,7 @@ from billing.admin.costs.table import MEASURED, NO_NAME
 from billing.periods import Period
 from billing.reports import Compared, Report, Row, daily
 from billing.reports.compared import OTHERS
-from billing.reports.facts import Key
+from billing.reports.rows import Key
 from billing.sight import Sight
 
 COLOURED = 6  # the seventh colour is everybody else's

@@ -19,7 +19,7 @@ from billing.admin.costs.form import Question
 from billing.admin.costs.table import margin_percent, ordered
 from billing.reports import Report, report
 from billing.reports import intervals as lines
-from billing.reports.figures import Row
+from billing.reports.rows import Row
 from billing.sight import Sight
 from events.services import Happening, record
 from gamer.web.streaming import attached, streamed

@@ -12,8 +12,7 @@ from billing.admin.costs.form import Question
 from billing.admin.wording import NONE, usd
 from billing.periods import DAY
 from billing.reports import Report, Row
-from billing.reports.facts import Key
-from billing.reports.figures import hours
+from billing.reports.rows import Key, hours
 
 AT_ONCE = 50
 MANY_PERCENT = 900
@@ -138,9 +137,8 @@ def ordered(report: Report, question: Question, before: Mapping[tuple[Key, ...],
     is_down = question.sort.startswith("-") if question.sort else "day" not in question.group_by
     if name not in SORTS:
         name, is_down = "cost", True
-    rows = sorted(report.rows, key=lambda row: tuple(map(str, row.keys)))
     if name == "name":
-        return sorted(rows, key=lambda row: name_of(row).lower(), reverse=is_down)
+        return sorted(report.rows, key=lambda row: name_of(row).lower(), reverse=is_down)
 
     def figure(row: Row) -> Any:
         if name != "change":
@@ -148,7 +146,7 @@ def ordered(report: Report, question: Question, before: Mapping[tuple[Key, ...],
         was = before.get(row.keys)
         return row.cost_usd / was.cost_usd if was is not None and was.cost_usd else None
 
-    known = [(figure(row), row) for row in rows]
+    known = [(figure(row), row) for row in report.rows]
     there = sorted(
         ((value, row) for value, row in known if value is not None), key=lambda one: one[0], reverse=is_down
     )
@@ -157,7 +155,8 @@ def ordered(report: Report, question: Question, before: Mapping[tuple[Key, ...],
 
 def table_of(report: Report, before: Report, question: Question) -> Table:
     # A day is set against the day as far back as the whole period is.
-    was = {tuple(_later(key, question.period.days) for key in row.keys): row for row in before.rows}
+    days = question.period.days if "day" in question.group_by else 0
+    was = {tuple(_later(key, days) for key in row.keys) if days else row.keys: row for row in before.rows}
     rows = ordered(report, question, was)
     pages = max(1, -(-len(rows) // AT_ONCE))
     page = min(question.page, pages)

@@ -19,7 +19,7 @@ from billing.api.report_serializers import Seen, kind_of, shown_period
 from billing.budgets.watch import zone
 from billing.periods import last_days
 from billing.reports import Filters, VmUsage, report, usage_of_vms
-from billing.reports.figures import hours
+from billing.reports.rows import hours
 from billing.sight import Sight, sight_of
 from gamer.errors import NotFound
 from gamer.web.reading import query_of
