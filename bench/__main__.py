@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 
 from bench.harness import database, stop_postgres
+from gamer import heap
 
 SHORT = (
     "ranking",
@@ -33,7 +34,9 @@ def main() -> int:
     for name in chosen.names or (LONG if chosen.soak else SHORT):
         sys.stdout.write(f"\n{name}\n")
         with database():
-            import_module(f"bench.{name}").main()
+            benchmark = import_module(f"bench.{name}")
+            heap.settle()  # as every process of ours does
+            benchmark.main()
     stop_postgres()
     return 0
 

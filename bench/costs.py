@@ -29,7 +29,7 @@ PAGES = (
 def pages() -> list[str]:
     """Measures each, and names those that take too long."""
     missed = []
-    import_module("gamer.wsgi")  # what is loaded for good is no work for collections there either
+    import_module("gamer.wsgi")  # loads and settles what the web server does
     client = Client()
     client.force_login(UserFactory(is_staff=True, is_superuser=True))
     for title, path in PAGES:

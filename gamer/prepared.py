@@ -14,8 +14,9 @@ from django.db import connection
 
 
 def rows(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """What a statement returns, in the transaction that is open, if one is. Raises as a cursor of Django's does."""
+    """What a statement returns, if anything, in the transaction that is open, if one is. Raises as a cursor of Django's does."""
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        return cursor.execute(statement, parameters, prepare=True).fetchall()
+        cursor.execute(statement, parameters, prepare=True)
+        return cursor.fetchall() if cursor.description else []

@@ -294,12 +294,12 @@ class ReportSerializer(serializers.Serializer[Any]):
     )
 
 
-def report_answer(found: Report, sight: Sight, limit: int) -> dict[str, Any]:
+def report_answer(found: Report, sight: Sight) -> dict[str, Any]:
     """Rows and totals of a report."""
     rows = [
         {"group": dict(zip(found.group_by, row.keys, strict=True)), "name": " · ".join(row.names), **Seen(row, sight).figures}
-        for row in found.rows[:limit]
+        for row in found.rows
     ]  # fmt: skip
     return {
-        "group_by": list(found.group_by), "total_rows": len(found.rows), "rows": rows, "totals": Seen(found.totals, sight).figures,
+        "group_by": list(found.group_by), "total_rows": found.groups, "rows": rows, "totals": Seen(found.totals, sight).figures,
     }  # fmt: skip

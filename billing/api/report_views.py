@@ -159,11 +159,16 @@ class ReportView(BillingView):
         values, sight = asked.validated_data, sight_of(principal_of(request))
         period = period_of(values, zone(), now)
         found = report(
-            period=period, sight=sight, now=now, filters=asked.filters, group_by=values["group_by"]
+            period=period,
+            sight=sight,
+            now=now,
+            filters=asked.filters,
+            group_by=values["group_by"],
+            most=values["limit"],
         )
         answer = {
             "period": shown_period(period, now),
-            **report_answer(found, sight, values["limit"]),
+            **report_answer(found, sight),
             "forecast_month_usd": forecast(sight=sight, now=now, zone=zone()),
         }
         if sight.shows_cost:

@@ -5,48 +5,55 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import Q
-
 from billing.budgets.watch import zone
 from billing.models import BudgetCrossing
-from billing.models.budgets import Covers, CrossingQuerySet
+from billing.models.budgets import Covers
 from billing.rating import day_of
+from gamer import prepared
 
-
-def _blocking(now: datetime) -> CrossingQuerySet:
-    """What stops VMs refuses new ones, too: they would be stopped a moment later."""
-    crossings = BudgetCrossing.objects.in_force(day_of(now, zone()))
-    return crossings.that(blocks_launches=True) | crossings.that(stops_vms=True)
+# Crossings in force whose threshold, as it is now, does something. Asked by every launch, and almost always answered by no row.
+IN_FORCE = """
+    SELECT crossing.id, budget.covers, budget.provider, budget.name
+      FROM billing_budgetcrossing crossing JOIN billing_budget budget ON budget.id = crossing.budget_id
+     WHERE crossing.lifted_at IS NULL AND %(today)s::date BETWEEN crossing.period_start AND crossing.period_end AND budget.is_active
+       AND EXISTS (SELECT FROM billing_threshold threshold
+                    WHERE threshold.budget_id = budget.id AND threshold.percent = crossing.percent AND ({does}))
+       AND ({whom})
+     ORDER BY crossing.id
+"""
+# What stops VMs refuses new ones, too: they would be stopped a moment later.
+BLOCKS, STOPS = "threshold.blocks_launches OR threshold.stops_vms", "threshold.stops_vms"
+WHOSE = (
+    "budget.covers = 'global' OR budget.user_id = %(owner)s::bigint OR budget.project_id = %(project)s::bigint"
+    " OR budget.department_id = %(department)s::bigint"
+)
+BLOCKING = IN_FORCE.format(does=BLOCKS, whom=WHOSE)
+BLOCKED_PROVIDERS = IN_FORCE.format(does=BLOCKS, whom="budget.covers = 'provider'")
+STOPPING = IN_FORCE.format(does=STOPS, whom="true")
+WIDEST_FIRST = (Covers.GLOBAL, Covers.DEPARTMENT, Covers.PROJECT, Covers.USER)
 
 
 def blocking(
     *, owner_id: int | None, project_id: int | None, department_id: int | None, now: datetime
 ) -> BudgetCrossing | None:
     """What forbids a launch for these, if anything does; the widest first. Providers are left out: see `blocked_providers`."""
-    concerned = Q(budget__covers=Covers.GLOBAL)
-    for covers, key in (
-        (Covers.PROJECT, project_id),
-        (Covers.DEPARTMENT, department_id),
-        (Covers.USER, owner_id),
-    ):
-        if key is not None:
-            concerned |= Q(budget__covers=covers, **{f"budget__{covers}": key})
-    found = (
-        _blocking(now)
-        .filter(concerned)
-        .select_related("budget__project", "budget__department", "budget__user")
+    whose = {"owner": owner_id, "project": project_id, "department": department_id}
+    found = prepared.rows(BLOCKING, {"today": day_of(now, zone()), **whose})
+    if not found:
+        return None
+    first = min(found, key=lambda row: WIDEST_FIRST.index(Covers(row[1])))[0]
+    return BudgetCrossing.objects.select_related("budget__project", "budget__department", "budget__user").get(
+        pk=first
     )
-    order = [Covers.GLOBAL, Covers.DEPARTMENT, Covers.PROJECT, Covers.USER]
-    return min(found, key=lambda one: (order.index(Covers(one.budget.covers)), one.pk), default=None)
 
 
 def blocked_providers(now: datetime) -> dict[str, str]:
     """The kinds of providers where nothing new is bought, with the budget's name."""
-    of_providers = _blocking(now).filter(budget__covers=Covers.PROVIDER)
-    return dict(of_providers.values_list("budget__provider", "budget__name"))
+    found = prepared.rows(BLOCKED_PROVIDERS, {"today": day_of(now, zone())})
+    return {provider: name for _, _, provider, name in found}
 
 
 def stopping(now: datetime) -> Sequence[BudgetCrossing]:
     """The crossings that end what runs under them."""
-    crossings = BudgetCrossing.objects.in_force(day_of(now, zone())).that(stops_vms=True)
-    return list(crossings.select_related("budget").order_by("id"))
+    found = [row[0] for row in prepared.rows(STOPPING, {"today": day_of(now, zone())})]
+    return list(BudgetCrossing.objects.filter(pk__in=found).select_related("budget").order_by("id"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from billing.models.fields import amount_field
@@ -159,11 +159,6 @@ class CrossingQuerySet(models.QuerySet["BudgetCrossing"]):
         return self.filter(
             budget__is_active=True, period_start__lte=today, period_end__gte=today, lifted_at=None
         )
-
-    def that(self, **does: bool) -> CrossingQuerySet:
-        """Those whose threshold, as it is now, says so: `that(stops_vms=True)`."""
-        threshold = Threshold.objects.filter(budget=OuterRef("budget"), percent=OuterRef("percent"), **does)
-        return self.filter(Exists(threshold))
 
 
 class BudgetCrossing(models.Model):

@@ -102,18 +102,23 @@ SECONDS_BY_DAY = f"""
 JOIN = "JOIN billing_costcentre centre ON centre.id = facts.centre_id"
 # How the coarse sums are asked what Django's look-ups ask of centres.
 ASKED = {"": "= {}", "in": "= ANY({})", "isnull": "IS NULL"}
-# Names are looked up where each group is one row.
+# The groups, as many as are wanted, with the names of what they are; and all of them together, as the last row. There, `seconds` are
+# those of all groups taken as one, and `groups` says how many there are.
 STATEMENT = """
-    SELECT {named} grouped.*, {in_all} FROM (SELECT {keys} {sums} FROM ({parts}) AS facts ({keys} {columns}) {grouping}) AS grouped
-    {people} {order}
+    WITH grouped AS MATERIALIZED (SELECT {keys} {sums} FROM ({parts}) AS facts ({keys} {columns}) {grouping}),
+    page AS (SELECT grouped.*, 0 AS groups FROM grouped {most})
+    SELECT 0 AS place, {named} page.* FROM page {people}
+    UNION ALL SELECT 1, {unnamed} {nothing} {totals}, count(*) FROM grouped
+    ORDER BY place {order}
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: whose figures (of cost centres), of which days, told apart by what; `most`: only so many.
+    """What is asked: whose figures (of cost centres), of which days, told apart by what; `most`: only so many of the groups.
 
-    Rows come by day, where days are told apart, and by the largest sum, which is of `by`.
+    Rows come by day, where days are told apart, and by the largest sum, which is of `by`. VMs of a day are counted from those
+    before it, so that `most` is not for these.
     """
 
     period: Period
@@ -138,8 +143,9 @@ class Question:
         """The last day on which machines are there: what still runs is not there tomorrow."""
         return min(self.period.end, day_of(self.now, self.period.zone))
 
-    def answer(self) -> tuple[list[Row], int]:
-        """The groups, and how many VMs there were in all; none where they are not counted."""
+    def answer(self) -> tuple[list[Row], Row, int]:
+        """The groups, all together, and how many groups there are."""
+        assert self.most is None or not (self.by_day and self.counts_vms)
         centres = centres_of(self.wanted)
         parts, told = self._closed()
         parts.append(ACCRUED)
@@ -148,20 +154,20 @@ class Question:
         told |= {
             "start": self.period.start, "end": self.period.end, "zone": self.period.zone.key, "now": self.now,
             "starts_at": self.period.starts_at, "counted_to": self.counted_to, "centres": list(centres or ()),
+            "most": self.most,
         }  # fmt: skip
         with connection.cursor() as cursor:
             cursor.execute(self._statement(parts, is_narrow=centres is not None), told)
-            found = cursor.fetchall()
-        keys, used = len(self.group_by), 2 * len(self.group_by)
+            *found, whole = cursor.fetchall()
+        keys = 1 + len(self.group_by)
+        used = keys + len(self.group_by)
         machines = used + len(USED)
         rows = [
-            Row._make((one[keys:used], vms, *one[used:machines], one[:keys]))
+            Row._make((one[keys:used], vms, *one[used:machines], one[1:keys]))
             for one, vms in zip(found, self._vms(found, machines), strict=True)
         ]
-        if not self.counts_vms or not found:
-            return rows, 0
-        beside = found[0][-1]  # how many machines in all stood beside an earlier one of their VM
-        return rows, sum(one[machines] for one in found) - beside
+        in_all = whole[machines] - whole[machines + 1] if self.counts_vms else 0
+        return rows, Row._make(((), in_all, *whole[used:machines], ())), whole[-1]
 
     def _vms(self, found: Sequence[tuple[Any, ...]], machines: int) -> Iterable[int]:
         """How many VMs each group had, or had on its day; given where MACHINES begin.
@@ -173,12 +179,13 @@ class Question:
             return repeat(0, len(found))
         if not self.by_day:
             return (one[machines] - one[machines + 1] for one in found)
-        day = len(self.group_by) + self.group_by.index("day")
+        keys = 1 + len(self.group_by)
+        day = keys + self.group_by.index("day")
         there: dict[tuple[Key, ...], int] = {}
         counted = []
         for one in found:  # in the order of days
             begun, seconds, ended = one[machines : machines + 3]
-            group = one[len(self.group_by) : day] + one[day + 1 : 2 * len(self.group_by)]
+            group = one[keys:day] + one[day + 1 : keys + len(self.group_by)]
             present = there.get(group, 0) + begun
             there[group] = present - ended
             counted.append(present - seconds if one[day] <= self.counted_to else begun)
@@ -222,25 +229,32 @@ class Question:
         }
         mask = sum(BITS[column] for column in columns)
         tables = {key: NAMED[name] for key, name in zip(names, self.group_by, strict=True) if name in NAMED}
+        totals = {name: _sum(name) for name in self.summed}
+        if self.counts_vms:
+            totals["seconds"] = IN_ALL.format(mask=0, **words)
+        order = self._order(names)
         return STATEMENT.format(
-            named="".join(
-                f"coalesce(of_{key}.{tables[key][1]}, ''), " if key in tables else f"{key}::text, " for key in names
-            ),
             keys="".join(f"{name}, " for name in names),
             sums=", ".join(f"{_sum(name)} AS {name}" for name in self.summed),
-            in_all=IN_ALL.format(mask=0, **words) if self.counts_vms else "0",
             parts=" UNION ALL ".join(part.format(mask=mask, **words) for part in parts),
             columns=", ".join((*USED, *MACHINES)), grouping=f"GROUP BY {', '.join(names)}" if names else "",
-            people=" ".join(
-                f"LEFT JOIN {table} of_{key} ON of_{key}.id = {key}" for key, (table, _) in tables.items()
+            most=f"ORDER BY {order} LIMIT %(most)s" if self.most is not None and names else "",
+            named="".join(
+                f"coalesce(of_{key}.{tables[key][1]}, '') AS of_{key}, "
+                if key in tables
+                else f"page.{key}::text AS of_{key}, "
+                for key in names
             ),
-            order=self._order(names),
+            people=" ".join(
+                f"LEFT JOIN {table} of_{key} ON of_{key}.id = page.{key}" for key, (table, _) in tables.items()
+            ),
+            unnamed="'', " * len(names), nothing="NULL, " * len(names), totals=", ".join(totals.values()),
+            order=f", {order}" if names else "",
         )  # fmt: skip
 
     def _order(self, names: Sequence[str]) -> str:
         days = [key for key, name in zip(names, self.group_by, strict=True) if name == "day"]
-        order = ", ".join(f"grouped.{name}" for name in (*days, f"{self.by} DESC", *names))
-        return f"ORDER BY {order}{f' LIMIT {self.most}' if self.most else ''}" if names else ""
+        return ", ".join((*days, f"{self.by} DESC", *names))
 
     def _keys(self, table: str, day: str) -> str:
         return "".join(f"{day if name == 'day' else f'{table}.{COLUMNS[name]}'}, " for name in self.group_by)

@@ -54,12 +54,13 @@ EVERYTHING = Filters()
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Rows by the larger sum first (days: in order), and the totals of all that was asked for."""
+    """Rows by the larger sum first (days: in order), and the totals of all that was asked for, which is `groups` rows."""
 
     period: Period
     group_by: tuple[str, ...]
     rows: Sequence[Row]
     totals: Row
+    groups: int
 
 
 def report(
@@ -70,22 +71,18 @@ def report(
     filters: Filters = EVERYTHING,
     group_by: Iterable[str] = (),
     counts_vms: bool = True,
+    most: int | None = None,
 ) -> Report:
-    """Sums of a period, for what somebody may see of it. `group_by` names up to two of GROUPS.
+    """Sums of a period, for what somebody may see of it. `group_by` names up to two of GROUPS; `most` is how many rows.
 
     `counts_vms` False leaves `vms` 0. Two statements at most, whatever is asked: which centres, and everything.
     """
     names = tuple(group_by)
     largest_first = "cost_usd" if sight.shows_cost else "charge_usd"
-    question = Question(period, sight.of() & filters.of(), now, names, counts_vms, by=largest_first)
-    rows, vms = question.answer()
-    return Report(period, names, rows, total_of(rows, vms) if names else rows[0])
-
-
-def largest(*, period: Period, sight: Sight, now: datetime, by: str, count: int) -> Sequence[Row]:
-    """The groups that cost the most, without their VMs."""
-    question = Question(period, sight.of(), now, (by,), counts_vms=False, most=count)
-    return question.answer()[0]
+    in_sql = None if "day" in names else most
+    question = Question(period, sight.of() & filters.of(), now, names, counts_vms, in_sql, largest_first)
+    rows, totals, groups = question.answer()
+    return Report(period, names, rows[:most], totals, groups)
 
 
 def series(

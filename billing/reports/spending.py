@@ -13,7 +13,7 @@ from django.db.models import Sum
 from billing.models import BudgetCrossing, Meter
 from billing.periods import DAY, Period, last_days, month_of, month_so_far, share_gone
 from billing.rating import ZERO, amount, day_of
-from billing.reports.figures import EVERYTHING, Filters, largest, report, series, total_of
+from billing.reports.figures import EVERYTHING, Filters, report, series, total_of
 from billing.reports.rows import Key, Row
 from billing.sight import Sight
 
@@ -127,7 +127,9 @@ def front_page_figures(*, now: datetime, zone: ZoneInfo) -> FrontPage:
         forecast_usd=_projected(usd_of, now, zone),
         burn_usd_per_hour=burn["cost"] or ZERO,
         charge_usd_per_hour=burn["charge"] or ZERO,
-        top_spenders=largest(period=month, sight=STAFF, now=now, by="user", count=TOP),
+        top_spenders=report(
+            period=month, sight=STAFF, now=now, group_by=("user",), counts_vms=False, most=TOP
+        ).rows,
         open_crossings=list(crossings[:50]),
         days=[row for day in shown.each() for row in of_day.get(day, [])],
     )

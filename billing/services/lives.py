@@ -9,16 +9,16 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 from django.conf import settings
-from django.db import connection
 
 from billing.budgets.watch import zone
 from billing.models import CostCentre, Subject
 from billing.rating import day_of
 from billing.services.days import COUNT, PAIR, TAKEOVERS, pair_of
+from gamer import prepared
 
 INSTANT = timedelta(microseconds=1)
 # Advisory locks of VMs, apart from everybody else's.
-LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('billing.vm:' || %s, 0))"
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('billing.vm:' || %(vm)s, 0))"
 TAKEN_OVER = f"""
     {TAKEOVERS} WHERE later.vm = %(vm)s ON CONFLICT (subject_id, before_id) DO UPDATE
     SET ({PAIR}) = ({pair_of("excluded")})
@@ -64,7 +64,6 @@ def _changed(subject: Subject, *changes: tuple[date, int, int, int]) -> None:
     if subject.vm is None:
         return
     days, centres, begun, ended = (list(column) for column in zip(*changes, strict=True))
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK, [str(subject.vm)])
-        cursor.execute(TAKEN_OVER, {"vm": subject.vm, "zone": settings.BILLING_TIME_ZONE})
-        cursor.execute(COUNT, {"days": days, "centres": centres, "begun": begun, "ended": ended})
+    prepared.rows(LOCK, {"vm": str(subject.vm)})
+    prepared.rows(TAKEN_OVER, {"vm": subject.vm, "zone": settings.BILLING_TIME_ZONE})
+    prepared.rows(COUNT, {"days": days, "centres": centres, "begun": begun, "ended": ended})

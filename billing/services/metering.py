@@ -154,7 +154,8 @@ def _begin(key: str, machine: Machine, state: State) -> bool:
     }
     begun = prepared.rows(BEGIN, told)
     if begun:
-        lives.begins(Subject.objects.get(pk=begun[0][0]))
+        machine_of = {"vm": machine.vm, "centre_id": told["centre"], "started_at": machine.started_at}
+        lives.begins(Subject(pk=begun[0][0], **machine_of))
     return bool(begun)
 
 

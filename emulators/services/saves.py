@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Q, Window
 from django.db.models.functions import RowNumber
 
@@ -71,8 +71,12 @@ def slot_for(
         return slot
     new = SaveSlot(**key, made_by_id=made_by_id if owner_id is None else None, created_at=now)
     keeping.demand_slot(new)
-    SaveSlot.objects.bulk_create([new], ignore_conflicts=True)
-    return mine.get(**key)
+    try:
+        with transaction.atomic():
+            new.save(force_insert=True)
+    except IntegrityError:
+        return mine.get(**key)  # somebody made it at the same moment
+    return new
 
 
 def content_of(slots: Collection[UUID]) -> dict[UUID, SaveContent]:

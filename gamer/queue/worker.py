@@ -30,6 +30,7 @@ from django_q.cluster import Sentinel, get_mp_context
 from django_q.cluster import worker as run_worker
 from django_q.conf import Conf
 
+from gamer import heap
 from gamer.queue import schedules, wake
 from gamer.queue.broker import channel_of, queue_age_s
 from gamer.queue.pulse import Pulse, Watchdog
@@ -156,6 +157,7 @@ def run(*, stuck_after_s: float) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     connections.close_all()  # a connection shared over a fork is broken for both
+    heap.settle()
     pulse = Pulse()
     context = get_mp_context()
     stop_event, start_event = context.Event(), context.Event()

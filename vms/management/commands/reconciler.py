@@ -13,7 +13,7 @@ from django.core.management.base import BaseCommand
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Min
 
-from gamer import tallies
+from gamer import heap, tallies
 from gamer.queue.wake import listen
 from vms import installation
 from vms.channels import RECONCILER
@@ -39,6 +39,7 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         installation.notice_a_move(now=claims.database_now())
         reconciler = Reconciler()
+        heap.settle()
         try:
             while not stop.is_set():
                 try:
