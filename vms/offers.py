@@ -63,7 +63,7 @@ class Shelf:
 
     def offer(self, row: int) -> Offer | None:
         """The row itself; None when a refresh has found it sold out since."""
-        return Offer.objects.select_related("account").filter(pk=self.keys[row]).first()
+        return Offer.objects.filter(pk=self.keys[row]).first()
 
 
 def _indexed(values: Iterable[Any]) -> tuple[list[Any], np.ndarray[Any, Any]]:

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.backends.signals import connection_created
 
 
 class WebConfig(AppConfig):
@@ -7,4 +8,6 @@ class WebConfig(AppConfig):
     verbose_name = "Web"
 
     def ready(self) -> None:
-        from gamer import checks  # noqa: F401  registers them
+        from gamer import checks, moments  # noqa: F401  registers them
+
+        connection_created.connect(moments.install, dispatch_uid="gamer.moments")

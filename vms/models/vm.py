@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.models import Project, User
 from gamer.sealed import SealedTextField
 from vms.lifecycle import LIVE, TERMINAL, Desired, Phase, Status, columns_of, status_of
-from vms.models.columns import usd_field
+from vms.models.columns import Deferrable, usd_field
 
 if TYPE_CHECKING:
     from accounts.principal import Principal
@@ -71,16 +71,16 @@ class VMQuerySet(models.QuerySet["VM"]):
         return self.filter(chosen)
 
 
-class VM(models.Model):
+class VM(Deferrable):
     """Our promise to a player. `desired` is written by services, `phase` and what follows it by the reconciler."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100, blank=True)
     owner = models.ForeignKey(
-        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="vms"
+        "accounts.User", null=True, blank=True, on_delete=models.PROTECT, related_name="vms", db_index=False
     )
     made_by = models.ForeignKey(
-        "accounts.ApiKey", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+        "accounts.ApiKey", null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )
     project = models.ForeignKey(
         "accounts.Project", null=True, blank=True, on_delete=models.PROTECT, related_name="vms"
@@ -94,7 +94,9 @@ class VM(models.Model):
         db_index=False,
         help_text="Whom it was launched for; stays so when its owner leaves.",
     )
-    console = models.ForeignKey("emulators.Console", on_delete=models.PROTECT, related_name="+")
+    console = models.ForeignKey(
+        "emulators.Console", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     game_id = models.CharField(max_length=100, blank=True)
     wanted_provider = models.CharField(max_length=30, blank=True)
     wanted_preset = models.CharField(max_length=30, blank=True)
@@ -131,7 +133,9 @@ class VM(models.Model):
         default=1, help_text="Counts placements from the start: a retry or a move begins a new one."
     )
     # A move: the machine it leaves, kept until another one runs; where it goes; and, once it has left, the phase to come back to.
-    moves_from = models.ForeignKey("Attempt", null=True, on_delete=models.SET_NULL, related_name="+")
+    moves_from = models.ForeignKey(
+        "Attempt", null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
     moves_to = models.JSONField(default=dict, help_text="The wish once it has arrived, by its columns.")
     moves_back_to = models.CharField(max_length=12, blank=True)
     quoted_usd_per_hour = usd_field(null=True, help_text="What quotas count until a machine is ordered.")
@@ -218,7 +222,11 @@ class VM(models.Model):
             models.Index(
                 fields=["is_acting", "next_look_at"], condition=~Q(phase__in=TERMINAL_PHASES), name="vm_due"
             ),
+            # Every look writes a row anew, with all its places in indexes: there are as few as will do.
             models.Index(fields=["-created_at", "-id"], name="vm_newest"),
+            models.Index(fields=["console"], name="vm_of_console"),
+            models.Index(fields=["made_by"], condition=Q(made_by__isnull=False), name="vm_made_by"),
+            models.Index(fields=["moves_from"], condition=Q(moves_from__isnull=False), name="vm_moves_from"),
             models.Index(fields=["owner", "-created_at"], name="vm_of_owner"),
             models.Index(
                 fields=["department", "-created_at"],

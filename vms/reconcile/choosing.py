@@ -62,7 +62,8 @@ class Chooser:
     def run(self, subject: Subject, token: uuid.UUID) -> bool:
         """Chooses and writes. False when the lease was lost."""
         vm = subject.vm
-        past = list(Attempt.objects.filter(vm=vm, round=vm.round).order_by("number"))
+        attempts = list(Attempt.objects.filter(vm=vm).defer("offer").order_by("number"))
+        past = [one for one in attempts if one.round == vm.round]
         if _is_over(past, self.now):
             over = _given_up(past, f"{len(past)} orders failed")
             return written(subject, token, over, self.now)
@@ -83,7 +84,8 @@ class Chooser:
                 ranking.why[row] = placement.Why.OVER_QUOTA
                 continue
             offer = None if self._is_refused(row, ranking) else shelf.offer(row)
-            placed = self._place(subject, token, offer, ranking.choice(row), ranking) if offer else None
+            number, choice = len(attempts) + 1, ranking.choice(row)
+            placed = self._place(subject, token, offer, number, choice, ranking) if offer else None
             if isinstance(placed, bool):
                 return placed
             if placed is placement.Why.OVER_QUOTA:
@@ -138,6 +140,7 @@ class Chooser:
         subject: Subject,
         token: uuid.UUID,
         offer: Offer,
+        number: int,
         choice: placement.Choice,
         ranking: placement.Ranking,
     ) -> bool | placement.Why | None:
@@ -151,14 +154,15 @@ class Chooser:
             if not _is_let_in(subject.vm, choice.gpus, price):
                 return placement.Why.OVER_QUOTA
             # Not FOR UPDATE: rows that only point at the account need not wait, nor be waited for.
-            account = ProviderAccount.objects.select_for_update(no_key=True).get(pk=offer.account_id)
+            accounts = ProviderAccount.objects.defer("credentials").select_for_update(no_key=True)
+            account = accounts.get(pk=offer.account_id)
             if not account.may_buy(self.now) or not has_room(account, Decimal(0)):
                 self._full.add(account.pk)
                 return None
             if not has_room(account, price):
                 self._too_dear[account.pk] = min(price, self._too_dear.get(account.pk, price))
                 return None
-            attempt = self._attempt(subject.vm, offer, choice, price)
+            attempt = self._attempt(subject.vm, offer, number, choice, price)
             credits.hold_for_machine(subject.vm, attempt.charge_usd_per_hour, self.now)
             changes = {
                 **_keys(subject.vm),
@@ -192,8 +196,9 @@ class Chooser:
         crash_point("choose.after")
         return True
 
-    def _attempt(self, vm: VM, offer: Offer, choice: placement.Choice, price: Decimal) -> Attempt:
-        number = Attempt.objects.filter(vm=vm).count() + 1
+    def _attempt(
+        self, vm: VM, offer: Offer, number: int, choice: placement.Choice, price: Decimal
+    ) -> Attempt:
         return Attempt.objects.create(
             vm=vm,
             number=number,
