@@ -33,6 +33,8 @@ class Deferrable(models.Model):
         abstract = True
 
     @classmethod
-    def from_db(cls, db: str | None, field_names: Collection[str], values: Collection[Any]) -> Self:
+    def from_db(
+        cls, db: str | None, field_names: Collection[str], values: Collection[Any], **options: Any
+    ) -> Self:
         # Django looks for each of the columns in a list of those that were asked for; in a set it finds them at once.
-        return super().from_db(db, frozenset(field_names), values)
+        return super().from_db(db, frozenset(field_names), values, **options)
