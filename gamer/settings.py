@@ -144,6 +144,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"  # who comes to the login by a bookmark
 PASSWORD_RESET_TIMEOUT = 3600  # seconds
 
 # Lock-outs: only accounts/logins.py tries passwords, and only accounts/lockout.py knows axes.

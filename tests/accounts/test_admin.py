@@ -67,7 +67,8 @@ class TestFavicon:
 class TestLogin:
     @pytest.mark.parametrize("name", ["sam@gamer.test", "Sam@Gamer.test"])
     def test_lets_staff_in_by_address(self, world: World, client: Client, name: str) -> None:
-        assert client.post("/admin/login/", {"username": name, "password": PASSWORD}).status_code == 302
+        answer = client.post("/admin/login/", {"username": name, "password": PASSWORD})
+        assert (answer.status_code, answer["Location"]) == (302, "/admin/")
         assert client.get("/admin/").status_code == 200
 
     def test_is_recorded_and_so_is_its_end(self, world: World, client: Client) -> None:

@@ -55,15 +55,16 @@ def margin_percent(row: Row) -> Decimal | None:
     return 100 * row.margin_usd / row.cost_usd if row.cost_usd else None
 
 
+# Money first: on a phone that is what is there without scrolling.
 COLUMNS: Sequence[Column] = (
-    Column("vms", "VMs", lambda row: row.vms, _count),
-    Column("hours", "Machine h", lambda row: row.provider_us, _hours, "As providers bill them: running, or stopped and kept"),
-    Column("play", "Play h", lambda row: row.charged_us, _hours, "While somebody could play"),
     Column("cost", "Cost", lambda row: row.cost_usd, dollars, "What providers ask"),
     Column("charge", "Charge", lambda row: row.charge_usd, dollars, "What customers pay"),
     Column("margin", "Margin", lambda row: row.margin_usd, dollars, "Charge minus cost"),
     Column("share", "Margin %", margin_percent, _percent, "Of the cost"),
     Column("each", "Cost / play h", lambda row: row.cost_per_play_hour, lambda value: dollars(value, 3)),
+    Column("vms", "VMs", lambda row: row.vms, _count),
+    Column("hours", "Machine h", lambda row: row.provider_us, _hours, "As providers bill them: running, or stopped and kept"),
+    Column("play", "Play h", lambda row: row.charged_us, _hours, "While somebody could play"),
 )  # fmt: skip
 VALUES: Mapping[str, Callable[[Row], Any]] = {one.name: one.value for one in COLUMNS}
 SORTS = ("name", *VALUES, "change")
