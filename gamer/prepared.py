@@ -6,14 +6,14 @@ the work. Not for statements whose best plan depends on their parameters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
 from django.db import connection
 
 
-def rows(statement: str, parameters: Mapping[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
+def rows(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """What a statement returns, if anything, in the transaction that is open, if one is. Raises as a cursor of Django's does."""
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
