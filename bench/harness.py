@@ -59,9 +59,11 @@ def claim(name: str, measured: str, *, against: str = "", holds: bool | None = N
     sys.stdout.flush()
 
 
-def set_up() -> None:
-    """Makes a process one of Django's; repeating it is harmless."""
+def set_up(database_url: str = "") -> None:
+    """Makes a process one of Django's, on that database or this run's own; repeating it is harmless."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gamer.settings")
+    if database_url:
+        os.environ["DATABASE_URL"] = database_url
     import django
 
     django.setup()

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, FloatField
 from django.db.models.functions import Cast
 
@@ -187,16 +187,19 @@ def exact_price(offer: Offer, *, gpus: int, vcpus: int, ram_gb: int, disk_gb: in
 
 def due(now: datetime, *, limit: int = 10) -> list[ProviderAccount]:
     """Takes the accounts whose offers are due for a refresh; each is taken by one process only."""
-    with transaction.atomic():
-        taken = list(
-            ProviderAccount.objects.select_for_update(skip_locked=True)
-            .filter(next_refresh_at__lte=now)
-            .order_by("next_refresh_at")[:limit]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE vms_provideraccount SET next_refresh_at = %s
+            WHERE id = ANY (ARRAY(
+                SELECT id FROM vms_provideraccount WHERE next_refresh_at <= %s
+                ORDER BY next_refresh_at LIMIT %s FOR UPDATE SKIP LOCKED))
+            RETURNING id
+            """,
+            [now + REFRESH_EVERY, now, limit],
         )
-        ProviderAccount.objects.filter(pk__in=[account.pk for account in taken]).update(
-            next_refresh_at=now + REFRESH_EVERY
-        )
-    return taken
+        taken = [row[0] for row in cursor.fetchall()]
+    return list(ProviderAccount.objects.filter(pk__in=taken).order_by("pk")) if taken else []
 
 
 def postpone(account: ProviderAccount, now: datetime) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,10 @@ from stores.addresses import Address
 CONNECT_AND_READ_S = (5, 30)
 # Its own patience, two minutes for each of several requests, is longer than a task may take.
 ASKED: dict[str, Any] = {"retry": DEFAULT_RETRY.with_timeout(20), "timeout": CONNECT_AND_READ_S}
+
+
+# Unasked, the client looks the bucket up for its traces, in a thread of its own that asks for two minutes. Read at every request.
+os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
 
 
 class BoundedStorage(GoogleCloudStorage):  # type: ignore[misc]

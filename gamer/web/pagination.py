@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from gamer.errors import bad_field
 
 DEFAULT_LIMIT, MAX_LIMIT, MAX_SKIP = 50, 200, 10_000
 COUNTED = 10_000  # rows that are counted exactly; past them the planner's estimate has to do
+ESTIMATE_KEPT_S = 10.0
 PARAMETERS = ("limit", "skip", "cursor")
 SALT = "gamer.web.cursor"
 COUNT_WHOLE = """
@@ -31,6 +33,8 @@ COUNT_WHOLE = """
                 ELSE (SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT %s) AS first) END
     FROM pg_class WHERE oid = %s::regclass
 """
+# Estimates of whole tables by their name, and until when each is good. Postgres itself takes a new one at most once a minute.
+ESTIMATES: dict[str, tuple[float, int]] = {}
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}\Z", re.ASCII)
 
 AnyModel = TypeVar("AnyModel", bound=Model)
@@ -124,10 +128,17 @@ def _plain(queryset: QuerySet[Any]) -> QuerySet[Any, Any]:
 
 def _count_whole(model: type[Model]) -> int:
     """The rows of a table, which Postgres knows well enough to say when counting up to the limit would be in vain."""
-    table = connection.ops.quote_name(model._meta.db_table)
+    name = model._meta.db_table
+    good_until, found = ESTIMATES.get(name, (0.0, 0))
+    if time.monotonic() < good_until:
+        return found
+    table = connection.ops.quote_name(name)
     with connection.cursor() as cursor:
         cursor.execute(COUNT_WHOLE.format(table=table), [2 * COUNTED, COUNTED + 1, table])
-        return int(cursor.fetchone()[0])
+        found = int(cursor.fetchone()[0])
+    if found > COUNTED + 1:
+        ESTIMATES[name] = time.monotonic() + ESTIMATE_KEPT_S, found
+    return found
 
 
 def _estimate(queryset: QuerySet[Any]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,22 @@ class TestGoogle:
         assert link.path == f"/gamer-saves/of/{NAME}"
         assert "X-Goog-Expires=300" in link.query
         assert "response-content-disposition=attachment" in link.query
+
+    def test_is_asked_for_nothing_behind_our_back(
+        self, settings: Any, gcs: Gcs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings.SAVES_URL, settings.SAVES_GOOGLE_CREDENTIALS = "gs://gamer-saves/of", gcs.credentials
+        started: list[str] = []
+        start = threading.Thread.start
+
+        def noted(thread: threading.Thread) -> None:
+            started.append(thread.name)
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", noted)
+        storages.open_place().put(NAME, b"1")
+        # Each is one of the stand-in's, which answers.
+        assert [name for name in started if "process_request" not in name] == []
 
     def test_that_refuses_is_away(self, settings: Any, gcs: Gcs, now: Any) -> None:
         settings.SAVES_URL, settings.SAVES_GOOGLE_CREDENTIALS = "gs://gamer-saves/of", gcs.credentials

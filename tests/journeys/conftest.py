@@ -27,6 +27,7 @@ class SandboxPlane(ControlPlane):
     """A control plane whose provider is the sandbox; `control` steers the cloud."""
 
     server: SandboxServer | None = None
+    may_skip = False
 
     @property
     def control(self) -> Control:

@@ -38,6 +38,7 @@ class ManyClouds(ControlPlane):
 
     sandboxes: dict[str, SandboxServer] = field(default_factory=dict)
     pads: dict[str, StandInHarness] = field(default_factory=dict)
+    may_skip = False
 
     def open(self, account: ProviderAccount) -> Provider:  # type: ignore[override]
         if account.kind in self.pads:

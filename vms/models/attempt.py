@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models import Q
 
-from vms.models.columns import Deferrable, usd_field
+from vms.models.columns import BulkRead, usd_field
 from vms.models.vendors import ProviderAccount
 from vms.models.vm import VM
 
@@ -22,7 +22,7 @@ class AttemptQuerySet(models.QuerySet["Attempt"]):
         return self.filter(gone_at=None)
 
 
-class Attempt(Deferrable):
+class Attempt(BulkRead):
     """One order of one machine. `sent_at` is written before the order leaves; `gone_at` once no machine can be left of it."""
 
     vm = models.ForeignKey(VM, on_delete=models.PROTECT, related_name="attempts")

@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.models import Project, User
 from gamer.sealed import SealedTextField
 from vms.lifecycle import LIVE, TERMINAL, Desired, Phase, Status, columns_of, status_of
-from vms.models.columns import Deferrable, usd_field
+from vms.models.columns import BulkRead, usd_field
 
 if TYPE_CHECKING:
     from accounts.principal import Principal
@@ -71,7 +71,7 @@ class VMQuerySet(models.QuerySet["VM"]):
         return self.filter(chosen)
 
 
-class VM(Deferrable):
+class VM(BulkRead):
     """Our promise to a player. `desired` is written by services, `phase` and what follows it by the reconciler."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

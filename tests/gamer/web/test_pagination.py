@@ -146,12 +146,22 @@ class TestCount:
         monkeypatch.setattr(pagination, "COUNTED", 10)
         assert pagination.count(Event.objects.all()) == 10
 
-    def test_is_an_estimate_past_that(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_is_an_estimate_past_that_which_is_kept_for_a_while(
+        self, monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
+    ) -> None:
         make(*[None] * 500)
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE events_event")
         monkeypatch.setattr(pagination, "COUNTED", 10)
-        assert pagination.count(Event.objects.all()) == 500
+        monkeypatch.setattr(pagination, "ESTIMATES", kept := {})
+        for queries in (1, 0):
+            with django_assert_num_queries(queries):
+                assert pagination.count(Event.objects.all()) == 500
+        kept["events_event"] = (0.0, 500)
+        make(*[None] * 100)
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE events_event")
+        assert pagination.count(Event.objects.all()) == 600
 
     def test_is_never_less_than_what_was_seen(self, monkeypatch: pytest.MonkeyPatch) -> None:
         make(*[None] * 500)

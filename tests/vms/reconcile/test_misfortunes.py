@@ -304,15 +304,15 @@ UNREACHED_WITHOUT_SHELL = (
 
 def turn_and_die(plane: ControlPlane, vm: VM, status: str, point: str) -> int:
     """Turns until the VM rests in a status (or for 300 s), dying once at the point; the next turn has no memory of it."""
-    died = 0
-    for _ in range(150):
-        vm.refresh_from_db()
+    died, until = 0, plane.clock().timestamp() + 300
+    while plane.clock().timestamp() < until:
+        vm.refresh_from_db(fields=["desired", "phase"])
         is_playing = not vm.sessions.filter(status=GameSession.Status.QUEUED).exists()
         if status and vm.status == status and is_playing:
             return died
         try:
             with dying_at("" if died else point):
-                plane.turn(2)
+                plane.step(2, until)
         except Died:
             died += 1
             plane.__post_init__()

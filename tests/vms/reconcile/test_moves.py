@@ -447,7 +447,7 @@ class TestDeath:
             is_time = not died and after in told
             try:
                 with dying_at(point if is_time else ""):
-                    plane.turn(2)
+                    plane.step(2, plane.clock().timestamp() + 60)
             except Died:
                 died += 1
                 plane.__post_init__()
