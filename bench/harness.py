@@ -42,6 +42,17 @@ def timed(work: Callable[[], object], *, repeats: int = 7, warm: int = 1) -> Tim
     return Timing(tuple(runs))
 
 
+def side_by_side(
+    work: Callable[[], object], reference: Callable[[], object], *, repeats: int = 25, warm: int = 5
+) -> tuple[Timing, Timing]:
+    """Both measured by turns, so that a slow moment of the machine is the same for both."""
+    pairs = [
+        (timed(work, repeats=1, warm=0), timed(reference, repeats=1, warm=0)) for _ in range(warm + repeats)
+    ]
+    ours, theirs = zip(*pairs[warm:], strict=True)
+    return Timing(tuple(one.median for one in ours)), Timing(tuple(one.median for one in theirs))
+
+
 def backend_cpu() -> float:
     """Seconds of CPU that this connection's backend has used: what it costs whoever else is on the machine."""
     from django.db import connection

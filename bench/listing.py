@@ -11,7 +11,7 @@ from rest_framework.renderers import JSONRenderer
 
 from accounts.principal import Principal
 from bench import plane
-from bench.harness import claim, timed
+from bench.harness import claim, side_by_side, timed
 from emulators.models import Console
 from tests.factories import UserFactory
 from tests.world import client_of
@@ -55,14 +55,15 @@ def main() -> None:
 
     fill(account, FEW)
     assert len(page().json()) == PAGE  # read once: taking JSON apart is the client's work
-    at_few = timed(page, repeats=25, warm=5)
+    at_few = timed(page, repeats=50, warm=5)
     fill(account, MANY)
-    at_many = timed(page, repeats=25, warm=5)
     staff = Principal(user=sam)
     newest = queries.shown_vms(staff).order_by("-created_at", "-id")
     rows = list(newest[:PAGE])
     serializer = vm_serializer(staff)
-    alone = timed(lambda: JSONRenderer().render(serializer(rows, many=True).data), repeats=25, warm=5)
+    at_many, alone = side_by_side(
+        page, lambda: JSONRenderer().render(serializer(rows, many=True).data), repeats=50
+    )
     ratio, growth = at_many.median / alone.median, at_many.median / at_few.median
     claim(
         f"GET /vms at {MANY:,} rows, beside the serializer alone", f"{at_many.median * 1000:.1f} ms = {ratio:.2f} x",

@@ -6,17 +6,19 @@ the work. Not for statements whose best plan depends on their parameters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
 from django.db import connection
 
 
-def rows(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+def rows(statement: str, parameters: Mapping[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
     """What a statement returns, if anything, in the transaction that is open, if one is. Raises as a cursor of Django's does."""
     connection.ensure_connection()
     connection.validate_no_broken_transaction()
+    if connection.queries_logged:  # somebody counts them
+        connection.queries_log.append({"sql": statement, "time": ""})
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(statement, parameters, prepare=True)
         return cursor.fetchall() if cursor.description else []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import IntegrityError, connection, transaction
 
@@ -27,6 +29,11 @@ class TestRows:
                 "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE 'SELECT $1::int + $2%'"
             )
             assert cursor.fetchone() == (1,)
+
+    def test_count_among_a_requests_statements(self, django_assert_num_queries: Any) -> None:
+        with django_assert_num_queries(2):
+            prepared.rows(SUM, {"a": 1, "b": 2})
+            CreditAccount.objects.exists()
 
     def test_belong_to_the_open_transaction(self) -> None:
         with transaction.atomic():
