@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 from rest_framework.test import APIClient
 
-from gamer.web import health
+from gamer.web import health, views
 from tests.bad_inputs import assert_error
 
 pytestmark = pytest.mark.django_db
@@ -113,6 +113,12 @@ class TestDescription:
             response = anyone.get(path)
             assert response.headers["Content-Type"] == "application/json"
             assert response.json()["openapi"].startswith("3.")
+
+    def test_is_made_once(self, anyone: APIClient) -> None:
+        views.description.cache_clear()
+        for _ in range(3):
+            assert anyone.get("/schema").status_code == 200
+        assert views.description.cache_info().misses == 1
 
     def test_is_yaml_for_who_asks(self, anyone: APIClient) -> None:
         response = anyone.get("/schema", headers={"Accept": "application/vnd.oai.openapi"})
