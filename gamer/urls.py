@@ -3,6 +3,8 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+admin.autodiscover()
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.pages.urls")),  # before the admin's: one of its pages is replaced
     path("admin/", admin.site.urls),

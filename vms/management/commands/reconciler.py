@@ -14,6 +14,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Min
 
 from gamer import heap, tallies
+from gamer.checks import ENVIRONMENT
 from gamer.queue.wake import listen
 from vms import installation
 from vms.channels import RECONCILER
@@ -29,6 +30,7 @@ BUSY_NAP_S = 0.05
 
 class Command(BaseCommand):
     help = "Looks at every VM that is due and decides what is next; the queue's worker acts. `--once` ends when nothing is due."
+    requires_system_checks = (ENVIRONMENT,)  # those of the code are for `check`, and import all pages
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--once", action="store_true", help="one pass over what is due now, then exit")
