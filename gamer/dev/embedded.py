@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ OLDEST_MAJOR = 15
 START_TIMEOUT_S = 60  # a long crash recovery is the slow case
 LONGEST_SOCKET_DIR = 80  # a socket's whole path may have 107 bytes
 ROOTS_HOME = Path("/var/lib/gamer")
+DATA = re.compile(r"data-\d+")
 
 
 class PostgresMissing(RuntimeError):
@@ -165,6 +167,16 @@ class Cluster:
         self._wait(server)
         return server
 
+    def set_aside(self) -> None:
+        """Puts data out of the way that a former checkout in this place has left: its keys went with it, nobody can open its secrets."""
+        for data in self.home.glob("data-*"):
+            if DATA.fullmatch(data.name):
+                aside = data.with_name(f"{data.name}.{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+                data.rename(aside)
+                sys.stderr.write(
+                    f"A former checkout has left its database here, and no keys; it is now {aside}\n"
+                )
+
     def _make_places(self, user: pwd.struct_passwd | None) -> None:
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.socket_dir.mkdir(exist_ok=True, mode=0o700)
@@ -296,8 +308,10 @@ def started(checkout: Path) -> subprocess.Popen[bytes] | None:
     with _alone(cluster):
         if cluster.is_up():
             return None
-        server = cluster.start()
         pointer = Path(os.environ.get("GAMER_STATE_DIR", checkout / ".gamer")) / "postgres.path"
+        if not pointer.exists() and not os.environ.get("GAMER_KEYS"):
+            cluster.set_aside()
+        server = cluster.start()
         pointer.parent.mkdir(parents=True, exist_ok=True)
         pointer.write_text(f"{cluster.home}\n")
         cluster.ensure_database()

@@ -122,6 +122,22 @@ class TestStart:
         assert knows(cluster)
         stop(stop_me)
 
+    def test_passes_over_what_a_former_checkout_left_without_its_keys(
+        self, state: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.delenv("GAMER_KEYS", raising=False)
+        cluster = Cluster.of(ROOT)
+        server = up(cluster)
+        remember(cluster)
+        stop(server)
+        (state / "postgres.path").unlink()
+        server = up(cluster)
+        assert ask(cluster, "SELECT coalesce(to_regclass('memory')::text, 'none')") == "none"
+        stop(server)
+        (aside,) = cluster.home.glob("data-*Z")
+        assert (aside / "PG_VERSION").exists()
+        assert str(aside) in capfd.readouterr().err
+
     def test_happens_once_when_two_start_at_the_same_time(self, cluster: Cluster) -> None:
         starters = [a_starter() for _ in range(2)]
         said = sorted(first_line(starter) for starter in starters)
