@@ -31,8 +31,10 @@ CALLS = 10_000_000
 def prepare() -> ProviderAccount:
     """Seeded consoles and one memory account whose vendor answers at once."""
     seed(timezone.now())
-    for config in EmulatorConfig.objects.all():
-        ProviderPreference.objects.create(config=config, provider="memory", priority=99)
+    ProviderPreference.objects.bulk_create(
+        ProviderPreference(config=config, provider="memory", priority=99)
+        for config in EmulatorConfig.objects.all()
+    )
     installation.row()
     return account("default")
 

@@ -137,8 +137,10 @@ def story(vm: VM) -> list[str]:
 def prepare(clock: Clock) -> ControlPlane:
     """Seeded consoles that prefer the memory cloud, one account with the stock of `MemoryCloud`."""
     seed(now=clock())
-    for config in EmulatorConfig.objects.all():
-        ProviderPreference.objects.create(config=config, provider="memory", priority=99)
+    ProviderPreference.objects.bulk_create(
+        ProviderPreference(config=config, provider="memory", priority=99)
+        for config in EmulatorConfig.objects.all()
+    )
     installation.row()
     plane = ControlPlane(clock)
     plane.add_account()
