@@ -7,7 +7,7 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gamer.settings")
-    # How long connections are kept depends on the kind of process (settings.DATABASES).
+    # How long connections are kept, and whether pages are imported, depends on the kind of process (settings, gamer.apps).
     kinds = {"qworker": "worker", "reconciler": "reconciler"}
     os.environ.setdefault("GAMER_PROCESS", kinds.get("".join(sys.argv[1:2]), "command"))
     from django.core.management import execute_from_command_line

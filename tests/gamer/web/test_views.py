@@ -117,7 +117,9 @@ class TestDescription:
     def test_is_made_once(self, anyone: APIClient) -> None:
         views.description.cache_clear()
         for _ in range(3):
-            assert anyone.get("/schema").status_code == 200
+            response = anyone.get("/schema")
+            assert response.status_code == 200
+            assert response.headers["Content-Disposition"].startswith('inline; filename="')
         assert views.description.cache_info().misses == 1
 
     def test_is_yaml_for_who_asks(self, anyone: APIClient) -> None:
