@@ -6,7 +6,7 @@ from billing.models.budgets import Budget, BudgetCrossing, BudgetWatch, Threshol
 from billing.models.ledger import CreditAccount, Entry, Grant, Hold, Leg, Verification
 from billing.models.providers import FleetDifference, InvoiceLine, ProviderBalance, ProviderInvoice
 from billing.models.rates import Margin, Rate, RateFactor
-from billing.models.sums import Face, Takeover, UsageDay, UsageSpan, UsageSum
+from billing.models.sums import Face, Takeover, UsageDay, UsageSpan, UsageSum, UsageToDate
 from billing.models.usage import CostCentre, Meter, Subject, UsageRecord
 
 __all__ = [
@@ -35,5 +35,6 @@ __all__ = [
     "UsageRecord",
     "UsageSpan",
     "UsageSum",
+    "UsageToDate",
     "Verification",
 ]

@@ -6,6 +6,8 @@ equals its intervals at every moment; `verify_ledger` counts them again.
 
 from __future__ import annotations
 
+from datetime import date
+
 from django.db import models
 from django.db.models import Q
 
@@ -13,6 +15,8 @@ from billing.models.fields import amount_field
 from billing.models.usage import CostCentre, Subject
 
 LONGEST_SPAN_DAYS = 128
+BLOCK_DAYS = 32
+SPANS_BEGAN = date(2000, 1, 1)  # blocks as well
 # What a takeover's `agrees` has a bit for: the columns of cost centres that reports group by.
 BITS = {
     "provider": 1,
@@ -75,29 +79,19 @@ class UsageDay(DaySum):
 
 
 class UsageSpan(DaySum):
-    """Days once more, 2, 4, 8 … LONGEST_SPAN_DAYS of them in one: a year is a handful of rows for each cost centre.
+    """Days of a cost centre once more, 2, 4, 8 … LONGEST_SPAN_DAYS of them in one: a year is a handful of rows.
 
-    `day` is the first; spans begin at whole multiples of their length since 2000, so that each lies in one of twice its
-    length. A row is made once its days are over, never changes, and has a sister where something came late. Each is kept
-    twice: for the centre, and without one for whom it was, who has several centres.
+    `day` is the first; spans begin at whole multiples of their length since SPANS_BEGAN, so that each lies in one of twice its
+    length. A row is made once its days are over, never changes, and has a sister where something came late.
     """
 
     # They come from the days, which hold the centres in place.
     centre = models.ForeignKey(
-        CostCentre,
-        null=True,
-        on_delete=models.PROTECT,
-        related_name="spans",
-        db_index=False,
-        db_constraint=False,
+        CostCentre, on_delete=models.PROTECT, related_name="spans", db_index=False, db_constraint=False
     )
-    user = models.BigIntegerField(null=True, db_column="user_id")
-    project = models.BigIntegerField(null=True, db_column="project_id")
-    department = models.BigIntegerField(null=True, db_column="department_id")
     length = models.SmallIntegerField(help_text="Days.")
     is_folded = models.BooleanField(
-        db_default=False,
-        help_text="It is part of a longer span; of the longest, and of those without a centre, nothing is.",
+        db_default=False, help_text="It is part of a longer span; of the longest, nothing is."
     )
 
     class Meta:
@@ -112,6 +106,26 @@ class UsageSpan(DaySum):
 
     def __str__(self) -> str:
         return f"{self.length} days from {self.day} {self.centre_id}"
+
+
+class UsageToDate(DaySum):
+    """What somebody has used since the block of BLOCK_DAYS began that `day` lies in, to the end of `day`: a running sum.
+
+    It has the days that are folded into spans. Whoever used anything in a block has a row for each later day of it, up to the
+    last day that has rows, and sisters where something came late. A period by user is the last rows of its blocks, less the row
+    of the day before it.
+    """
+
+    # Copied from centres, of which people have several, and which the days hold in place.
+    user = models.BigIntegerField(null=True, db_column="user_id")
+    project = models.BigIntegerField(null=True, db_column="project_id")
+    department = models.BigIntegerField(null=True, db_column="department_id")
+
+    class Meta:
+        indexes = [models.Index(fields=["day"], name="usage_to_date_of_day")]
+
+    def __str__(self) -> str:
+        return f"to {self.day} {self.user}"
 
 
 class Face(models.TextChoices):

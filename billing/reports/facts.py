@@ -43,6 +43,9 @@ USED = ("running_us", "charged_us", "stopped_us", "storage_us", "cost_usd", "cha
 # Machines that were there or began, that are the second of their VM there, and that ended.
 MACHINES = ("begun", "seconds", "ended")
 CLOSED = f"{', '.join(f'facts.{name}' for name in USED)}, facts.machines_begun, 0, facts.machines_ended"
+TAKEN = CLOSED.replace("facts.", "-facts.")
+# Days have running sums up to this one.
+MADE = "(SELECT max(day) FROM billing_usagetodate)"
 UNUSED = "0, 0, 0, 0, 0, 0, 0"
 
 # Each part gives the keys, USED and MACHINES.
@@ -53,12 +56,20 @@ COARSE = f"""
 DAYS = f"""
     SELECT {{keys}} {CLOSED} FROM billing_usageday facts {{join}} WHERE facts.day BETWEEN %(start)s AND %(end)s {{narrow}}
 """  # noqa: S608  # our own words only
+# The blocks' running sums, less what was before the period, and what is not in them yet.
+TO_DATE = (
+    f"""SELECT {{whom_keys}} {CLOSED} FROM unnest(%(firsts)s::date[], %(lasts)s::date[]) AS block (first, last)
+        JOIN billing_usagetodate facts ON facts.day = least(block.last, {MADE}) AND facts.day >= block.first""",  # noqa: S608
+    f"""SELECT {{whom_keys}} {TAKEN} FROM billing_usagetodate facts
+        WHERE facts.day = least(%(start)s::date - 1, {MADE}) AND facts.day >= %(block)s""",  # noqa: S608
+    f"""SELECT {{keys}} {CLOSED} FROM billing_usageday facts {{join}}
+        WHERE NOT facts.is_folded AND facts.day BETWEEN %(start)s AND %(end)s""",  # noqa: S608
+)
 # Days at the edges, the spans between, and what is in the spans' time but not in them yet.
 SPANS = (
     f"SELECT {{keys}} {CLOSED} FROM billing_usageday facts {{join}} WHERE facts.day = ANY(%(days)s::date[]) {{narrow}}",  # noqa: S608
-    f"""SELECT {{span_keys}} {CLOSED} FROM unnest(%(lengths)s::smallint[], %(firsts)s::date[]) AS span (length, day)
-        JOIN billing_usagespan facts ON facts.length = span.length AND facts.day = span.day AND facts.centre_id IS {{of_centre}} NULL
-        {{span_join}} WHERE true {{narrow}}""",  # noqa: S608
+    f"""SELECT {{keys}} {CLOSED} FROM unnest(%(lengths)s::smallint[], %(firsts)s::date[]) AS span (length, day)
+        JOIN billing_usagespan facts ON facts.length = span.length AND facts.day = span.day {{join}} WHERE true {{narrow}}""",  # noqa: S608
     f"""SELECT {{keys}} {CLOSED} FROM unnest(%(lengths)s::smallint[], %(firsts)s::date[]) AS span (length, day)
         JOIN billing_usageday facts ON facts.day >= span.day AND facts.day < span.day + span.length
         {{join}} WHERE NOT facts.is_folded {{narrow}}""",  # noqa: S608
@@ -105,7 +116,7 @@ ASKED = {"": "= {}", "in": "= ANY({})", "isnull": "IS NULL"}
 # The groups, as many as are wanted, with the names of what they are; and all of them together, as the last row. There, `seconds` are
 # those of all groups taken as one, and `groups` says how many there are.
 STATEMENT = """
-    WITH grouped AS MATERIALIZED (SELECT {keys} {sums} FROM ({parts}) AS facts ({keys} {columns}) {grouping}),
+    WITH grouped AS MATERIALIZED (SELECT {keys} {sums} FROM ({parts}) AS facts ({keys} {columns}) {grouping} {having}),
     page AS (SELECT grouped.*, 0 AS groups FROM grouped {most})
     SELECT 0 AS place, {named} page.* FROM page {people}
     UNION ALL SELECT 1, {unnamed} {nothing} {totals}, count(*) FROM grouped
@@ -132,6 +143,12 @@ class Question:
     @property
     def by_day(self) -> bool:
         return "day" in self.group_by
+
+    @property
+    def _is_of_people(self) -> bool:
+        """Running sums are kept of whom it was, who has several centres."""
+        is_coarse = rollups.face_of(self.wanted, self.group_by) is not None
+        return not (is_coarse or self.wanted) and {"user", "project", "department"}.issuperset(self.group_by)
 
     @property
     def summed(self) -> tuple[str, ...]:
@@ -206,6 +223,9 @@ class Question:
             return [COARSE.replace("{conditions}", " ".join(texts))], told
         if self.by_day:
             return [DAYS], {}
+        if self._is_of_people:
+            firsts, lasts = rollups.blocks_of(self.period)
+            return list(TO_DATE), {"firsts": firsts, "lasts": lasts, "block": firsts[0]}
         spans = rollups.spans_of(self.period)
         told = {"days": spans.days, "lengths": spans.lengths, "firsts": spans.firsts}
         return list(SPANS if spans.firsts else SPANS[:1]), told
@@ -213,15 +233,11 @@ class Question:
     def _statement(self, parts: Sequence[str], *, is_narrow: bool) -> str:
         names = [f"key{number}" for number in range(len(self.group_by))]
         columns = [COLUMNS[name] for name in self.group_by if name != "day"]
-        # Who used it has several centres, and spans of their own.
-        of_whom = not is_narrow and {"user", "project", "department"}.issuperset(self.group_by)
         narrow = "AND {} = ANY(%(centres)s)" if is_narrow else ""
         words = {
             "keys": self._keys("centre", "facts.day"),
             "coarse_keys": self._keys("facts", "facts.day"),
-            "span_keys": self._keys("facts" if of_whom else "centre", ""),
-            "of_centre": "" if of_whom else "NOT",
-            "span_join": JOIN if columns and not of_whom else "",
+            "whom_keys": self._keys("facts", ""),
             "shared_keys": self._keys("centre", "shared.day::date"),
             "join": JOIN if columns else "",
             "narrow": narrow.format("facts.centre_id"),
@@ -229,15 +245,18 @@ class Question:
         }
         mask = sum(BITS[column] for column in columns)
         tables = {key: NAMED[name] for key, name in zip(names, self.group_by, strict=True) if name in NAMED}
-        totals = {name: _sum(name) for name in self.summed}
+        sums = {name: _sum(name) for name in self.summed}
+        totals = dict(sums)
         if self.counts_vms:
             totals["seconds"] = IN_ALL.format(mask=0, **words)
         order = self._order(names)
         return STATEMENT.format(
             keys="".join(f"{name}, " for name in names),
-            sums=", ".join(f"{_sum(name)} AS {name}" for name in self.summed),
+            sums=", ".join(f"{told} AS {name}" for name, told in sums.items()),
             parts=" UNION ALL ".join(part.format(mask=mask, **words) for part in parts),
             columns=", ".join((*USED, *MACHINES)), grouping=f"GROUP BY {', '.join(names)}" if names else "",
+            # Who used something in a block, but nothing in the period.
+            having=f"HAVING ({', '.join(sums.values())}) <> ({', '.join('0' * len(sums))})" if self._is_of_people else "",
             most=f"ORDER BY {order} LIMIT %(most)s" if self.most is not None and names else "",
             named="".join(
                 f"coalesce(of_{key}.{tables[key][1]}, '') AS of_{key}, "

@@ -1,7 +1,8 @@
 """Which sums a report reads: those with the fewest rows that tell its groups apart. Pure.
 
 Reports of everybody come from the coarse sums: a row a day for each product or tenant instead of each cost centre. What asks for
-a user, or for products and tenants at once, comes from the centres' days, and from spans of them unless days are told apart.
+a user, or for products and tenants at once, comes from the centres' days, and from spans of them unless days are told apart; or,
+where only people are told apart, from what each has used to date.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import date, timedelta
 from django.db.models import Q
 
 from billing.models import Face
-from billing.models.sums import LONGEST_SPAN_DAYS
+from billing.models.sums import BLOCK_DAYS, LONGEST_SPAN_DAYS, SPANS_BEGAN
 from billing.periods import Period
 
 # The narrowest first.
@@ -24,7 +25,6 @@ KEPT = {
     Face.PRODUCT: frozenset({"day", "provider", "provider_account", "region", "console", "preset"}),
     Face.TENANT: frozenset({"day", "project", "department"}),
 }
-SPANS_BEGAN = date(2000, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +72,10 @@ def spans_of(period: Period) -> Spans:
             firsts.append(day)
         day += timedelta(days=length)
     return Spans(days, lengths, firsts)
+
+
+def blocks_of(period: Period) -> tuple[Sequence[date], Sequence[date]]:
+    """The blocks that a period lies in: their first days, and the last of each that is in the period."""
+    begun = period.start - timedelta(days=(period.start - SPANS_BEGAN).days % BLOCK_DAYS)
+    firsts = [begun + timedelta(days=days) for days in range(0, (period.end - begun).days + 1, BLOCK_DAYS)]
+    return firsts, [min(first + timedelta(days=BLOCK_DAYS - 1), period.end) for first in firsts]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import datetime
 
 from django.conf import settings
 from django.db import connection, transaction
 
 from billing.budgets.watch import zone
-from billing.models.sums import BITS, LONGEST_SPAN_DAYS
+from billing.models.sums import BITS, BLOCK_DAYS, LONGEST_SPAN_DAYS, SPANS_BEGAN
 from billing.rating import day_of
 
 USED = "running_us, charged_us, stopped_us, storage_us, cost_usd, charge_usd, saved_usd"
 LIVES = "machines_begun, machines_ended"
+WHOM = "user_id, project_id, department_id"
 FIGURES = f"{USED}, {LIVES}"
 DIMENSIONS = "provider, provider_account, region, console, preset, project_id, department_id"
 # What a machine would have cost more, had it run while it was stopped; of an interval called `timed`.
@@ -23,6 +24,11 @@ SAVED = """CASE kind WHEN 'running' THEN 0 ELSE
 # The last day a machine was there, given the table it is a row of.
 LAST_DAY = """greatest(({0}.started_at AT TIME ZONE %(zone)s)::date,
                        (({0}.ended_at - interval '1 microsecond') AT TIME ZONE %(zone)s)::date)"""
+
+
+def first_of(day: str, length: int | str) -> str:
+    """SQL of the first day of the span or block of so many days that a day lies in."""
+    return f"{day} - ({day} - DATE '{SPANS_BEGAN}') %% {length}"
 
 
 def _summed(figures: str) -> str:
@@ -73,19 +79,34 @@ FOLDS = (
         table="billing_usageday", kept="day, centre_id", told="day, centre_id", only="AND NOT is_folded"
     ),
 )
-# Spans of {length} days, for the centre and for whom it was, out of the centres' of half the length, once all their days are over.
-# What is added meanwhile is left for the next time.
-FOLD_SPANS = f"""
+# Spans of {length} days out of those of half the length, once all their days are over. What is added meanwhile is left for the
+# next time.
+HALVES = f"""
     WITH due AS (
         SELECT id FROM {{table}} WHERE NOT is_folded {{only}} AND day < %(today)s AND {{first}} + {{length}} <= %(today)s
          ORDER BY day, centre_id FOR UPDATE SKIP LOCKED),
     gone AS (
         UPDATE {{table}} halves SET is_folded = true FROM due WHERE halves.id = due.id RETURNING halves.day, halves.centre_id, {FIGURES})
-    INSERT INTO billing_usagespan (length, day, centre_id, user_id, project_id, department_id, {FIGURES}, is_folded)
-    SELECT {{length}}, {{first}} AS first, centre_id, user_id, project_id, department_id, {_summed(FIGURES)},
-           {{is_longest}} OR grouping(centre_id) = 1
-      FROM gone JOIN billing_costcentre centre ON centre.id = gone.centre_id
-     GROUP BY GROUPING SETS ((first, centre_id), (first, user_id, project_id, department_id)) ORDER BY first, centre_id
+"""  # noqa: S608  # our own words only
+WHOLES = f"""
+    INSERT INTO billing_usagespan (length, day, centre_id, {FIGURES}, is_folded)
+    SELECT {{length}}, {{first}} AS first, centre_id, {_summed(FIGURES)}, {{is_longest}} FROM gone GROUP BY first, centre_id
+     ORDER BY first, centre_id
+"""  # noqa: S608  # our own words only
+# What goes on to the end of its block: the days folded now, and the last running sums, onto days that have none yet.
+TO_DATE = f"""
+    , made AS (SELECT max(day) AS day FROM billing_usagetodate),
+    parts AS (
+        SELECT day, {WHOM}, {FIGURES} FROM gone JOIN billing_costcentre centre ON centre.id = gone.centre_id
+        UNION ALL
+        SELECT day + 1, {WHOM}, {FIGURES} FROM billing_usagetodate
+         WHERE day = (SELECT day FROM made) AND {first_of("day", BLOCK_DAYS)} = {first_of("(day + 1)", BLOCK_DAYS)})
+    INSERT INTO billing_usagetodate (day, {WHOM}, {FIGURES})
+    SELECT parts.day + later AS on_day, {WHOM}, {_summed(FIGURES)}
+      FROM parts CROSS JOIN made
+     CROSS JOIN LATERAL (SELECT {first_of("parts.day", BLOCK_DAYS)} + {BLOCK_DAYS - 1} AS last) AS block
+     CROSS JOIN LATERAL generate_series(0, least(block.last, greatest({{last}}, made.day)) - parts.day) AS later
+     GROUP BY on_day, {WHOM} ORDER BY on_day, {WHOM}
 """  # noqa: S608  # our own words only
 REBUILT = f"""
     INSERT INTO billing_usageday (day, centre_id, {FIGURES}, is_whole)
@@ -131,40 +152,53 @@ def pair_of(table: str) -> str:
     return ", ".join(f"{table}.{name}" for name in PAIR.split(", "))
 
 
-KEPT = ("billing_usageday", "billing_usagespan", "billing_usagesum", "billing_takeover")
+# What is counted anew, in the order in which it is locked; `fold` locks the first.
+KEPT = (
+    "billing_usagetodate",
+    "billing_usageday",
+    "billing_usagespan",
+    "billing_usagesum",
+    "billing_takeover",
+)
 
 
 def fold(now: datetime) -> int:
-    """Makes one row of each day's additions, and spans of the days that are over; how many rows it wrote.
+    """Makes one row of each day's additions, and spans and running sums of the days that are over; how many rows it wrote.
 
     Safe at any time, twice, at once. No figure changes.
     """
+    written = 0
     with connection.cursor() as cursor:
-        written = 0
         for statement in FOLDS:
             cursor.execute(statement)
             written += int(cursor.rowcount)
-        for statement in _span_statements():
-            cursor.execute(statement, {"today": day_of(now, zone())})
-            written += int(cursor.rowcount)
-        return written
+        with transaction.atomic():
+            # Two at once would both go on from the same running sums.
+            cursor.execute(f"LOCK TABLE {KEPT[0]} IN SHARE ROW EXCLUSIVE MODE")
+            for statement in SPANS:
+                cursor.execute(statement, {"today": day_of(now, zone())})
+                written += int(cursor.rowcount)
+    return written
 
 
-def _span_statements() -> Sequence[str]:
+def _spans() -> Iterator[str]:
     """From the shortest on, so that a span can be part of the next."""
-    found, length = [], 2
+    length = 2
     while length <= LONGEST_SPAN_DAYS:
-        found.append(
-            FOLD_SPANS.format(
-                table="billing_usageday" if length == 2 else "billing_usagespan",
-                only="" if length == 2 else f"AND length < {LONGEST_SPAN_DAYS} AND length = {length // 2}",
-                first=f"day - (day - DATE '2000-01-01') %% {length}",
-                length=length,
-                is_longest=length == LONGEST_SPAN_DAYS,
-            )
-        )
+        words = {
+            "table": "billing_usagespan", "only": f"AND length < {LONGEST_SPAN_DAYS} AND length = {length // 2}",
+            "first": first_of("day", length), "length": length, "is_longest": length == LONGEST_SPAN_DAYS,
+        }  # fmt: skip
+        if length == 2:
+            words |= {"table": "billing_usageday", "only": ""}
+            last = f"{first_of('%(today)s::date', 2)} - 1"
+            yield f"{HALVES}, spans AS ({WHOLES}){TO_DATE}".format(**words, last=last)
+        else:
+            yield f"{HALVES}{WHOLES}".format(**words)
         length *= 2
-    return found
+
+
+SPANS = tuple(_spans())
 
 
 def rebuild(now: datetime) -> int:

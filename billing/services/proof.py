@@ -12,8 +12,8 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from billing.models import Verification
-from billing.models.sums import LONGEST_SPAN_DAYS
-from billing.services.days import EVERY_TWO, FIGURES, LAST_DAY, pair_of
+from billing.models.sums import BLOCK_DAYS, LONGEST_SPAN_DAYS
+from billing.services.days import EVERY_TWO, FIGURES, LAST_DAY, WHOM, first_of, pair_of
 from events.services import Happening, record
 
 log = logging.getLogger(__name__)
@@ -100,21 +100,25 @@ LAWS: dict[str, str] = {
          GROUP BY day, centre_id HAVING {DIFFERS}""",  # noqa: S608  # our own words only
     "each span is the sum of its days": f"""
         SELECT length::text || ' days from ' || day || ' ' || centre_id
-          FROM (SELECT length, day, centre_id, {FIGURES} FROM billing_usagespan WHERE centre_id IS NOT NULL
+          FROM (SELECT length, day, centre_id, {FIGURES} FROM billing_usagespan
                 UNION ALL
-                SELECT 2 * length, day - (day - DATE '2000-01-01') %% (2 * length), centre_id, {TAKEN}
+                SELECT 2 * length, {first_of("day", "(2 * length)")}, centre_id, {TAKEN}
                   FROM (SELECT length, day, centre_id, {FIGURES} FROM billing_usagespan
-                         WHERE is_folded AND centre_id IS NOT NULL AND length < {LONGEST_SPAN_DAYS}
+                         WHERE is_folded AND length < {LONGEST_SPAN_DAYS}
                         UNION ALL SELECT 1, day, centre_id, {FIGURES} FROM billing_usageday WHERE is_folded) AS halves
                ) AS both_sides
          GROUP BY length, day, centre_id HAVING {DIFFERS}""",  # noqa: S608
-    "each span is the same for whom it was": f"""
-        SELECT length::text || ' days from ' || day || ' ' || coalesce(user_id::text, 'nobody')
-          FROM (SELECT length, day, user_id, project_id, department_id, {FIGURES} FROM billing_usagespan WHERE centre_id IS NULL
+    "each running sum is the one before and its day": f"""
+        SELECT day::text || ' ' || coalesce(user_id::text, 'nobody')
+          FROM (SELECT day, {WHOM}, {FIGURES} FROM billing_usagetodate
                 UNION ALL
-                SELECT length, day, centre.user_id, centre.project_id, centre.department_id, {TAKEN}
-                  FROM billing_usagespan span JOIN billing_costcentre centre ON centre.id = span.centre_id) AS both_sides
-         GROUP BY length, day, user_id, project_id, department_id HAVING {DIFFERS}""",  # noqa: S608
+                SELECT day + 1, {WHOM}, {TAKEN} FROM billing_usagetodate
+                 WHERE day < (SELECT max(day) FROM billing_usagetodate)
+                   AND {first_of("day", BLOCK_DAYS)} = {first_of("(day + 1)", BLOCK_DAYS)}
+                UNION ALL
+                SELECT day, {WHOM}, {TAKEN}
+                  FROM billing_usageday days JOIN billing_costcentre centre ON centre.id = days.centre_id WHERE is_folded) AS both_sides
+         GROUP BY day, {WHOM} HAVING {DIFFERS}""",  # noqa: S608
     "each coarse sum is the sum of its days": f"""
         SELECT day::text || ' ' || face
           FROM (SELECT day, face, provider, provider_account, region, console, preset, project_id, department_id, {FIGURES}

@@ -130,7 +130,7 @@ class Lives(RuleBasedStateMachine):
 
     @precondition(lambda self: self.machines)
     @rule(
-        start=st.integers(-4, 12), length=st.sampled_from([1, 2, 3, 7, 20]), provider=st.just("") | PROVIDERS
+        start=st.integers(-4, 40), length=st.sampled_from([1, 2, 3, 7, 20]), provider=st.just("") | PROVIDERS
     )
     def reports_say_what_was(self, start: int, length: int, provider: str) -> None:
         first = NOON.date() + start * DAY

@@ -112,6 +112,18 @@ class TestVerifyLedger:
             ),
             ("each span is the sum of its days", "UPDATE billing_usageday SET is_folded = NOT is_folded"),
             ("each span is the sum of its days", "DELETE FROM billing_usagespan WHERE length = 2"),
+            (
+                "each running sum is the one before and its day",
+                "UPDATE billing_usagetodate SET cost_usd = cost_usd + 0.000001 WHERE day = DATE '2026-06-16'",
+            ),
+            (
+                "each running sum is the one before and its day",
+                "DELETE FROM billing_usagetodate WHERE day = DATE '2026-06-15'",
+            ),
+            (
+                "each running sum is the one before and its day",
+                "UPDATE billing_usageday SET is_folded = NOT is_folded",
+            ),
             ("every two machines of a VM are known", "UPDATE billing_takeover SET before_last_day = NULL"),
             ("every two machines of a VM are known", "UPDATE billing_takeover SET agrees = agrees - 1"),
             ("every two machines of a VM are known", "DELETE FROM billing_takeover"),

@@ -134,7 +134,12 @@ class TestSetUp:
         target = replace(machine.target(), has_gpu=True)
         machine.hang(program, words)
         monkeypatch.setattr("vms.setup.machine.LOOK_S", 1)
-        eventually(lambda: set_up(target, reports) and setup_state(machine).get(step), timeout_s=60)
+
+        def is_in_the_middle() -> bool:
+            set_up(target, reports)
+            return step in setup_state(machine) and any(words in call for call in machine.calls(program))
+
+        eventually(is_in_the_middle, timeout_s=60)
         if victim == "machine":
             machine.lose_power()
             assert isinstance(set_up(target, reports), NotYet)
