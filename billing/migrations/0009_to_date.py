@@ -9,7 +9,7 @@ INSERT INTO billing_usagetodate (day, user_id, project_id, department_id, {FIGUR
 SELECT days.day + later AS on_day, user_id, project_id, department_id, {SUMMED}
   FROM billing_usageday days JOIN billing_costcentre centre ON centre.id = days.centre_id
  CROSS JOIN (SELECT max(day) AS day FROM billing_usageday WHERE is_folded) AS made
- CROSS JOIN LATERAL generate_series(0, least(31 - (days.day - DATE '2000-01-01') % 32, made.day - days.day)) AS later
+ CROSS JOIN LATERAL generate_series(0, least(63 - (days.day - DATE '2000-01-01') % 64, made.day - days.day)) AS later
  WHERE days.is_folded GROUP BY on_day, user_id, project_id, department_id
 """  # noqa: S608  # our own words only
 

@@ -15,7 +15,7 @@ from billing.models.fields import amount_field
 from billing.models.usage import CostCentre, Subject
 
 LONGEST_SPAN_DAYS = 128
-BLOCK_DAYS = 32
+BLOCK_DAYS = 64
 SPANS_BEGAN = date(2000, 1, 1)  # blocks as well
 # What a takeover's `agrees` has a bit for: the columns of cost centres that reports group by.
 BITS = {

@@ -166,10 +166,10 @@ class TestToDate:
         assert found.totals.cost_usd == sum(sums.values())
 
     def test_are_of_blocks(self) -> None:
-        year = Period(date(2026, 6, 1), date(2026, 8, 1), ZoneInfo("UTC"))
-        firsts, lasts = blocks_of(year)
+        summer = Period(date(2026, 6, 1), date(2026, 9, 1), ZoneInfo("UTC"))
+        firsts, lasts = blocks_of(summer)
         assert [f"{first:%m-%d} {last:%m-%d}" for first, last in zip(firsts, lasts, strict=True)] == [
-            "05-16 06-16", "06-17 07-18", "07-19 08-01",
+            "04-14 06-16", "06-17 08-19", "08-20 09-01",
         ]  # fmt: skip
 
 
