@@ -21,4 +21,5 @@ def rows(statement: str, parameters: Mapping[str, Any] | Sequence[Any]) -> list[
         connection.queries_log.append({"sql": statement, "time": ""})
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         cursor.execute(statement, parameters, prepare=True)
-        return cursor.fetchall() if cursor.description else []
+        # Of a statement without rows there is none; to ask for the columns would make an object of each.
+        return cursor.fetchall() if cursor.rownumber is not None else []

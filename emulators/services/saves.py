@@ -75,7 +75,10 @@ def slot_for(
         with transaction.atomic():
             new.save(force_insert=True)
     except IntegrityError:
-        return mine.get(**key)  # somebody made it at the same moment
+        slot = mine.filter(**key).first()  # somebody made it at the same moment
+        if slot is None:
+            raise
+        return slot
     return new
 
 

@@ -1,9 +1,10 @@
-"""A directory of a host that is reached by SSH. Its key is compared where our own `known_hosts` has one."""
+"""A directory of a host that is reached by SSH. Its key is compared with the address's, or where our own `known_hosts` has one."""
 
 from __future__ import annotations
 
 import posixpath
 import stat
+import tempfile
 from collections.abc import Iterator
 
 import paramiko
@@ -16,6 +17,22 @@ from gamer.crash import crash_point
 from stores.addresses import Address
 
 CONNECT_S, READ_S = 10, 30
+
+
+class PinnedStorage(SFTPStorage):
+    """Knows the host by the key in its address, where that has one."""
+
+    known_hosts = ""
+
+    def _connect(self) -> None:
+        if not self.known_hosts:
+            super()._connect()
+            return
+        with tempfile.NamedTemporaryFile("w", prefix="known_hosts-") as file:
+            file.write(self.known_hosts)
+            file.flush()
+            self.known_host_file = file.name
+            super()._connect()
 
 
 class Sftp(Shelf):
@@ -77,4 +94,6 @@ def open_shelf(address: Address, google_credentials: str) -> Shelf:
         "auth_timeout": READ_S,
         **(login if address.password else {}),
     }
-    return Sftp(SFTPStorage(host=address.host, root_path=f"/{address.path}", params=params))
+    storage = PinnedStorage(host=address.host, root_path=f"/{address.path}", params=params)
+    storage.known_hosts = address.known_hosts
+    return Sftp(storage)

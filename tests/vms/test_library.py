@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from accounts.principal import policy
 from emulators.models import Game, LibraryFile
 from gamer.errors import ValidationError
 from tests.vms.control_plane import ControlPlane
+from tests.vms.setup.test_library import KEY
 from vms import services
 from vms.models import VM
 
@@ -118,6 +120,13 @@ class TestAddress:
         settings.GAMES_URL = "s4://key:canary@host/bucket"
         (found,) = self.found()
         assert "canary" not in found.msg
+
+    def test_of_a_host_names_its_key_in_production(self, settings: Any) -> None:
+        settings.ENV = replace(settings.ENV, is_production=True)
+        settings.GAMES_URL = "sftp://reader:x@host/folder"
+        assert "gamer.W007" in [one.id for one in run_checks(tags=["environment"])]
+        settings.GAMES_URL += f"?host_key=ssh-ed25519+{KEY}"
+        assert "gamer.W007" not in [one.id for one in run_checks(tags=["environment"])]
 
     @pytest.mark.parametrize(
         ("url", "words"),

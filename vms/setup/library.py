@@ -2,7 +2,7 @@
 
     gs://bucket/folder                              credentials of a service account as JSON beside it, else only public buckets
     s3://key:secret@endpoint/bucket/folder          ?region=…; an endpoint with a port is spoken to by http when it says ?insecure=1
-    sftp://user:password@host:port/folder
+    sftp://user:password@host:port/folder           ?host_key=…: the machine speaks to no other host
     file:///folder                                  a directory of our own host: no machine has it
 
 The machine belongs to a player: give it credentials that may read this library and nothing else.
@@ -26,21 +26,26 @@ _OBSCURE = bytes.fromhex("9c935b48730a554d6bfd7c63c886a92bd390198eb8128afbf4de16
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A place rclone can read. `options` are those of its configuration, secrets among them; `folder` is within it."""
+    """A place rclone can read. `options` are those of its configuration, secrets among them; `folder` is within it.
+
+    `known_hosts` is the text of such a file, "" where any host is believed.
+    """
 
     kind: str
     folder: str
     options: Mapping[str, str] = field(repr=False)
+    known_hosts: str = ""
 
     @property
     def secrets(self) -> tuple[str, ...]:
         names = ("secret_access_key", "pass", "service_account_credentials")
         return tuple(self.options[name] for name in names if self.options.get(name))
 
-    def rclone_config(self) -> bytes:
-        """The configuration's text. No value can hold a line of its own."""
+    def rclone_config(self, known_hosts_file: str) -> bytes:
+        """The configuration's text, given where `known_hosts` will be. No value can hold a line of its own."""
+        options = {**self.options, **({"known_hosts_file": known_hosts_file} if self.known_hosts else {})}
         lines = [f"[{REMOTE}]", f"type = {self.kind}"]
-        lines += [f"{name} = {' '.join(value.splitlines())}" for name, value in sorted(self.options.items())]
+        lines += [f"{name} = {' '.join(value.splitlines())}" for name, value in sorted(options.items())]
         return "\n".join([*lines, ""]).encode()
 
 
@@ -53,6 +58,7 @@ def parse(address: str, *, google_credentials: str = "") -> Library | None:
         return None
     try:
         parts = addresses.parse(address)
+        known_hosts = parts.known_hosts
     except ValueError as error:
         raise ValueError(f"the library's address cannot be used: {error}") from None
     host, path = parts.host, parts.path
@@ -74,7 +80,7 @@ def parse(address: str, *, google_credentials: str = "") -> Library | None:
             given = {"host": host, "user": parts.user, "port": str(parts.port or 22), "shell_type": "none"}
             if parts.password:
                 given["pass"] = obscured(parts.password)
-            return Library("sftp", f"/{path}", given)
+            return Library("sftp", f"/{path}", given, known_hosts)
     raise ValueError(
         "the library's address is gs://bucket, s3://key:secret@endpoint/bucket or sftp://user@host/folder"
     )

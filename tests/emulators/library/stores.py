@@ -99,8 +99,8 @@ class _Login(asyncssh.SSHServer):
 
 
 @contextmanager
-def asyncssh_server(root: Path) -> Iterator[int]:
-    """An SFTP server of asyncssh's in a thread; its port. It shows the folder and nothing else."""
+def asyncssh_server(root: Path, key: asyncssh.SSHKey | None = None) -> Iterator[int]:
+    """An SFTP server of asyncssh's in a thread, with this host key or one of its own; its port. It shows the folder and nothing else."""
     loop = asyncio.new_event_loop()
     connections: list[asyncssh.SSHServerConnection] = []
 
@@ -109,7 +109,7 @@ def asyncssh_server(root: Path) -> Iterator[int]:
             "127.0.0.1",
             0,
             server_factory=lambda: _Login(connections),
-            server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
+            server_host_keys=[key or asyncssh.generate_private_key("ssh-ed25519")],
             sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=str(root)),
         )
 

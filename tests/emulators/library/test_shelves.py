@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 from django.utils import timezone
 from google.cloud.storage.retry import DEFAULT_RETRY
@@ -173,6 +174,31 @@ class TestRefusal:
         settings.GAMES_URL = "sftp://reader:x@127.0.0.1:9/"
         with pytest.raises(shelves.LibraryAway), shelves.opened() as shelf:
             shelf.top()
+
+
+class TestHostKey:
+    """Of an SFTP host, in its address."""
+
+    def address(self, port: int, key: asyncssh.SSHKey) -> str:
+        shown = key.export_public_key().decode().strip().replace(" ", "+")
+        return f"sftp://{USER}:{PASSWORD}@127.0.0.1:{port}/?host_key={shown}"
+
+    def test_is_what_the_host_must_show(self, tmp_path: Path, settings: Any, monkeypatch: Any) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        key, other = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
+        with asyncssh_server(tmp_path, key) as port:
+            (tmp_path / "nes").mkdir()
+            settings.GAMES_URL = self.address(port, key)
+            with shelves.opened() as shelf:
+                assert shelf.top()[0] == ["nes"]
+            settings.GAMES_URL = self.address(port, other)
+            with pytest.raises(shelves.LibraryRefuses, match="BadHostKey"), shelves.opened() as shelf:
+                shelf.top()
+
+    def test_that_is_none_is_refused(self, settings: Any) -> None:
+        settings.GAMES_URL = "sftp://reader:x@host/folder?host_key=ssh-ed25519+canary"
+        with pytest.raises(shelves.LibraryRefuses, match="no public key"), shelves.opened():
+            pass
 
 
 class TestAddress:

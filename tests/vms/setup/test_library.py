@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from vms.setup.library import Library, obscured, parse
 
+KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIEq+BxF/Wn4vY1WOSx0+0jvn3zXNLZVFjJ1/3mHRvEkv"
 RCLONE = shutil.which("rclone")
 ADDRESSES = {
     "gs://games/roms": ("google cloud storage", "games/roms"),
@@ -44,12 +45,27 @@ class TestParse:
             "sftp://host/x",
             "s3://a:b@h:x/g",
             "sftp://u%0a:p@h/x",
+            "sftp://u:p@h/x?host_key=ssh-ed25519",
+            "sftp://u:p@h/x?host_key=ssh-ed25519+canary",
+            "sftp://u:p@h/x?host_key=ssh-rsa+AAAAC3NzaC1lZDI1NTE5AAAA",
         ],
     )
     def test_refuses_others_without_repeating_them(self, address):
         with pytest.raises(ValueError) as caught:
             parse(address)
         assert address not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("host", "name"), [("nas", "nas"), ("nas:22", "nas"), ("nas:2222", "[nas]:2222"), ("[::1]", "::1")]
+    )
+    @pytest.mark.parametrize("plus", ["+", "%2B"])
+    def test_knows_the_host_by_its_key(self, host, name, plus):
+        key = KEY.replace("+", plus)
+        library = known(f"sftp://reader:pass@{host}/games?host_key=ssh-ed25519+{key}")
+        assert library.known_hosts == f"{name} ssh-ed25519 {KEY}\n"
+        config = library.rclone_config("/etc/known_hosts").decode()
+        assert "\nknown_hosts_file = /etc/known_hosts\n" in config
+        assert "known_hosts_file" not in known("sftp://reader:pass@nas/games").rclone_config("/x").decode()
 
     def test_shows_no_secret(self):
         assert "se/cret" not in repr(known("s3://id:se%2Fcret@s3.example.com/games"))
@@ -62,7 +78,7 @@ class TestParse:
     )
     def test_never_lets_a_value_become_a_line(self, password):
         library = Library("s3", "x", {"secret_access_key": f"{password}\n[evil]\ntype = local"})
-        assert library.rclone_config().decode().count("\n[") == 0
+        assert library.rclone_config("").decode().count("\n[") == 0
 
 
 if RCLONE:
@@ -75,8 +91,9 @@ if RCLONE:
 
         @pytest.mark.parametrize("address", ADDRESSES)
         def test_reads_the_configuration(self, address, tmp_path: Path):
-            config = tmp_path / "rclone.conf"
-            config.write_bytes(known(address).rclone_config())
+            config, hosts = tmp_path / "rclone.conf", tmp_path / "known_hosts"
+            hosts.write_text(known(address).known_hosts)
+            config.write_bytes(known(address).rclone_config(str(hosts)))
             listed = subprocess.run(
                 [RCLONE, "--config", str(config), "listremotes", "--long"], stdout=subprocess.PIPE, check=True
             )

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from tests.vms.setup.sshd import Machine, free_port
+from tests.vms.setup.test_library import KEY
 from tests.waiting import eventually
 from vms.setup import NotYet, Ready, StepReport, Target, parse_library, set_up
 
@@ -55,6 +57,16 @@ def made(target: Target) -> tuple[Ready, list[StepReport]]:
     return outcome, reports
 
 
+def host_keys(port: int) -> Iterator[str]:
+    """All keys a host has, as an address says them."""
+    for kind in ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512"):
+        with paramiko.Transport(("127.0.0.1", port)) as transport:
+            transport.get_security_options().key_types = [kind]
+            transport.start_client()
+            key = transport.get_remote_server_key()
+        yield f"{key.get_name()}+{key.get_base64()}"
+
+
 class TestLibrary:
     def test_is_read_and_its_programs_are_fetched(self, machine: Machine, store: int) -> None:
         library = parse_library(f"sftp://reader:{PASSWORD}@127.0.0.1:{store}/")
@@ -67,6 +79,17 @@ class TestLibrary:
         unit = machine.path("etc/systemd/system/gamer-games.service").read_text()
         assert "--read-only" in unit
         assert PASSWORD not in unit + repr(reports) + "".join(machine.calls())
+
+    def test_whose_host_shows_another_key_is_left_out(self, machine: Machine, store: int) -> None:
+        address = f"sftp://reader:{PASSWORD}@127.0.0.1:{store}/?host_key="
+        right = parse_library(address + "&host_key=".join(host_keys(store)))
+        ready, _ = made(replace(machine.target(), library=right))
+        assert ready.has_library
+        other = parse_library(f"{address}ssh-ed25519+{KEY}")
+        ready, _ = made(replace(machine.target(), library=other))
+        (left_out,) = ready.left_out
+        assert left_out.name == "library"
+        assert "key" in left_out.log_tail
 
     def test_that_lets_nobody_in_is_left_out_with_a_reason(self, machine: Machine, store: int) -> None:
         library = parse_library(f"sftp://reader:wrong-canary@127.0.0.1:{store}/")

@@ -20,7 +20,7 @@ WOLF_UNIT, GAMES_UNIT = "gamer-wolf.service", "gamer-games.service"
 WOLF_STATE, WOLF_RUN = "/etc/wolf", "/run/wolf"
 WOLF_START_S = 60
 SRV, GAMES, SAVES, TOOLS = "/srv/gamer", "/srv/gamer/games", "/srv/gamer/saves", "/srv/gamer/tools"
-RCLONE_CONFIG = "/etc/gamer/rclone.conf"
+RCLONE_CONFIG, LIBRARY_HOSTS = "/etc/gamer/rclone.conf", "/etc/gamer/library_known_hosts"
 PLAYER = "1000:1000"  # whom Wolf runs apps as
 CORES = "https://buildbot.libretro.com/nightly/linux/x86_64/latest"
 NVIDIA = "https://nvidia.github.io/libnvidia-container"
@@ -205,7 +205,7 @@ WantedBy=multi-user.target
 def library(site: Site, target: Target) -> Step:
     """The games, read-only; and programs of emulators that lie among them."""
     assert target.library is not None
-    config, place = site.path(RCLONE_CONFIG), site.path(GAMES)
+    config, hosts, place = site.path(RCLONE_CONFIG), site.path(LIBRARY_HOSTS), site.path(GAMES)
     rclone = ["rclone", f"--config={config}"]
     remote = f"games:{target.library.folder}"
     programs: list[Sequence[str]] = []
@@ -239,7 +239,15 @@ WantedBy=multi-user.target
             [*APT, "install", *MOUNTING],
             [site.python, "-c", _FOLDERS, place],
             # Says in words what is wrong with the address or the login; a mount would only time out.
-            [*rclone, "lsf", "--max-depth=1", "--contimeout=10s", "--retries=1", remote],
+            [
+                *rclone,
+                "lsf",
+                "--max-depth=1",
+                "--contimeout=10s",
+                "--retries=1",
+                "--low-level-retries=1",
+                remote,
+            ],
             ["systemctl", "daemon-reload"],
             ["systemctl", "enable", GAMES_UNIT],
             ["systemctl", "restart", GAMES_UNIT],
@@ -247,7 +255,8 @@ WantedBy=multi-user.target
             *programs,
         ],
         [
-            File(config, target.library.rclone_config()),
+            File(config, target.library.rclone_config(hosts)),
+            File(hosts, target.library.known_hosts.encode(), 0o644),
             File(site.path(f"/etc/systemd/system/{GAMES_UNIT}"), unit.encode(), 0o644),
         ],
         is_required=False,
