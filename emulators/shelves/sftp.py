@@ -19,7 +19,7 @@ from stores.addresses import Address
 CONNECT_S, READ_S = 10, 30
 
 
-class PinnedStorage(SFTPStorage):
+class PinnedStorage(SFTPStorage):  # type: ignore[misc]  # untyped
     """Knows the host by the key in its address, where that has one."""
 
     known_hosts = ""
