@@ -124,13 +124,14 @@ def announce(execute: Callable[..., Any], sql: Any, params: Any, many: bool, con
 
     The settings hold for the transaction only; a connection that goes on to serve somebody else carries nothing over.
     """
-    known = present()
     if (
         many
-        or not (known.actor or known.ip)
         or not (isinstance(sql, str) and WRITES.match(sql) and _watched(frozenset(_tables)).search(sql))
         or (params is None and "%" in sql)
     ):
+        return execute(sql, params, many, context)
+    known = present()  # walks through every variable of the context: only for the few statements that need it
+    if not (known.actor or known.ip):
         return execute(sql, params, many, context)
     told = (known.actor, known.ip or "", known.request_id)
     if isinstance(params, dict):
