@@ -22,13 +22,16 @@ DEMO_KEY_NAME = "Demo"
 def resolve_owner(principal: Principal, user_id: str | None) -> User | None:
     """Whose the thing will be that `principal` makes and says is `user_id`'s (contract.md, Auth).
 
-    A person owns it themself and may name nobody else. A key without a name makes what nobody owns; with `act_as` it names
-    any user of its department, made on first use, or without a department any user at all; never staff.
+    A person owns it themself and may name nobody else. A key of staff's without a name makes what nobody owns, and ours pays;
+    anybody else's makes what its maker owns, by whose credit and limits it is held. With `act_as` a key names any user of its
+    department, made on first use, or without a department any user at all; never staff.
 
     Raises ValidationError (no such name can be), PermissionDenied, Conflict (a name of several departments).
     """
     if principal.key is not None:
-        return None if user_id is None else _named_by(principal, principal.key, user_id)
+        if user_id is not None:
+            return _named_by(principal, principal.key, user_id)
+        return None if principal.key.maker.is_staff else principal.key.maker
     if principal.user is None:
         raise PermissionDenied("Only people and services own things.")
     if user_id is not None and user_id != principal.user.handle:

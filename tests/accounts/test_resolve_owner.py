@@ -50,6 +50,15 @@ class TestKey:
         assert resolve_owner(service, None) is None
         assert resolve_owner(Principal(user=world.sam, key=world.reader_key), None) is None
 
+    def test_of_a_player_makes_what_its_maker_owns(self, world: World) -> None:
+        for maker, department in (
+            (world.charlie, None),
+            (world.alice, world.arcade),
+            (world.mona, world.arcade),
+        ):
+            key = ApiKeyFactory(maker=maker, department=department)
+            assert resolve_owner(Principal(user=maker, key=key), None) == maker
+
     def test_names_nobody_without_act_as(self, world: World) -> None:
         refused(Principal(user=world.sam, key=world.reader_key), "player-1", PermissionDenied)
 

@@ -6,7 +6,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from accounts.models import Scope
-from tests.factories import ApiKeyFactory, DepartmentFactory
+from tests.factories import ApiKeyFactory, DepartmentFactory, QuotaFactory
 from tests.vms.api.asking import SNES, made, post, running
 from tests.world import World, client_with_key
 from vms import models
@@ -91,6 +91,15 @@ class TestThoseWhoMay:
 
 
 class TestScopes:
+    def test_of_a_player_launch_within_their_own_limits(self, plane, world, as_charlie):
+        """A key that names nobody has no more power than its maker: ours pays for keys of staff alone."""
+        client = client_of_key(maker=world.charlie, scopes=[Scope.READ, Scope.LAUNCH])
+        QuotaFactory(user=world.charlie, max_vms=1)
+        vm = made(client)
+        assert vm.owner == world.charlie
+        assert as_charlie.get(f"/vms/{vm.pk}").status_code == 200
+        assert post(client, "/vms", {"console_type": "nes"}).status_code == 409
+
     def test_reading_needs_read_and_acting_needs_launch(self, vm, world):
         reader = client_of_key(maker=world.alice, scopes=[Scope.READ])
         launcher = client_of_key(maker=world.alice, scopes=[Scope.LAUNCH])
