@@ -129,9 +129,10 @@ def _keep(name: str, kind: str, base_url: str, credentials: Mapping[str, str], n
     ProviderAccount.objects.update_or_create(name=name, defaults={**wanted, **WELL})
 
 
-def faults(draft: AccountDraft, *, has_secret: bool) -> dict[str, str]:
-    """What is wrong with a draft, in words, by field; empty when nothing is."""
+def faults(draft: AccountDraft, *, former: ProviderAccount | None = None) -> dict[str, str]:
+    """What is wrong with a draft, of a new account or a change of the `former` one, in words, by field; empty when nothing is."""
     found: dict[str, str] = {}
+    has_secret = former is not None and bool(former.credentials)
     if draft.kind not in registry.KINDS:
         found["kind"] = f"There is no adapter for {draft.kind} yet."
         return found
@@ -152,6 +153,9 @@ def faults(draft: AccountDraft, *, has_secret: bool) -> dict[str, str]:
             registry.open_provider(draft.kind, {SECRET_NAMES[draft.kind]: draft.secret}, draft.base_url)
         except ValueError as error:
             found["base_url"] = str(error)
+    if former is not None and has_secret and not draft.secret and draft.base_url != former.base_url:
+        # Or who may edit an account could have it told to a host of theirs.
+        found.setdefault("secret", "The secret is sent to this address: give it again with a new one.")
     return found
 
 
@@ -178,7 +182,7 @@ def _cloud_faults(draft: AccountDraft, has_secret: bool) -> dict[str, str]:
 
 def create(*, draft: AccountDraft, by: Principal, now: datetime) -> ProviderAccount:
     """Opens an account; its offers are fetched at once. Raises ValidationError."""
-    _refuse(faults(draft, has_secret=False))
+    _refuse(faults(draft))
     with transaction.atomic():
         account = ProviderAccount.objects.create(
             **_columns(draft),
@@ -197,7 +201,7 @@ def change(*, account: ProviderAccount, draft: AccountDraft, by: Principal, now:
     """Changes an account; its kind stays. Another secret or address is tried at once. Raises ValidationError."""
     with transaction.atomic():
         row = ProviderAccount.objects.select_for_update().get(pk=account.pk)
-        _refuse(faults(draft, has_secret=bool(row.credentials)))
+        _refuse(faults(draft, former=row))
         columns = _columns(draft)
         del columns["kind"]
         changes = {name: value for name, value in columns.items() if value != getattr(row, name)}

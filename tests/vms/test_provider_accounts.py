@@ -91,11 +91,11 @@ class TestFaults:
         ],
     )
     def test_name_the_field(self, given: AccountDraft, field: str | None) -> None:
-        assert [*provider_accounts.faults(given, has_secret=False)] == ([field] if field else [])
+        assert [*provider_accounts.faults(given)] == ([field] if field else [])
 
     def test_say_that_there_is_no_tool(self, settings: LazySettings) -> None:
         settings.ENV = replace(settings.ENV, cloudypad_bin="")
-        assert "CLOUDYPAD_BIN" in provider_accounts.faults(draft(project_id="p"), has_secret=False)["kind"]
+        assert "CLOUDYPAD_BIN" in provider_accounts.faults(draft(project_id="p"))["kind"]
 
 
 class TestChange:

@@ -90,7 +90,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data
         if not self.errors:
-            has_secret = self.instance.pk is not None and bool(self.instance.credentials)
-            for name, text in provider_accounts.faults(self.draft(), has_secret=has_secret).items():
+            former = self.instance if self.instance.pk is not None else None
+            for name, text in provider_accounts.faults(self.draft(), former=former).items():
                 self.add_error(name if name in self.fields else None, text)
         return values

@@ -158,6 +158,14 @@ class TestForm:
         assert words in answer.content.decode()
         assert CANARY not in answer.content.decode()
 
+    def test_sends_the_token_to_no_new_address(self, account, sam):
+        """Who may edit an account may not read its secret, nor have it told to a host of theirs."""
+        elsewhere = posted(base_url="https://evil.test/api/v2")
+        assert "give it again" in sam.post(page_of(account), elsewhere).content.decode()
+        account.refresh_from_db()
+        assert account.base_url == "https://dock.test/api/v2"
+        assert sam.post(page_of(account), {**elsewhere, "secret": "another"}).status_code == 302
+
     def test_wants_a_token_for_a_new_account(self, world, sam):
         page = sam.post(f"{ACCOUNTS}add/", posted(kind="tensordock")).content.decode()
         assert "Without an API token the vendor answers nothing." in page
