@@ -26,6 +26,7 @@ MAX_PART, MAX_NAME = 255, 4095  # bytes of one part of a name, and of all of it,
 _CHUNK = 256 * 1024
 # A tar's own share: a head, a long name and padding for every entry, and the end.
 _MAX_TAR = MAX_UNPACKED + MAX_ENTRIES * 8192 + 64 * 1024
+_MOST_HEADS = 8  # of one member: a long name, a long link, a pax header
 _MAX_HEAD = 64 * 1024  # of what says a long name; tarfile reads it whole
 _KINDS = (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE)
 
@@ -70,7 +71,7 @@ def files_in(packed: bytes) -> list[File]:
                         raise _too_large(MAX_UNPACKED, " unpacked")
                     files.append(File(name, member.size, _sha256(tar, member)))
             source.drain()
-    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
         raise _refused("it is no gzip-compressed tar file, or a broken one") from error
     return files
 
@@ -99,8 +100,15 @@ class _Bounded(io.RawIOBase):
 
 class _Member(tarfile.TarInfo):
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.type not in _KINDS and self.size > _MAX_HEAD:
-            raise _refused("a name or its like is too long")
+        if self.type not in _KINDS:
+            if self.size > _MAX_HEAD:
+                raise _refused("a name or its like is too long")
+            # Of those before one member, of which tarfile reads each inside the one before.
+            tar.heads = getattr(tar, "heads", 0) + 1  # type: ignore[attr-defined]
+            if tar.heads > _MOST_HEADS:  # type: ignore[attr-defined]
+                raise _refused("a member has too many headers")
+        else:
+            tar.heads = 0  # type: ignore[attr-defined]
         return super()._proc_member(tar)  # type: ignore[misc,no-any-return]
 
 

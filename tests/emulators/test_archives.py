@@ -113,6 +113,12 @@ class TestRefusal:
     def test_of_a_name_that_takes_memory_alone(self) -> None:
         assert "too long" in refused(tar(member("a" * 70_000, b"1")))
 
+    @pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+    def test_of_headers_without_end(self, kind: bytes) -> None:
+        header = tarfile.TarInfo("././@LongLink")
+        header.type = kind
+        assert "too many headers" in refused(gzip.compress(header.tobuf(tarfile.GNU_FORMAT) * 1000))
+
     @pytest.mark.parametrize(
         "broken",
         [
