@@ -35,7 +35,11 @@ class Directory(Shelf):
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
                     elif entry.is_file():
-                        yield StoredFile(os.path.relpath(entry.path, root), entry.stat().st_size)
+                        try:
+                            size = entry.stat().st_size
+                        except FileNotFoundError:
+                            continue  # it went meanwhile: a part that is whole now
+                        yield StoredFile(os.path.relpath(entry.path, root), size)
 
     def _put(self, path: str, content: File[bytes]) -> None:
         part = part_of(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import stat
 import tempfile
@@ -32,6 +33,8 @@ class PinnedStorage(SFTPStorage):  # type: ignore[misc]  # untyped
             file.write(self.known_hosts)
             file.flush()
             self.known_host_file = file.name
+            if not paramiko.HostKeys(file.name).lookup(self.known_hosts.split(" ")[0]):
+                raise paramiko.SSHException("the host's keys cannot be read")  # or any host would be believed
             super()._connect()
 
 
@@ -43,17 +46,20 @@ class Sftp(Shelf):
         waiting = [folder]
         while waiting:
             at = waiting.pop()
+            links: list[str] = []
             for entry in sftp.listdir_iter(self._far(at)):
-                path = posixpath.join(at, entry.filename)
-                mode, size = entry.st_mode or 0, entry.st_size or 0
+                path, mode = posixpath.join(at, entry.filename), entry.st_mode or 0
                 if stat.S_ISDIR(mode):
                     waiting.append(path)
-                    continue
-                if stat.S_ISLNK(mode):
+                elif stat.S_ISLNK(mode):
+                    links.append(path)
+                elif stat.S_ISREG(mode):
+                    yield StoredFile(path, entry.st_size or 0)
+            for path in links:  # not before: who asks in the middle of a list takes its answers away
+                with contextlib.suppress(FileNotFoundError, PermissionError):
                     meant = sftp.stat(self._far(path))
-                    mode, size = meant.st_mode or 0, meant.st_size or 0
-                if stat.S_ISREG(mode):
-                    yield StoredFile(path, size)
+                    if stat.S_ISREG(meant.st_mode or 0):
+                        yield StoredFile(path, meant.st_size or 0)
 
     def _put(self, path: str, content: File[bytes]) -> None:
         sftp, part = self._open(), part_of(path)

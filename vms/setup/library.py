@@ -11,7 +11,7 @@ The machine belongs to a player: give it credentials that may read this library 
 from __future__ import annotations
 
 import base64
-import os
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -87,8 +87,8 @@ def parse(address: str, *, google_credentials: str = "") -> Library | None:
 
 
 def obscured(password: str) -> str:
-    """A password as rclone's configuration wants it."""
-    start = os.urandom(16)
+    """A password as rclone's configuration wants it: the same one always the same, or a plan with it were another at every look."""
+    start = hashlib.sha256(b"gamer" + password.encode()).digest()[:16]
     cipher = Cipher(algorithms.AES(_OBSCURE), modes.CTR(start)).encryptor()
     hidden = start + cipher.update(password.encode()) + cipher.finalize()
     return base64.urlsafe_b64encode(hidden).decode().rstrip("=")

@@ -176,6 +176,20 @@ class TestRefusal:
             shelf.top()
 
 
+class TestLinks:
+    def test_that_point_nowhere_are_passed_over(self, library: Library) -> None:
+        if library.store is not None:
+            return
+        files = {f"nes/{number}.nes": b"x" for number in range(300)}
+        for path, content in files.items():
+            library.put(path, content)
+        (library.root / "nes/gone.nes").symlink_to("gone")
+        (library.root / "nes/same.nes").symlink_to("1.nes")
+        found = listed("nes")
+        assert found.pop("nes/same.nes", 1) == 1  # rclone's server shows no links
+        assert found == dict.fromkeys(files, 1)
+
+
 class TestHostKey:
     """Of an SFTP host, in its address."""
 

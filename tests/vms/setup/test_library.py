@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vms.setup.library import Library, obscured, parse
 
-KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIEq+BxF/Wn4vY1WOSx0+0jvn3zXNLZVFjJ1/3mHRvEkv"
+KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIBJ9uKZKqqsvHRFtaqVjbwhcvQim7l0mmTZa94sRTAw+"
 RCLONE = shutil.which("rclone")
 ADDRESSES = {
     "gs://games/roms": ("google cloud storage", "games/roms"),
@@ -47,13 +47,21 @@ class TestParse:
             "sftp://u%0a:p@h/x",
             "sftp://u:p@h/x?host_key=ssh-ed25519",
             "sftp://u:p@h/x?host_key=ssh-ed25519+canary",
-            "sftp://u:p@h/x?host_key=ssh-rsa+AAAAC3NzaC1lZDI1NTE5AAAA",
+            f"sftp://u:p@h/x?host_key=ssh-rsa+{KEY}",
+            f"sftp://u:p@h/x?host_key=ssh-ed2551+{KEY}",
+            f"sftp://u:p@h/x?host_key=ssh-ed25519+{KEY[:-4]}",
         ],
     )
     def test_refuses_others_without_repeating_them(self, address):
         with pytest.raises(ValueError) as caught:
             parse(address)
         assert address not in str(caught.value)
+
+    def test_reads_the_same_address_the_same(self):
+        """Or a machine's plan would be another at every look, and begun anew."""
+        address = "sftp://reader:pass@nas/games"
+        assert known(address).rclone_config("") == known(address).rclone_config("")
+        assert obscured("one") != obscured("two")
 
     @pytest.mark.parametrize(
         ("host", "name"), [("nas", "nas"), ("nas:22", "nas"), ("nas:2222", "[nas]:2222"), ("[::1]", "::1")]
