@@ -100,22 +100,34 @@ def unpack(source: Path, folder: Path, digest: str) -> None:
                 if count >= MAX_ENTRIES:
                     raise BadArchive("too many entries")
                 content = _content(archive, entry, left)
-                place = folder / _safe(entry.name)
+                name = _safe(entry.name, content is None)
+                place = folder / name
                 if content is None:
-                    place.mkdir(mode=0o755, parents=True, exist_ok=True)
+                    _make(folder, name)
                 else:
                     left -= len(content)
-                    place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+                    _make(folder, os.path.dirname(name))
                     # Exclusive: a name that comes twice, or a link that somebody put there, is no file of ours.
                     with place.open("xb") as file:
                         file.write(content)
-                    lines[entry.name] = _line(entry.name, content)
-                give(place)
-                os.utime(str(place), (entry.mtime, entry.mtime))
-    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
+                    lines[name] = _line(name, content)
+                    give(place)
+                with contextlib.suppress(OverflowError):  # a time that no file has
+                    os.utime(str(place), (entry.mtime, entry.mtime))
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
         raise BadArchive(f"{type(error).__name__}: {error}") from error
     if _digest(lines) != digest:
         raise BadArchive("it holds something else than was said")
+
+
+def _make(folder: Path, name: str) -> None:
+    """A folder and those above it, which an archive need not name: games write in each of them."""
+    place = folder
+    for part in name.split("/") if name else ():
+        place = place / part
+        if not place.is_dir():
+            place.mkdir(mode=0o755)
+            give(place)
 
 
 def give(place: Path) -> None:
@@ -136,11 +148,14 @@ def _content(archive: tarfile.TarFile, entry: tarfile.TarInfo, left: int) -> byt
     return file.read()
 
 
-def _safe(name: str) -> str:
-    parts = name.split("/")
-    if not name or "\0" in name or any(part in ("", ".", "..") for part in parts):
+def _safe(name: str, is_folder: bool) -> str:
+    """The name in its one spelling, as the control plane reads it: `./` before it says nothing; "" is the folder itself."""
+    trimmed = (name[2:] if name.startswith("./") else name).rstrip("/")
+    if trimmed in ("", ".") and is_folder and not name.startswith("/"):
+        return ""
+    if "\0" in name or any(part in ("", ".", "..") for part in trimmed.split("/")):
         raise BadArchive("a name that leads elsewhere")
-    return name
+    return trimmed
 
 
 def _bounded(folder: Path) -> list[tuple[str, os.stat_result]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -55,6 +56,21 @@ class TestArchive:
         with pytest.raises(archive.BadArchive):
             archive.unpack(source, tmp_path / "out", EMPTY)
         assert sorted(path.name for path in tmp_path.rglob("*")) == ["bad.tgz", "out"]
+
+    def test_of_another_packer_is_unpacked_for_games_to_write_in(self, tmp_path: Path) -> None:
+        """As `tar -C folder .` names things, without folders of their own, and with a time that no file has."""
+        source = tmp_path / "packed.tgz"
+        with archive.tarfile.open(source, "w:gz", format=archive.tarfile.PAX_FORMAT) as made:
+            folder = archive.tarfile.TarInfo("./")
+            folder.type = archive.tarfile.DIRTYPE
+            made.addfile(folder)
+            file = archive.tarfile.TarInfo("./memcards/a/card.raw")
+            file.size, file.pax_headers = 1, {"mtime": "1e300"}
+            made.addfile(file, archive.io.BytesIO(b"x"))
+        line = f"{hashlib.sha256(b'x').hexdigest()} 1 memcards/a/card.raw\n"
+        archive.unpack(source, tmp_path / "out", hashlib.sha256(line.encode()).hexdigest())
+        made_of = ["", "memcards", "memcards/a", "memcards/a/card.raw"]
+        assert len({(tmp_path / "out" / name).stat().st_uid for name in made_of}) == 1
 
     def test_makes_no_link_of_anybodys(self, tmp_path: Path) -> None:
         source = tmp_path / "bad.tgz"
