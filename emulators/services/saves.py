@@ -110,19 +110,20 @@ def read(content: SaveContent) -> bytes:
     return content.content if content.content is not None else storages.open_place().get(content.name)
 
 
-def stored(slots: Collection[UUID]) -> dict[tuple[UUID, str], Taken]:
-    """Of each slot's newest versions, by slot and digest, where that content went; one query."""
+def stored(slots: Collection[UUID]) -> dict[tuple[UUID, str, int | None], Taken]:
+    """Of each slot's newest versions, by slot, digest and base, where that content went; of the current ones for every base, as None.
+
+    One query. A content that comes back from another base is a version of its own: a player who returned to what they had.
+    """
     ranked = SaveVersion.objects.filter(slot__in=slots).annotate(
         rank=Window(RowNumber(), partition_by="slot", order_by="-number"),
         is_current=Q(slot__current=F("pk")),
     )
     rows = ranked.filter(rank__lte=NEWEST).order_by("number")
-    found: dict[tuple[UUID, str], Taken] = {}
-    for slot, digest, number, is_current in rows.values_list(
-        "slot", "archive__digest", "number", "is_current"
-    ):
-        if is_current or not found.get((slot, digest), Taken(0, False, False)).is_current:
-            found[slot, digest] = Taken(number, bool(is_current), False)
+    found: dict[tuple[UUID, str, int | None], Taken] = {}
+    told = rows.values_list("slot", "archive__digest", "base", "number", "is_current")
+    for slot, digest, base, number, is_current in told:
+        found[slot, digest, None if is_current else base] = Taken(number, bool(is_current), False)
     return found
 
 

@@ -196,9 +196,10 @@ class TestStored:
         found = saves.stored([slot.pk])
         digests = {text: digest_of(packed({"zelda.srm": text})) for text in (b"one", b"two", b"beside")}
         assert found == {
-            (slot.pk, digests[b"one"]): Taken(4, True, False),
-            (slot.pk, digests[b"two"]): Taken(2, False, False),
-            (slot.pk, digests[b"beside"]): Taken(3, False, False),
+            (slot.pk, digests[b"one"], 0): Taken(1, False, False),
+            (slot.pk, digests[b"one"], None): Taken(4, True, False),
+            (slot.pk, digests[b"two"], 1): Taken(2, False, False),
+            (slot.pk, digests[b"beside"], 1): Taken(3, False, False),
         }
         assert saves.stored([]) == saves.stored([uuid4()]) == {}
 

@@ -211,8 +211,8 @@ def _load_saves(acts: Sequence[Act]) -> None:
         subject.slots = slots[vm_id]
         mine = set(subject.slots.values())
         subject.stored = {
-            (str(slot), digest): StoredSave(one.number, one.is_current)
-            for (slot, digest), one in known.items()
+            (str(slot), digest, base): StoredSave(one.number, one.is_current)
+            for (slot, digest, base), one in known.items()
             if slot in mine
         }
 

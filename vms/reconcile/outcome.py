@@ -56,7 +56,8 @@ class Subject:
     profile: Profile | None = None  # of the game to launch
     save: SaveContent | None = None  # what its slot has now
     slots: Mapping[UUID, UUID] = field(default_factory=dict)  # of the VM's sessions that have one
-    stored: Mapping[tuple[str, str], StoredSave] = field(default_factory=dict)  # by slot and digest
+    # By slot, digest and base, None for the current one of whatever base.
+    stored: Mapping[tuple[str, str, int | None], StoredSave] = field(default_factory=dict)
     report: Callable[[StepReport], None] = lambda _: None
 
     @property

@@ -190,7 +190,7 @@ def end_session(target: Target, session_id: str) -> SessionState:
 
 def collect_saves(
     target: Target,
-    stored: Mapping[tuple[str, str], StoredSave],
+    stored: Mapping[tuple[str, str, int | None], StoredSave],
     refuse: Callable[[PendingSave, bytes | None], str],
     *,
     ending: Sequence[str] = (),

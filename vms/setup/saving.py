@@ -22,11 +22,12 @@ def deliver(site: Site, digest: str, archive: bytes) -> None:
 
 def collect(
     site: Site,
-    stored: Mapping[tuple[str, str], StoredSave],
+    stored: Mapping[tuple[str, str, int | None], StoredSave],
     refuse: Callable[[PendingSave, bytes | None], str],
 ) -> Collected:
-    """Tell the agent what is `stored` by (slot, digest), and fetch what waits beside, oldest first, as far as one look may.
+    """Tell the agent what is `stored`, and fetch what waits beside, oldest first, as far as one look may.
 
+    `stored` is by slot, digest and base, None for the current one.
     `refuse` says why a version is not believed: by its description first, by its content then; "" for one that is. The agent forgets
     those. Raises as `agent_link.ask` does.
     """
@@ -35,7 +36,7 @@ def collect(
     refused: list[tuple[PendingSave, str]] = []
     left = size = 0
     for save in agent.saves:
-        known = stored.get((save.slot, save.digest))
+        known = stored.get((save.slot, save.digest, None)) or stored.get((save.slot, save.digest, save.base))
         if known is not None:
             told = {"number": known.number, "is_current": known.is_current}
             _tell(site, "stored", save, **told)

@@ -41,7 +41,7 @@ class Store:
         return self.refuses
 
     def keep(self, save: PendingSave, number: int) -> None:
-        self.stored[save.slot, save.digest] = StoredSave(number, True)
+        self.stored[save.slot, save.digest, save.base] = StoredSave(number, True)
 
 
 def save_order(base: int = 0, digest: str = EMPTY) -> SaveOrder:
