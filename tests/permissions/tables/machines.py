@@ -41,8 +41,8 @@ def version(scene: Scene) -> dict[str, str]:
     return {**save(scene), "number": "1"}
 
 
-# A slot is a player's, and a key that says no player's name has none to make it for.
-WITHOUT_A_NAME = dict.fromkeys(("key:launch", "key:admin", "arcade:launch", "palace:all"), 400)
+# A slot is a player's, and a key of staff's that says no player's name has none to make it for.
+WITHOUT_A_NAME = dict.fromkeys(("key:launch", "key:admin"), 400)
 
 # No person and no key is a VM's agent: its token is none of theirs.
 AGENTS = Audience("")

@@ -74,10 +74,10 @@ ROWS = (
     Row("DELETE", "invitation", ITS_MANAGERS, 204, path=lambda s: {"invitation_id": str(s.offer.pk)}),
     Row("POST", "accept-invitation", INVITED, body=lambda s: {"token": invitations.token_of(s.offer.pk)}),
     Row("GET", "projects", READERS),
-    # A key says whose project it is; without that the request is wrong (400), and naming somebody needs `act_as`.
+    # A key of staff's says whose project it is; without that the request is wrong (400), and naming somebody needs `act_as`.
     Row(
-        "POST", "projects", Audience(" ".join(PEOPLE)), 201, body=lambda s: {"name": "New"},
-        odd=dict.fromkeys(("key:launch", "key:admin", "arcade:launch", "palace:all"), 400), note="one's own",
+        "POST", "projects", Audience(f"{' '.join(PEOPLE)} arcade:launch palace:all"), 201, body=lambda s: {"name": "New"},
+        odd=dict.fromkeys(("key:launch", "key:admin"), 400), note="one's own",
     ),
     Row(
         "POST", "projects", Audience("alice key:admin palace:all"), 201,
