@@ -65,6 +65,7 @@ SPENT = """
         ) AS parts ON parts.id = periods.id
         GROUP BY periods.id, periods.start_day, periods.end_day, periods.limit_usd)
 """
+# `again`: what was lifted and is over once more, and what holds longer or shorter because its budget's period was changed.
 CROSS = f"""
     WITH {SPENT},
     over AS MATERIALIZED (
@@ -82,8 +83,8 @@ CROSS = f"""
                           AND over.percent = crossing.percent)),
     again AS (
         UPDATE billing_budgetcrossing crossing SET lifted_at = NULL, period_end = over.end_day FROM over
-        WHERE crossing.lifted_at IS NOT NULL AND over.id = crossing.budget_id AND over.start_day = crossing.period_start
-          AND over.percent = crossing.percent)
+        WHERE (crossing.lifted_at IS NOT NULL OR crossing.period_end <> over.end_day) AND over.id = crossing.budget_id
+          AND over.start_day = crossing.period_start AND over.percent = crossing.percent)
     SELECT id FROM fresh
 """  # noqa: S608  # our own words only
 CLAIM = """

@@ -253,6 +253,36 @@ class TestForce:
         rows.delete(by=OURS, budget=one, now=NOON)
         assert not self.blocks()
 
+    @pytest.mark.parametrize(
+        ("before", "after", "last"),
+        [
+            (
+                {"period": "custom", "starts_on": date(2026, 6, 15), "ends_on": date(2026, 6, 16)},
+                {"ends_on": date(2026, 6, 30)},
+                date(2026, 6, 30),
+            ),
+            (
+                {"period": "custom", "starts_on": date(2026, 6, 15), "ends_on": date(2026, 6, 30)},
+                {"ends_on": date(2026, 6, 16)},
+                date(2026, 6, 16),
+            ),
+            ({"period": "daily", "now": at("2026-06-01 12:00")}, {"period": "monthly"}, date(2026, 6, 30)),
+        ],
+    )
+    def test_holds_until_the_period_ends_that_the_budget_has_now(
+        self, world: World, before: dict[str, Any], after: dict[str, Any], last: date
+    ) -> None:
+        now = before.get("now", NOON)
+        used(of(world.alice), now - timedelta(hours=4), now - timedelta(hours=3), cost="10")
+        one = budget(thresholds=[Step(100, stops_vms=True)], **before)
+        rows.change(by=OURS, budget=one, now=now, **after)
+        ending = at(f"{last} 12:00")
+        watch.evaluate(ending)
+        assert len(force.stopping(ending)) == 1
+        watch.evaluate(ending + timedelta(days=1))
+        assert force.stopping(ending + timedelta(days=1)) == []
+        assert Event.objects.filter(action="budget_crossed").count() == 1, "it is told once a period"
+
 
 class TestRows:
     def test_warn_at_80_and_100_percent_unless_told_otherwise(self) -> None:
