@@ -35,7 +35,12 @@ def give(
 
 
 def left_of(account: CreditAccount) -> dict[int, Decimal]:
-    """What is left of each grant of an account, by its leg. Call under the account's lock for a figure that stays.
+    """What is left of each grant of an account, by its leg. Call under the account's lock for a figure that stays."""
+    return {leg_id: lot.left for leg_id, lot in lots_of(account).items()}
+
+
+def lots_of(account: CreditAccount) -> dict[int, rating.Lot]:
+    """The same as lots, which can be spent further.
 
     Legs are replayed in their order: a grant adds a lot, what is taken comes off the lots that expire first. What is taken
     between two grants is one sum, so the work grows with the grants alone. An expiry takes off its own grant.
@@ -68,7 +73,7 @@ def left_of(account: CreditAccount) -> dict[int, Decimal]:
         if leg_id is not None:
             lots[leg_id] = rating.Lot(given, expires_at)
         debt = rating.spend(lots, debt + taken)
-    return {leg_id: lot.left for leg_id, lot in lots.items()}
+    return lots
 
 
 def expire(now: datetime, *, limit: int = 500) -> int:
@@ -87,9 +92,11 @@ def _expire(grant_id: int, now: datetime) -> bool:
     grant.refresh_from_db()
     if grant.expired_at is not None or grant.expires_at is None:
         return False
-    # What was used before the end but is not posted yet, because its hour is still open, was paid from this grant.
-    used = accrued_until(account, grant.expires_at)
-    usd = min(max(left_of(account)[grant.pk] - used, rating.ZERO), max(account.balance_usd, rating.ZERO))
+    # What was used before the end but is not posted yet, because its hour is still open, is spent as posting will spend it: each
+    # cent of it keeps one grant from expiring, not all that end in this hour.
+    lots = lots_of(account)
+    rating.spend(lots, accrued_until(account, grant.expires_at))
+    usd = min(lots[grant.pk].left, max(account.balance_usd, rating.ZERO))
     entry_id = None
     if usd > 0:
         sides = [ledger.Side(account.pk, -usd), ledger.Side(ledger.house(ledger.GIVEN).pk, usd)]

@@ -155,6 +155,18 @@ class TestExpiry:
         assert till.balance == D("5")
         assert broken() == []
 
+    def test_of_grants_that_end_in_the_same_hour_leaves_it_once(self, world: World) -> None:
+        change(world, world.alice, "2", expires_at=at(30))
+        change(world, world.alice, "2", expires_at=at(30))
+        change(world, world.alice, "2", expires_at=at(45))
+        till = Till(world.alice, NOON)
+        till.follow("a", PLAYS, at(0))
+        assert self.expire_at(30) == D("7.78")
+        assert self.expire_at(45) == D("6.17")  # what was played by then, on top of the five that stay
+        till.follow("a", None, at(45))
+        assert till.balance == D("5")
+        assert broken() == []
+
     def test_takes_nothing_where_all_is_spent(self, world: World) -> None:
         change(world, world.alice, "1", expires_at=at(60))
         change(world, world.alice, "-4")
