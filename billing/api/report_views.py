@@ -169,7 +169,7 @@ class ReportView(BillingView):
         answer = {
             "period": shown_period(period, now),
             **report_answer(found, sight),
-            "forecast_month_usd": forecast(sight=sight, now=now, zone=zone()),
+            "forecast_month_usd": forecast(sight=sight, now=now, zone=zone(), filters=asked.filters),
         }
         if sight.shows_cost:
             answer["saved_by_stopping_usd"] = found.totals.saved_usd

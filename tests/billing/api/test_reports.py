@@ -256,6 +256,15 @@ class TestReport:
         assert body["total_rows"] == 2
         assert got(as_sam, "/billing/reports", start_date=day, limit=1)["total_rows"] == 2
 
+    def test_forecasts_what_is_filtered(self, usage: datetime, as_sam: APIClient) -> None:
+        def coming(**asked: str) -> float:
+            return float(got(as_sam, "/billing/reports", **asked)["forecast_month_usd"])
+
+        clouds = [coming(provider=name) for name in ("tensordock", "cloudypad_gcp")]
+        assert min(clouds) > 0
+        assert sum(clouds) == pytest.approx(coming(), rel=1e-3)
+        assert coming(provider="libvirt") == 0
+
     def test_shows_neither_cost_nor_margin_to_a_manager(self, usage: datetime, as_mona: APIClient) -> None:
         body = got(as_mona, "/billing/reports", group_by="user", start_date=f"{usage:%Y-%m-%d}")
         assert [(row["name"], row["estimated_cost_usd"]) for row in body["rows"]] == [
