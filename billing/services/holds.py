@@ -20,7 +20,7 @@ from gamer.errors import InsufficientCredits
 
 
 def put(*, vm: UUID, account: CreditAccount, usd_per_hour: Decimal, now: datetime) -> None:
-    """Puts an hour's price aside for a VM, once; its hold on the same account is changed to that amount.
+    """Puts an hour's price aside for a VM, once; the hold it has is changed to that amount, and stands on this account from now on.
 
     Raises InsufficientCredits, saying how much is missing on whose account. Call inside the launch's transaction, late: the
     account's row is locked until it ends.
@@ -58,7 +58,12 @@ UPDATE billing_creditaccount SET held_usd = held_usd - amount_usd FROM gone WHER
 def move(*, vm: UUID, account: CreditAccount, now: datetime) -> None:
     """Has a VM's hold stand on another account, as far as credit goes there. Without a hold nothing happens."""
     hold = Hold.objects.filter(vm=vm).first()
-    if hold is not None and hold.account_id != account.pk and release(vm):
+    if hold is None or hold.account_id == account.pk:
+        return
+    if account.kind != AccountKind.HOUSE:
+        # The new account before the old one, as `put` does.
+        CreditAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+    if release(vm):
         _set(vm, account, hold.amount_usd, now, is_partial=True)
 
 
@@ -80,7 +85,13 @@ def _set(vm: UUID, account: CreditAccount, usd: Decimal, now: datetime, *, is_pa
     if account.kind == AccountKind.HOUSE:
         return
     row = CreditAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
-    old = Hold.objects.filter(vm=vm, account=row).first()
+    old = Hold.objects.filter(vm=vm).first()
+    if old is not None and old.account_id != row.pk:
+        if is_partial:
+            return  # it went to another payer's while we waited, who has followed the price
+        # Whoever pays now has got their account since the launch.
+        release(vm)
+        old = None
     more = usd - (old.amount_usd if old is not None else rating.ZERO)
     if not row.is_postpaid and more > row.available_usd:
         if not is_partial:

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import transaction
 
 from accounts.models import Project, User
 from accounts.principal import Principal
@@ -232,6 +233,19 @@ class TestHolds:
         assert (self.free(account), Hold.objects.get().amount_usd) == (D("0"), D("5"))
         holds.adjust(vm=vm, usd_per_hour=D("0.5"), now=NOON)
         assert (self.free(account), broken()) == (D("4.5"), [])
+
+    def test_put_again_stand_on_the_account_of_who_pays_now(
+        self, world: World, account: CreditAccount
+    ) -> None:
+        vm = uuid4()
+        holds.put(vm=vm, account=account, usd_per_hour=D("1"), now=NOON)
+        change(world, world.arcade, "3")
+        arcade = accounts.account_of(world.arcade, NOON)
+        with pytest.raises(InsufficientCredits), transaction.atomic():
+            holds.put(vm=vm, account=arcade, usd_per_hour=D("4"), now=NOON)
+        assert (self.free(account), self.free(arcade)) == (D("4"), D("3"))
+        holds.put(vm=vm, account=arcade, usd_per_hour=D("2"), now=NOON)
+        assert (self.free(account), self.free(arcade), broken()) == (D("5"), D("1"), [])
 
     def test_need_no_credit_on_a_postpaid_account(self, world: World) -> None:
         account = accounts.account_of(world.arcade, NOON)

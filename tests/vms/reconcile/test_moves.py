@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from accounts.models import Project
 from accounts.principal import Principal, policy
 from billing.models import Hold, Meter, Subject, UsageRecord
 from billing.services import accounts, credits
@@ -389,6 +390,16 @@ class TestMoney:
         assert (first.ended_at, first.vm, second.vm) == (old.gone_at, vm.pk, vm.pk)
         assert first.ended_at > second.started_at  # both cost us for a while
         assert (Meter.objects.count(), Hold.objects.count(), broken()) == (0, 0, [])
+
+    def test_is_put_aside_by_who_pays_now(self, plane: ControlPlane, world: World) -> None:
+        project = Project.objects.create(name="Mario", owner=world.alice)
+        vm = plane.until(plane.launch(world.alice, project_id=project.pk), "running")
+        assert Hold.objects.get().account.user == world.alice
+        credits.change(by=BY, owner=project, usd=D("50"), reason="a tournament", now=plane.now())
+        move(plane, vm)
+        assert Hold.objects.get().account.project == project
+        plane.until(departed(plane, vm), "running")
+        assert broken() == []
 
     def test_of_a_stopped_machine_stays_that_of_a_stopped_one_until_it_is_gone(
         self, plane: ControlPlane, stopped: VM
