@@ -86,6 +86,8 @@ def _state(phase: Phase) -> State:
 
 def _machine(vm: VM, attempt: Attempt, now: datetime) -> Machine:
     account = attempt.account
+    # Whoever orders read the row before, and its machine is nobody's yet that `regroup` could move: whose it is, the row says now.
+    vm.refresh_from_db(fields=["project", "department"])
     # What was quoted and shown, by the margin of then, whatever has changed since: a vendor's price, staff's of a machine type.
     price = prices.quoted(attempt.created_at, attempt.usd_per_hour)
     dimensions = Dimensions(

@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 from django.db.models import F
 
+from accounts.models import Project
 from accounts.principal import Principal, policy
 from billing.models import CreditAccount, Hold, Meter, Subject, UsageRecord
 from billing.services import accounts, credits, days, hours
@@ -140,6 +141,25 @@ class TestAGame:
 
 
 class TestALaunch:
+    def test_put_into_a_project_while_it_is_ordered_is_the_projects(
+        self, plane: ControlPlane, world: World, alices: CreditAccount
+    ) -> None:
+        project = Project.objects.create(name="Mario", owner=world.alice)
+        credits.change(by=BY, owner=project, usd=D("50"), reason="a tournament", now=plane.now())
+        vm = plane.launch(world.alice)
+        plane.reconciler.turn()
+        # As the actor holds it while the order is under way.
+        ordering = VM.objects.select_related("attempt__account").get(pk=vm.pk)
+        assert ordering.attempt is not None
+        services.change(vm=vm, by=Principal(user=world.alice), now=plane.now(), project_id=project.pk)
+        metering.follow(ordering, ordering.attempt, plane.now())
+        centre = Subject.objects.get().centre
+        assert (centre.project_id, centre.payer.project) == (project.pk, project)
+        plane.until(vm, "running")
+        plane.settle(seconds=600, step=60)
+        end(plane, vm)
+        assert (free(alices), broken()) == (D("5"), [])
+
     def test_without_an_hours_credit_is_refused_and_leaves_nothing(
         self, plane: ControlPlane, world: World, alices: CreditAccount
     ) -> None:

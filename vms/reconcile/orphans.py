@@ -18,7 +18,7 @@ from gamer.context import present
 from gamer.crash import crash_point
 from vms import installation, metering
 from vms.lifecycle import TERMINAL, Phase
-from vms.models import Attempt, ProviderAccount, Stray
+from vms.models import VM, Attempt, ProviderAccount, Stray
 from vms.providers.base import Machine, NotFound, Provider, ProviderError, installation_of
 from vms.reconcile import claims
 from vms.reconcile.apply import ACTOR
@@ -159,7 +159,11 @@ def _record_strays(account: ProviderAccount, ours: Mapping[str, Machine], now: d
         if attempt is None or _is_current(attempt):
             continue
         if attempt.machine_id != machine.machine_id or attempt.gone_at is not None:
-            # A slow order that landed after its attempt was closed: the row holds it until it is proven gone.
+            # A slow order that landed after its attempt was closed: the row holds it until it is proven gone. The VM's row first, as
+            # whoever moves it to another project does, who else would miss this machine.
+            attempt.vm = (
+                VM.objects.select_for_update(no_key=True).defer(*SECRETS, "machine_raw").get(pk=attempt.vm_id)
+            )
             attempt.machine_id, attempt.gone_at = machine.machine_id, None
             attempt.save(update_fields=["machine_id", "gone_at"])
             metering.follow(attempt.vm, attempt, now)
