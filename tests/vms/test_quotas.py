@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts import projects
 from accounts.models import Department, Project, User
 from accounts.principal import Principal, policy
+from billing.models import Margin
 from events.models import Event
 from gamer.errors import Conflict, PermissionDenied, ValidationError
 from tests.factories import ProjectFactory, QuotaFactory
@@ -180,6 +181,17 @@ class TestPlacement:
         vm.refresh_from_db()
         assert not Attempt.objects.filter(vm=vm).exists()
         assert "would pass a quota of the player, the project or the department" in vm.error_text
+
+    def test_counts_what_the_customer_pays_for_it(self, plane: ControlPlane, world: World) -> None:
+        vm = launch(plane, world.alice, "switch").vm
+        asked = vm.quoted_usd_per_hour
+        VM.objects.filter(pk=vm.pk).update(quoted_usd_per_hour=Decimal("0.001"))
+        Margin.objects.create(share=Decimal(1), starts_at=plane.clock())
+        QuotaFactory(user=world.alice, max_usd_per_hour=asked * Decimal("1.5"))
+        plane.settle(seconds=30)
+        vm.refresh_from_db()
+        assert vm.attempt is None
+        assert "would pass a quota" in vm.error_text
 
     def test_within_the_quota_goes_on(self, plane: ControlPlane, world: World) -> None:
         vm = launch(plane, world.alice, "switch").vm

@@ -151,7 +151,7 @@ class Chooser:
         crash_point("choose.before")
         with transaction.atomic():
             # Quotas first: their rows are locked before the account's, here and nowhere the other way round.
-            if not _is_let_in(subject.vm, choice.gpus, price):
+            if not _is_let_in(subject.vm, choice.gpus, price, self._charge(price)):
                 return placement.Why.OVER_QUOTA
             # Not FOR UPDATE: rows that only point at the account need not wait, nor be waited for.
             accounts = ProviderAccount.objects.defer("credentials").select_for_update(no_key=True)
@@ -266,12 +266,12 @@ def _given_up(past: Sequence[Attempt], text: str) -> Fail:
     )
 
 
-def _is_let_in(vm: VM, gpus: int, price: Decimal) -> bool:
-    """Whether the VM's quotas allow this: what it was quoted at its launch they do; more is counted anew."""
+def _is_let_in(vm: VM, gpus: int, price: Decimal, charge: Decimal) -> bool:
+    """Whether the VM's quotas allow this: what it was quoted at its launch they do; more is counted anew, at the customer's price."""
     quoted = vm.quoted_usd_per_hour
     if quoted is not None and price <= quoted and gpus <= vm.quoted_gpus:
         return True
-    return quotas.has_room(vm, Use(1, int(gpus > 0), price))
+    return quotas.has_room(vm, Use(1, int(gpus > 0), charge))
 
 
 def has_room(account: ProviderAccount, price: Decimal) -> bool:
