@@ -93,6 +93,22 @@ class TestLaunch:
         with pytest.raises(Conflict):
             services.start(vm=vm, by=Principal(user=world.alice), now=clock.now)
 
+    @pytest.mark.parametrize("covers", ["project", "department"])
+    def test_in_a_project_is_not_had_by_moving_a_vm_there(
+        self, world: World, plane: ControlPlane, clock: Clock, covers: str
+    ) -> None:
+        vm, by = plane.launch(world.charlie), Principal(user=world.charlie)
+        within = world.arcade if covers == "department" else None
+        project = Project.objects.create(name="Zelda", owner=world.charlie, department=within)
+        spend(clock, world.alice if within else world.charlie, "10", project=project)
+        budget(clock, BLOCKS, **({"department": within} if within else {"project": project}))
+        with pytest.raises(Conflict, match="Pocket money"):
+            services.change(vm=vm, by=by, now=clock.now, project_id=project.pk, name="Mine")
+        vm.refresh_from_db()
+        assert (vm.project_id, vm.name == "Mine") == (None, False)
+        services.destroy(vm=vm, by=by, now=clock.now)
+        assert services.change(vm=vm, by=by, now=clock.now, project_id=project.pk).project_id == project.pk
+
 
 class TestStopping:
     def test_ends_running_vms_within_a_minute_of_the_crossing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import EllipsisType
 from typing import Any
@@ -13,7 +14,7 @@ from accounts.principal import Principal
 from events.services import record
 from gamer.errors import InvalidState, bad_field
 from gamer.queue.wake import ring
-from vms import credits, metering, quotas
+from vms import budgets, credits, metering, quotas
 from vms.channels import RECONCILER
 from vms.lifecycle import LIVE, Desired, Phase, Status
 from vms.models import MAX_AUTO_STOP_S, MIN_AUTO_STOP_S, NO_MOVE, VM, VMQuerySet
@@ -147,7 +148,7 @@ def change(
         changes["auto_stop_timeout"] = auto_stop_timeout
     with transaction.atomic():
         if not isinstance(project_id, EllipsisType) and project_id != vm.project_id:
-            changes |= _move(vm, by, project_id)
+            changes |= _move(vm, by, project_id, now)
         if changes:
             VM.objects.filter(pk=vm.pk).update(updated_at=now, **changes)
             vm.refresh_from_db()
@@ -157,7 +158,7 @@ def change(
     return vm
 
 
-def _move(vm: VM, by: Principal, project_id: int | None) -> dict[str, Any]:
+def _move(vm: VM, by: Principal, project_id: int | None, now: datetime) -> dict[str, Any]:
     """The columns of a VM in another project; a department's project makes it the department's."""
     tenant = quotas.lock(by=by, owner=vm.owner, project_ids=[] if project_id is None else [project_id])
     if project_id is None:
@@ -165,6 +166,8 @@ def _move(vm: VM, by: Principal, project_id: int | None) -> dict[str, Any]:
     vm.refresh_from_db(fields=["desired", "phase", "attempt"])
     quotas.fits_project(tenant, vm, project_id)
     within = tenant.projects[project_id].department_id
+    if not (vm.is_terminal or vm.desired == Desired.GONE):
+        budgets.demand_money(replace(tenant, department_id=within or vm.department_id), project_id, now)
     return {"project_id": project_id, **({"department_id": within} if within is not None else {})}
 
 
