@@ -26,7 +26,7 @@ from vms.provider_accounts import open_provider as open_account
 from vms.providers.base import Provider
 from vms.reconcile import claims, liveness, loading
 from vms.reconcile.apply import note_account, written
-from vms.reconcile.guard import AFTER_A_BUG_S, guarded, looked_at_later
+from vms.reconcile.guard import AFTER_A_BUG_S, guarded, looked_at_later, stored
 from vms.reconcile.outcome import AccountNote, Outcome, Subject
 from vms.reconcile.steps import CREATE, PART, PLAY, SETUP, WATCH, Step, decide
 from vms.reconcile.steps.play import queued_in
@@ -236,11 +236,15 @@ def _flush(reports: Reports, now: datetime) -> None:
         except Empty:
             break
         latest[attempt_id, report.name] = report
-    for (attempt_id, name), report in latest.items():
-        known = {"title": report.title, "state": report.state, "log_tail": report.log_tail, "updated_at": now}
-        if report.seconds is not None:
-            known["seconds"] = report.seconds
-        position = {"position": SetupStep.objects.filter(attempt=attempt_id).count() + 1}
-        SetupStep.objects.update_or_create(
-            attempt_id=attempt_id, name=name, defaults=known, create_defaults={**known, **position}
-        )
+    for (attempt_id, _), report in latest.items():
+        stored(partial(_keep, attempt_id, report, now), f"setup step attempt={attempt_id}")
+
+
+def _keep(attempt_id: int, report: StepReport, now: datetime) -> None:
+    known = {"title": report.title, "state": report.state, "log_tail": report.log_tail, "updated_at": now}
+    if report.seconds is not None:
+        known["seconds"] = report.seconds
+    position = {"position": SetupStep.objects.filter(attempt=attempt_id).count() + 1}
+    SetupStep.objects.update_or_create(
+        attempt_id=attempt_id, name=report.name, defaults=known, create_defaults={**known, **position}
+    )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.db.models import Case, F, Value, When
 from django.db.models.functions import Least
 
@@ -22,6 +22,7 @@ from redaction.masks import mask
 from vms import metering, sessions
 from vms.lifecycle import TERMINAL, Desired, Phase, may_move
 from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount, VMQuerySet
+from vms.reconcile.guard import REFUSED
 from vms.reconcile.outcome import AccountNote, Advance, Fail, Note, Outcome, SessionChange, Subject, Wait
 from vms.reconcile.steps import decide, move
 
@@ -311,14 +312,12 @@ def note_account(account: ProviderAccount, note: AccountNote, now: datetime) -> 
 
 
 def written(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -> bool:
-    """`apply`, surviving a row the database refuses: its lease runs out and it is looked at again, while the others go on."""
+    """`apply`, surviving an outcome that cannot be stored: its lease runs out and it is looked at again, while the others go on."""
     with about(vm=str(subject.vm.pk)):
         try:
             return apply(subject, token, outcome, now)
-        except DatabaseError:
+        except REFUSED:
             if not transaction.get_connection().is_usable():
                 raise
-            log.exception(
-                "outcome refused by the database vm=%s outcome=%s", subject.vm.pk, type(outcome).__name__
-            )
+            log.exception("outcome cannot be stored vm=%s outcome=%s", subject.vm.pk, type(outcome).__name__)
             return False

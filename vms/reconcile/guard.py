@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
+# What a value that came from outside may raise on its way into a column.
+REFUSED = (DatabaseError, ValueError, TypeError, OverflowError)
+
 # After a failure nobody foresaw, the row is looked at again so late: its deadline goes on.
 AFTER_A_BUG_S = 30
 
@@ -42,12 +45,12 @@ def noted(text: str) -> AccountNote:
 
 
 def stored(work: Callable[[], object], what: str) -> bool:
-    """Writes what a provider told of itself; False when the database refuses it, such as a number no column holds."""
+    """Writes what a provider or a machine told; False when it is refused, such as a number no column holds."""
     try:
         work()
-    except DatabaseError:
+    except REFUSED:
         if not transaction.get_connection().is_usable():
             raise
-        log.exception("refused by the database: %s", what)
+        log.exception("cannot be stored: %s", what)
         return False
     return True

@@ -10,12 +10,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from vms.setup import heard
 from vms.setup.orders import AgentState, PendingSave, SessionState
 from vms.setup.site import Site
 from vms.setup.ssh import CommandFailed, SshError
 
 MAX_ANSWER = 256 * 1024
+MAX_NAME, MAX_REASON = 200, 500
+# What heartbeats may say at most, too.
+MAX_PLAYED_S = 31 * 86_400
 NOT_THERE = 404
+STATES = ("queued", "launched", "ended", "failed")
 
 
 class AgentError(SshError):
@@ -54,34 +59,35 @@ def ask(
     except CommandFailed as error:
         raise AgentSilent(f"the agent does not answer: {error.stderr_tail.strip()[-200:]}") from error
     try:
-        answer = json.loads(result.stdout)
-        status, value = int(answer["status"]), dict(answer["body"])
+        answer = heard.read(result.stdout)
+        status, value = heard.whole(answer["status"]), dict(answer["body"])
     except (ValueError, TypeError, KeyError) as error:
         raise AgentSilent("the agent answers what cannot be read") from error
+    why = str(value.get("error", ""))[:MAX_REASON]
     if status == NOT_THERE:
-        raise NoSuchSession(status, str(value.get("error", "")))
+        raise NoSuchSession(status, why)
     if status >= 500:
-        raise AgentSilent(f"the agent answered {status}: {value.get('error', '')}")
+        raise AgentSilent(f"the agent answered {status}: {why}")
     if status >= 400:
-        raise AgentRefused(status, str(value.get("error", "")))
+        raise AgentRefused(status, why)
     return value
 
 
 def state(site: Site, *, wait_s: float = 0) -> AgentState:
     """What the agent says of itself and its sessions. Raises as `ask` does."""
     value = ask(site, "GET", "/state", wait_s=wait_s)
-    heartbeat, activity = value.get("last_heartbeat"), value.get("activity") or {}
     try:
+        heartbeat, activity = value.get("last_heartbeat"), dict(value.get("activity") or {})
         return AgentState(
-            version=str(value["version"]),
-            vm_id=str(value["vm_id"]),
-            boot_id=str(value["boot_id"]),
-            uptime_s=float(value["uptime_s"]),
+            version=heard.text(value["version"], MAX_NAME),
+            vm_id=heard.text(value["vm_id"], MAX_NAME),
+            boot_id=heard.text(value["boot_id"], MAX_NAME),
+            uptime_s=heard.number(value["uptime_s"]),
             is_registered=bool(value["is_registered"]),
             last_heartbeat_ok=bool(heartbeat["ok"]) if heartbeat else None,
             sessions=tuple(session(each) for each in value["sessions"]),
-            is_playing=activity.get("is_playing"),
-            idle_s=activity.get("idle_s"),
+            is_playing=_told(activity.get("is_playing")),
+            idle_s=_seconds(activity.get("idle_s")),
             # An agent of before there were saves has none.
             saves=tuple(_pending(each) for slot in value.get("saves", ()) for each in slot["pending"]),
             save_errors=tuple(str(slot["error"])[:200] for slot in value.get("saves", ()) if slot["error"]),
@@ -91,18 +97,21 @@ def state(site: Site, *, wait_s: float = 0) -> AgentState:
 
 
 def session(value: dict[str, Any]) -> SessionState:
-    """A session as the agent shows it. Raises AgentSilent when a part is missing."""
+    """A session as the agent shows it. Raises AgentSilent when a part is missing, or not what it should be."""
     try:
+        if value["state"] not in STATES:
+            raise ValueError("no state of a session")
         return SessionState(
-            session_id=value["session_id"],
-            game_id=value["game_id"],
+            session_id=heard.text(value["session_id"], MAX_NAME),
+            game_id=heard.text(value["game_id"], MAX_ANSWER),
             state=value["state"],
             exit_code=value["exit_code"],
             launched_at=value["launched_at"],
             ended_at=value["ended_at"],
-            reason=value["reason"],
-            log_tail=value["log_tail"],
-            played_s=float(value.get("played_s", 0)),
+            # For people, who read no more of it.
+            reason=heard.text(value["reason"], MAX_ANSWER)[:MAX_REASON],
+            log_tail=heard.text(value["log_tail"], MAX_ANSWER),
+            played_s=heard.number(value.get("played_s", 0), MAX_PLAYED_S),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise AgentSilent("the agent answers what cannot be read") from error
@@ -110,10 +119,20 @@ def session(value: dict[str, Any]) -> SessionState:
 
 def _pending(value: dict[str, Any]) -> PendingSave:
     return PendingSave(
-        slot=str(value["slot"]),
-        session_id=str(value["session_id"]),
-        base=int(value["base"]),
-        digest=str(value["digest"]),
-        size=int(value["size"]),
-        played_s=float(value["played_s"]),
+        slot=heard.text(value["slot"], MAX_NAME),
+        session_id=heard.text(value["session_id"], MAX_NAME),
+        base=heard.whole(value["base"]),
+        digest=heard.text(value["digest"], MAX_NAME),
+        size=heard.whole(value["size"]),
+        played_s=heard.number(value["played_s"], MAX_PLAYED_S),
     )
+
+
+def _told(value: object) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise ValueError("neither yes nor no")
+    return value
+
+
+def _seconds(value: object) -> float | None:
+    return None if value is None else heard.number(value, MAX_PLAYED_S)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from redaction.masks import mask
-from vms.setup import bundle
+from vms.setup import bundle, heard
 from vms.setup.orders import Progress, Report, StepReport
 from vms.setup.plan import Step, written
 from vms.setup.site import Site, Unfit
@@ -75,7 +75,7 @@ def look(
     argv += ["--seen", seen, "--wait", f"{wait_s:g}"]
     try:
         result = site.shell.run(argv, max_output=MAX_ANSWER, timeout_s=wait_s + 10, as_root=True, check=True)
-        value = json.loads(result.stdout)
+        value = heard.read(result.stdout)
         return _progress(value, written(steps)[0], secrets)
     except CommandFailed as error:
         # No program there, or one of another age: to begin writes it.
@@ -109,6 +109,6 @@ def _report(one: dict[str, Any], secrets: Sequence[str]) -> StepReport:
     # One that waits to be tried again is failed, and says so; a killed one is running until it is taken up again.
     states: dict[str, Report] = {"done": "done", "failed": "failed"}
     state = states.get(str(one["state"]), "running")
-    seconds = float(one["seconds"]) if one["seconds"] is not None else None
+    seconds = heard.number(one["seconds"]) if one["seconds"] is not None else None
     log = f"{one['log_tail']}\n{one['error']}" if one["error"] else str(one["log_tail"])
     return StepReport(str(one["name"]), str(one["title"]), state, seconds, mask(log, secrets)[-LOG_TAIL:])

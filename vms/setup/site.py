@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
+from vms.setup import heard
 from vms.setup.ssh import CommandFailed, Shell, SshError
 
 PROGRAM, AGENT_STATE = "/opt/gamer/agent.pyz", "/var/lib/gamer/agent"
@@ -66,7 +66,7 @@ def survey(shell: Shell) -> Site:
     if result.exit_status == NOT_FOUND:
         raise Unfit("python3 is not installed")
     try:
-        seen = json.loads(result.stdout)
+        seen = heard.read(result.stdout)
         version = tuple(int(part) for part in seen["version"])
         return Site(
             shell,
@@ -77,5 +77,5 @@ def survey(shell: Shell) -> Site:
             bool(seen["has_driver"]),
         )
     except (ValueError, KeyError, TypeError) as error:
-        tail = result.stderr[-200:].decode(errors="replace").strip()
+        tail = heard.legible(result.stderr[-200:].decode(errors="replace")).strip()
         raise CommandFailed("python3", result.exit_status, tail) from error

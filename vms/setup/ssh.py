@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paramiko.ssh_exception import AuthenticationException, IncompatiblePeer, SSHException
 
+from vms.setup.heard import legible
+
 KEY_TYPE = "ssh-ed25519"
 DEFAULT_OUTPUT = 64 * 1024
 STDERR_TAIL = 2048
@@ -227,7 +229,7 @@ class Shell:
             shlex.join(words), argv[0], timeout_s
         )
         if check and result.exit_status != 0:
-            tail = result.stderr[-STDERR_TAIL:].decode(errors="replace")
+            tail = legible(result.stderr[-STDERR_TAIL:].decode(errors="replace"))
             raise CommandFailed(argv[0], result.exit_status, tail)
         return result
 

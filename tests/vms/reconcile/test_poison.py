@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
@@ -13,10 +15,13 @@ from events.models import Event
 from tests.vms.control_plane import ControlPlane, story
 from tests.world import World
 from vms import installation, services
-from vms.models import Attempt, Offer, ProviderAccount, Stray
+from vms.models import Attempt, GameSession, Offer, ProviderAccount, SetupStep, Stray
 from vms.providers.base import Machine, MachineSpec, Unavailable, make_tag
 from vms.providers.memory import Fault, MemoryCloud, MemoryProvider
-from vms.reconcile import claims
+from vms.reconcile import acting, claims, loading
+from vms.reconcile.apply import written
+from vms.reconcile.outcome import SessionChange, TakenSave, Wait
+from vms.setup import PendingSave, StepReport
 
 
 class Buggy(MemoryProvider):
@@ -81,6 +86,38 @@ class TestBug:
         account.refresh_from_db()
         assert account.offers_refreshed_at is not None
         stocked.until(stocked.launch(), "running", seconds=60)
+
+
+class TestReport:
+    def test_that_cannot_be_stored_loses_only_itself(self, stocked: ControlPlane) -> None:
+        vm = stocked.until(stocked.launch(), "running")
+        reports: acting.Reports = SimpleQueue()
+        for name, log in (("wolf", "Get:1 \x00 done"), ("x" * 100, ""), ("clock", "\ud800"), ("agent", "up")):
+            reports.put((vm.attempt_id, StepReport(name, name, "done", 1.0, log)))
+        acting._flush(reports, stocked.clock())
+        assert [step.name for step in SetupStep.objects.filter(attempt=vm.attempt_id)] == ["agent"]
+
+
+class TestOutcome:
+    @pytest.mark.parametrize(
+        "told", [{"played": float("nan")}, {"played": float("inf")}, {"error_text": None}, {"base": "two"}]
+    )
+    def test_that_cannot_be_stored_leaves_the_rest_of_the_batch_alone(
+        self, stocked: ControlPlane, world: World, told: dict[str, Any]
+    ) -> None:
+        vm = stocked.until(stocked.launch(world.alice), "running")
+        stocked.settle(seconds=10)
+        session = GameSession.objects.get(vm=vm)
+        change = SessionChange(session.pk, "launched", told.get("error_text", ""), told.get("base"))
+        save = PendingSave(str(session.slot_id), str(session.pk), 0, "0" * 64, 3, told.get("played", 1.0))
+        saves = [TakenSave(session.slot_id, session.pk, save, b"")]
+        stocked.clock.advance(seconds=60)
+        lease = claims.claim(is_acting=False, now=stocked.clock(), limit=10)
+        (subject,) = loading.subjects(lease.ids)
+        outcome = Wait(seconds=5, sessions=[change], saves=saves if "played" in told else [])
+        assert not written(subject, lease.token, outcome, stocked.clock())
+        vm.refresh_from_db()
+        assert vm.lease_token == lease.token
 
 
 class TestAccountWithoutAdapter:

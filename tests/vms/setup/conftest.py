@@ -10,7 +10,14 @@ from tests.vms.setup.agent.running import PublicUrl
 from tests.vms.setup.sshd import SSHD, Machine, started
 
 # Needs an OpenSSH server; the guests of the sandbox are their own.
-NEED_SSHD = ["test_ssh.py", "test_set_up.py", "test_first_use.py", "test_cloudypad.py", "test_saving.py"]
+NEED_SSHD = [
+    "test_ssh.py",
+    "test_set_up.py",
+    "test_first_use.py",
+    "test_cloudypad.py",
+    "test_saving.py",
+    "test_agent_link.py",
+]
 collect_ignore = [] if SSHD else NEED_SSHD
 if not (SSHD and shutil.which("rclone")):
     collect_ignore.append("test_mounting.py")

@@ -24,6 +24,7 @@ from vms.setup import installing
 from vms.setup.agent.files import is_locked, read_json, read_tail
 from vms.setup.drivers import wolf
 from vms.setup.drivers.base import Driver
+from vms.setup.heard import legible
 from vms.setup.orders import Cloudypad, Progress, Report, StepReport, Target
 from vms.setup.plan import Step
 from vms.setup.site import Site
@@ -107,7 +108,7 @@ class CloudypadDriver(Driver):
         """idle, running, done or failed, and what is told of it."""
         home = _home(target)
         is_running = is_locked(home / "lock")
-        log = mask(read_tail(home / "log", LOG_TAIL), target.secrets)
+        log = mask(legible(read_tail(home / "log", LOG_TAIL)), target.secrets)
         ended = read_json(home / "exit.json")
         if is_running or ended is None:
             return ("running" if is_running else "idle"), _told("running", log)
