@@ -179,6 +179,9 @@ class VM(BulkRead):
     action_sent_at = models.DateTimeField(
         null=True, help_text="When the phase's own order (stop, start, delete) was last sent."
     )
+    parting_since = models.DateTimeField(
+        null=True, help_text="When its machine was first asked for its saves before it is left."
+    )
     alarmed_at = models.DateTimeField(null=True)
     missing_since = models.DateTimeField(null=True)
     missing_looks = models.PositiveIntegerField(default=0)

@@ -142,6 +142,7 @@ class Actor:
                 acts.append(act)
         claims.rest(rests)
         _write_intents(acts, lease.token, now)
+        _write_partings(acts, lease.token, now)
         _listen_to_setup(acts, reports)
         _load_profiles(acts)
         _load_saves(acts)
@@ -170,6 +171,16 @@ def _write_intents(acts: Sequence[Act], token: UUID, now: datetime) -> None:
             )
             assert subject.attempt is not None
             subject.attempt.sent_at = now
+
+
+def _write_partings(acts: Sequence[Act], token: UUID, now: datetime) -> None:
+    """When each machine was first asked for its saves, before it is: a step that never returns has its end, too."""
+    first = {act.subject.vm.pk: act.subject for act in acts if act.step is PART}
+    new = [pk for pk, subject in first.items() if subject.vm.parting_since is None]
+    if new:
+        VM.objects.filter(pk__in=new, lease_token=token).update(parting_since=now)
+    for pk in new:
+        first[pk].vm.parting_since = now
 
 
 def _listen_to_setup(acts: Sequence[Act], reports: Reports) -> None:

@@ -131,7 +131,8 @@ def _changes(source: Phase, outcome: Outcome, now: datetime) -> dict[str, Any]:
     if target is not None:
         if not may_move(source, target):
             raise AssertionError(f"no way from {source} to {target}")
-        changes |= {"phase": target, "phase_since": now, "action_sent_at": None, "is_acting": False}
+        changes |= {"phase": target, "phase_since": now, "is_acting": False}
+        changes |= {"action_sent_at": None, "parting_since": None}
         changes["next_look_at"] = None if target in TERMINAL else now
     return {**changes, **outcome.vm}
 

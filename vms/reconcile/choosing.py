@@ -177,7 +177,12 @@ class Chooser:
                 "hinted_at": None,
                 "error_text": "",
             }
-            changes |= {"lease_token": None, "lease_until": None, "action_sent_at": None}
+            changes |= {
+                "lease_token": None,
+                "lease_until": None,
+                "action_sent_at": None,
+                "parting_since": None,
+            }
             if not VM.objects.filter(pk=subject.vm.pk, lease_token=token).update(**changes):
                 transaction.set_rollback(True)
                 return False

@@ -46,6 +46,7 @@ READY = Step("ready", look=ready.run)
 PLAY = Step("play", act=play.run)
 WATCH = Step("watch", act=watch.run)
 PART = Step("part", act=part.run)
+GIVE_UP = Step("give_up", settle=part.give_up)
 STOP = Step("stop", act=stop.run, calls=1)
 STOP_WAIT = Step("stop_wait", look=stop.wait)
 START = Step("start", act=rest.start, calls=1)
@@ -62,8 +63,11 @@ def decide(
     phase = Phase(vm.phase)
     if phase is Phase.DELETING:
         return _ending(vm, held, now)
-    if phase is Phase.READY and _leaves_its_machine(vm) and part.is_due(attempt):
-        return PART
+    if phase is Phase.READY and _leaves_its_machine(vm):
+        if part.is_due(vm, attempt, now):
+            return PART
+        if part.is_given_up(vm, now):
+            return GIVE_UP
     if vm.desired == Desired.GONE:
         return LEAVE
     sent = vm.action_sent_at is not None and now - vm.action_sent_at < RESEND
