@@ -153,6 +153,10 @@ class Chooser:
             # Quotas first: their rows are locked before the account's, here and nowhere the other way round.
             if not _is_let_in(subject.vm, choice.gpus, price, self._charge(price)):
                 return placement.Why.OVER_QUOTA
+            # Before the attempt: who took the lease over may have recorded one by this number already.
+            mine = VM.objects.filter(pk=subject.vm.pk, lease_token=token).select_for_update(no_key=True)
+            if not mine.values_list("pk"):
+                return False
             # Not FOR UPDATE: rows that only point at the account need not wait, nor be waited for.
             accounts = ProviderAccount.objects.defer("credentials").select_for_update(no_key=True)
             account = accounts.get(pk=offer.account_id)

@@ -7,6 +7,7 @@ provider holds up nobody else: its list runs in a thread, its rows stay leased, 
 from __future__ import annotations
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -124,8 +125,13 @@ class Reconciler:
         """Decides for each row: handed to the worker, settled here, or looked at with the others of its account."""
         rests: list[claims.Rest] = []
         chooser = Chooser(now)
+        renewed = time.monotonic()
         for subject in loading.subjects(lease.ids):
             turn.looked += 1
+            # A thousand launches take longer to place than a lease lasts.
+            if time.monotonic() - renewed > claims.RENEW_S:
+                renewed = time.monotonic()
+                claims.renew([lease.token], self.clock())
             late = liveness.check(subject, now)
             if late is not None:
                 turn.applied += written(subject, lease.token, late, now)

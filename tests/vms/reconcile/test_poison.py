@@ -20,6 +20,7 @@ from vms.providers.base import Machine, MachineSpec, Unavailable, make_tag
 from vms.providers.memory import Fault, MemoryCloud, MemoryProvider
 from vms.reconcile import acting, claims, loading
 from vms.reconcile.apply import written
+from vms.reconcile.choosing import Chooser
 from vms.reconcile.outcome import SessionChange, TakenSave, Wait
 from vms.setup import PendingSave, StepReport
 
@@ -319,3 +320,45 @@ class TestLostLease:
         stocked.actor.run_batch()
         assert stocked.cloud.created_total == 0
         assert Attempt.objects.get().sent_at is None
+
+    def test_while_choosing_places_nothing_a_second_time(
+        self, stocked: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from vms import offers
+
+        price, chosen = offers.exact_price, []
+        vm = stocked.launch()
+        mine = claims.claim(is_acting=False, now=stocked.clock(), limit=1)
+        (subject,) = loading.subjects(mine.ids)
+
+        def slow(*args, **kwargs):
+            """The first one is so slow that another process takes the row over and places it."""
+            if not chosen:
+                stocked.clock.advance(seconds=claims.LEASE_S + 1)
+                other = claims.claim(is_acting=False, now=stocked.clock(), limit=1)
+                chosen.append(other.token)
+                assert Chooser(stocked.clock()).run(loading.subjects(other.ids)[0], other.token)
+            return price(*args, **kwargs)
+
+        monkeypatch.setattr(offers, "exact_price", slow)
+        assert not Chooser(stocked.clock()).run(subject, mine.token)
+        assert Attempt.objects.filter(vm=vm).count() == 1
+
+    def test_does_not_happen_to_a_batch_that_takes_long(
+        self, stocked: ControlPlane, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from vms import offers
+
+        price, taken = offers.exact_price, []
+
+        def slow(*args, **kwargs):
+            stocked.clock.advance(seconds=claims.LEASE_S * 2 / 3)
+            taken.extend(claims.claim(is_acting=False, now=stocked.clock(), limit=10).ids)
+            return price(*args, **kwargs)
+
+        for _ in range(3):
+            stocked.launch()
+        monkeypatch.setattr(offers, "exact_price", slow)
+        monkeypatch.setattr(claims, "RENEW_S", -1)  # real seconds, of which a test has none
+        stocked.reconciler.turn()
+        assert (taken, Attempt.objects.count()) == ([], 3)
