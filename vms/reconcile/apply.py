@@ -22,6 +22,7 @@ from redaction.masks import mask
 from vms import metering, sessions
 from vms.lifecycle import TERMINAL, Desired, Phase, may_move
 from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount, VMQuerySet
+from vms.reconcile import claims
 from vms.reconcile.guard import REFUSED
 from vms.reconcile.outcome import AccountNote, Advance, Fail, Note, Outcome, SessionChange, Subject, Wait
 from vms.reconcile.steps import decide, move
@@ -74,7 +75,13 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
             subject.vm, subject.attempt, subject.held, subject.sessions, now
         ).is_acting
     with transaction.atomic():
-        if not (rows.filter(is_poked=False).update(**changes) or _poked_meanwhile(rows, outcome, changes)):
+        is_written = bool(rows.filter(is_poked=False).update(**changes))
+        if not is_written and _is_second_guessed(outcome):
+            # Whatever a person did meanwhile, such as launching a game, may be why it shall not end.
+            claims.rest([claims.Rest(subject.vm.pk, token, now, is_acting=False)])
+        elif not is_written:
+            is_written = bool(_poked_meanwhile(rows, outcome, changes))
+        if not is_written:
             log.info("stale outcome dropped vm=%s", subject.vm.pk)
             return False
         _write_attempts(subject.attempt, outcome)
@@ -88,6 +95,12 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
         crash_point("apply.inside")
     crash_point("apply.after")
     return True
+
+
+def _is_second_guessed(outcome: Outcome) -> bool:
+    """Whether a policy wishes an end, which somebody may just have made untimely. A start that was refused stays refused."""
+    is_refusal = any(note.action == "start_refused" for note in outcome.notes)
+    return isinstance(outcome, Wait) and "desired" in outcome.vm and not is_refusal
 
 
 def _poked_meanwhile(rows: VMQuerySet, outcome: Outcome, changes: Mapping[str, Any]) -> int:

@@ -35,6 +35,7 @@ def play(*, vm: VM, by: Principal, game_id: str, save_id: str = "", now: datetim
             return latest
         session = queued(vm, game_id, save_id, now)
         record(told(session, by, now))
+        VM.objects.filter(pk=vm.pk).update(last_activity=now)  # the idle clock starts again
         poke(vm, now)
     return session
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from queue import SimpleQueue
 from typing import Any
 
@@ -15,7 +16,7 @@ from events.models import Event
 from tests.vms.control_plane import ControlPlane, story
 from tests.world import World
 from vms import installation, services
-from vms.models import Attempt, GameSession, Offer, ProviderAccount, SetupStep, Stray
+from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount, SetupStep, Stray
 from vms.providers.base import Machine, MachineSpec, Unavailable, make_tag
 from vms.providers.memory import Fault, MemoryCloud, MemoryProvider
 from vms.reconcile import acting, claims, loading
@@ -269,6 +270,32 @@ class TestWish:
         stocked.actor.open_provider = lambda account: Slow(stocked.clouds[account.pk])
         stocked.until(vm, "terminated", seconds=120)
         assert not stocked.cloud.alive()
+
+    def test_to_play_outlives_an_idle_end_decided_before_it(
+        self, stocked: ControlPlane, world: World
+    ) -> None:
+        vm = stocked.until(stocked.launch(world.alice), "running")
+        stocked.settle(seconds=10)
+        now = stocked.clock()
+        long_ago = now - timedelta(hours=1)
+        idle = {"idle_since": long_ago, "idle_seen_at": now, "last_activity": long_ago}
+        warned = {"idle_warned_at": now - timedelta(minutes=15), "next_look_at": now}
+        VM.objects.filter(pk=vm.pk).update(**idle, **warned)
+        launched = []
+
+        class Slow(MemoryProvider):
+            def list(self) -> Sequence[Machine]:
+                found = super().list()
+                if not launched:
+                    launched.append(stocked.launch(world.alice, game_id="zelda"))
+                return found
+
+        stocked.reconciler.open_provider = lambda account: Slow(stocked.clouds[account.pk])
+        stocked.settle(seconds=30)
+        vm.refresh_from_db()
+        assert launched == [vm]
+        assert (vm.desired, vm.phase) == ("running", "ready"), story(vm)
+        assert not Event.objects.about("vms", vm.pk).filter(action="idle_end").exists()
 
     def test_to_end_a_launch_is_no_failure_when_it_was_overdue_as_well(self, stocked: ControlPlane) -> None:
         vm = stocked.launch()
