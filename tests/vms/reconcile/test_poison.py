@@ -320,6 +320,20 @@ class TestWish:
         assert (vm.phase, vm.desired) == ("stopped", "stopped")
         assert Event.objects.about("vms", vm.pk).filter(action="start_refused").exists()
 
+    def test_to_start_is_given_up_when_the_provider_never_takes_it(self, stocked: ControlPlane) -> None:
+        vm = stocked.until(stocked.launch(), "running")
+        services.stop(vm=vm, by=policy("test"), now=stocked.clock())
+        stocked.until(vm, "stopped", seconds=120)
+        stocked.cloud.switch_on(Fault.UNAVAILABLE, verbs=["start"], times=None)
+        services.start(vm=vm, by=policy("test"), now=stocked.clock())
+        stocked.settle(seconds=500, step=10)
+        vm.refresh_from_db()
+        assert (vm.phase, vm.desired) == ("stopped", "running")
+        stocked.settle(seconds=200, step=10)
+        vm.refresh_from_db()
+        assert (vm.phase, vm.desired, vm.action_sent_at) == ("stopped", "stopped", None)
+        assert Event.objects.about("vms", vm.pk).filter(action="start_refused").exists()
+
     def test_of_a_failing_vm_no_longer_keeps_its_player_from_another(
         self, stocked: ControlPlane, world: World
     ) -> None:

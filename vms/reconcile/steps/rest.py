@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from gamer.crash import crash_point
 from vms.lifecycle import Desired, Phase
@@ -31,6 +32,8 @@ from vms.reconcile.outcome import (
 
 LOOK_S = 60
 MISSING_LOOK_S = 15
+# Since the first try. A vendor may answer every start of one machine with an error that passes elsewhere.
+GIVE_UP = timedelta(minutes=10)
 
 
 def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
@@ -53,17 +56,21 @@ def start(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     try:
         provider.start(subject.attempt.machine_id)
     except (NoCapacity, Rejected, QuotaExceeded, BadCredentials) as error:
-        refused = Note("start_refused", {"reason": str(error)[:300]})
-        is_ours = isinstance(error, QuotaExceeded | BadCredentials)
-        return Wait(
-            seconds=LOOK_S,
-            vm={"desired": Desired.STOPPED},
-            notes=(refused,),
-            account=note_of(error) if is_ours else AccountNote(),
+        return _refused(
+            error, note_of(error) if isinstance(error, QuotaExceeded | BadCredentials) else AccountNote()
         )
     except NotFound:
         return Fail(error="machine_lost", text="The stopped machine vanished at the provider.")
     except ProviderError as error:
-        return later(error, subject)
+        first = subject.vm.action_sent_at or now
+        if now - first >= GIVE_UP:
+            return _refused(error, note_of(error))
+        return replace(later(error, subject), vm={"action_sent_at": first})
     crash_point("start.after_call")
     return Advance(phase=Phase.BOOTING, account=AccountNote())
+
+
+def _refused(error: ProviderError, account: AccountNote) -> Wait:
+    refused = Note("start_refused", {"reason": str(error)[:300]})
+    wish = {"desired": Desired.STOPPED, "action_sent_at": None}
+    return Wait(seconds=LOOK_S, vm=wish, notes=(refused,), account=account)
