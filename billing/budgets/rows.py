@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -21,9 +21,11 @@ from events import deliveries
 from events.channels.webhook import is_secret, make_secret
 from events.models import Webhook
 from events.services import Happening, record
-from gamer.errors import PermissionDenied, bad_field
+from gamer.errors import Conflict, PermissionDenied, bad_field
 
 MOST_THRESHOLDS = 10
+# Of a department, while its managers make more: each may be told to many at once.
+MOST_BUDGETS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +80,17 @@ def create(
     starts_on: date | None = None, ends_on: date | None = None, thresholds: Sequence[Step] = USUAL, emails: Sequence[str] = (),
     webhook_url: str = "", webhook_secret: str = "", is_active: bool = True,
 ) -> Made:  # fmt: skip
-    """A new budget, looked at at once. Raises PermissionDenied, and ValidationError naming the field."""
-    covers = target.covers
-    _may_steer(sight_of(by), covers, target)
+    """A new budget, looked at at once. Raises PermissionDenied, ValidationError naming the field, Conflict for one too many."""
+    covers, sight = target.covers, sight_of(by)
+    _may_steer(sight, covers, target)
+    _demand_few(sight, by)
     budget = Budget(
         name=name, covers=covers, provider=target.provider, project=target.project, department=target.department,
         user=target.user, period=period, starts_on=starts_on, ends_on=ends_on, limit_usd=limit_usd, emails=list(emails),
         is_active=is_active, created_at=now,
     )  # fmt: skip
     _check(budget)
+    _may_write_to(sight, budget.emails)
     secret = _point(budget, webhook_url, webhook_secret)
     budget.save(force_insert=True)
     _set_thresholds(budget, thresholds)
@@ -111,9 +115,12 @@ def change(
     unknown = set(changes) - set(COLUMNS)
     if unknown:
         raise TypeError(f"a budget has no changeable {', '.join(sorted(unknown))}")
+    before = set(row.emails)
     for column, value in changes.items():
         setattr(row, column, value)
     _check(row)
+    # Whom staff named may stay.
+    _may_write_to(sight_of(by), set(row.emails) - before)
     secret = "" if webhook_url is None else _point(row, webhook_url, webhook_secret)
     row.save()
     if thresholds is not None:
@@ -148,6 +155,27 @@ def _may_steer(sight: Sight, covers: Covers, target: Target) -> None:
     }
     if of.get(covers) != sight.department_id:
         raise PermissionDenied("A budget of your own department, of its projects or people.")
+
+
+def _demand_few(sight: Sight, by: Principal) -> None:
+    if sight.department_id is None:
+        return
+    # Two at once would both be the last.
+    department = Department.objects.select_for_update(no_key=True).get(pk=sight.department_id)
+    if Budget.objects.visible_to(by).count() >= MOST_BUDGETS:
+        text = f"The department {department} may have {MOST_BUDGETS} budgets and has as many."
+        raise Conflict(text, details={"budgets": [text]})
+
+
+def _may_write_to(sight: Sight, emails: Collection[str]) -> None:
+    """Who is not staff has us write to their own people only: it is our name that the mail is from."""
+    if sight.is_everything or not emails:
+        return
+    people = User.objects.filter(department=sight.department_id, is_active=True)
+    known = set(people.filter(email__in=[one.lower() for one in emails]).values_list("email", flat=True))
+    strange = sorted(one for one in emails if one.lower() not in known)
+    if strange:
+        raise bad_field("emails", f"Not of active people of your department: {', '.join(strange)}.")
 
 
 def _check(budget: Budget) -> None:

@@ -11,14 +11,14 @@ from django.db import IntegrityError, connection, transaction
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
-from accounts.models import DepartmentRole, Project
+from accounts.models import Department, DepartmentRole, Project, User
 from accounts.principal import Principal, policy
 from billing.budgets import force, rows, watch
 from billing.budgets.rows import Step, Target
 from billing.models import Budget, BudgetCrossing, BudgetWatch
 from events import deliveries
 from events.models import Delivery, Event, Webhook
-from gamer.errors import PermissionDenied, ValidationError
+from gamer.errors import Conflict, PermissionDenied, ValidationError
 from tests.at_once import at_once
 from tests.billing.usage import at, of, runs, used
 from tests.events.channels.receiver import Receiver, receiving
@@ -381,3 +381,36 @@ class TestRows:
         assert Budget.objects.visible_to(bob).count() == 3
         assert Budget.objects.visible_to(Principal(user=world.sam)).count() == 4
         assert Budget.objects.visible_to(Principal(user=world.alice)).count() == 0
+
+    def test_of_a_manager_write_to_active_people_of_the_department_only(self, world: World) -> None:
+        mona, department = Principal(user=world.mona), Target(department=world.arcade)
+        wish = {"now": NOON, "name": "x", "limit_usd": Decimal(1), "target": department}
+        User.objects.filter(pk=world.bob.pk).update(is_active=False)
+        for stranger in ("who@elsewhere.test", world.charlie.email, world.bob.email):
+            with pytest.raises(ValidationError) as caught:
+                rows.create(by=mona, emails=["Alice@gamer.test", stranger], **wish)
+            assert caught.value.details == {
+                "emails": [f"Not of active people of your department: {stranger}."]
+            }
+        theirs = rows.create(by=mona, emails=["Alice@gamer.test", "mona@gamer.test"], **wish).budget
+        with pytest.raises(ValidationError):
+            rows.change(by=mona, budget=theirs, now=NOON, emails=["who@elsewhere.test"])
+        rows.change(by=OURS, budget=theirs, now=NOON, emails=["who@elsewhere.test"])
+        rows.change(by=mona, budget=theirs, now=NOON, emails=["who@elsewhere.test", "alice@gamer.test"])
+        theirs.refresh_from_db()
+        assert theirs.emails == ["who@elsewhere.test", "alice@gamer.test"]
+
+    def test_of_a_department_are_so_many_at_most(self, world: World) -> None:
+        def wish(by: Principal, whose: Department) -> None:
+            rows.create(by=by, now=NOON, name="x", limit_usd=Decimal(1), target=Target(department=whose))
+
+        mona, oscar = Principal(user=world.mona), Principal(user=world.oscar)
+        Budget.objects.bulk_create(
+            Budget(name="x", covers="user", user=world.alice, period="daily", limit_usd=1)
+            for _ in range(rows.MOST_BUDGETS - 1)
+        )
+        wish(mona, world.arcade)
+        with pytest.raises(Conflict, match="The department Arcade may have 50 budgets and has as many"):
+            wish(mona, world.arcade)
+        wish(oscar, world.palace)
+        wish(Principal(user=world.sam), world.arcade)
