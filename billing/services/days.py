@@ -216,6 +216,9 @@ def rebuild(now: datetime) -> int:
 def _recount() -> int:
     told = {"zone": settings.BILLING_TIME_ZONE}
     with connection.cursor() as cursor:
+        # Meters lock their machine's row first, and add to these tables in no order of tables: whoever has begun is waited for, and
+        # whoever begins waits, before either holds what the other wants.
+        cursor.execute("LOCK TABLE billing_subject IN EXCLUSIVE MODE")
         cursor.execute(f"LOCK TABLE {', '.join(KEPT)} IN SHARE ROW EXCLUSIVE MODE")
         cursor.execute(
             "UPDATE billing_usagerecord SET day = (started_at AT TIME ZONE %(zone)s)::date"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -9,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import Error, connection
+from django.db import Error, connection, connections, transaction
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -28,6 +30,7 @@ from billing.models import (
 from billing.services import accounts, days, hours, metering
 from billing.services.metering import State
 from tests.billing.metered import BOOTS, PLAYS, RESTS, RUNNING, STOPPED, D, Till, broken, records
+from tests.waiting import eventually
 from tests.world import NOON, World
 
 
@@ -241,6 +244,40 @@ class TestDays:
         assert broken() == []
         sums = {one.day.day: one.charge_usd for one in UsageDay.objects.all()}
         assert sums == {15: D("24.96"), 16: D("12.48")}
+
+    @pytest.mark.django_db(transaction=True)
+    def test_are_counted_anew_beside_a_machine_that_begins(self, world: World) -> None:
+        till = Till(world.alice, NOON)
+        till.follow("a", BOOTS, at(0), vm=uuid4())
+
+        def begin() -> int:
+            till.follow("c", BOOTS, at(1), vm=uuid4())
+            return 1
+
+        def apart(call: Callable[[], int]) -> int:
+            try:
+                return call()
+            finally:
+                connections.close_all()
+
+        def waiting() -> int:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT count(DISTINCT pid) FROM pg_locks JOIN pg_database ON pg_database.oid = database"
+                    " WHERE NOT granted AND datname = current_database()"
+                )
+                return int(cursor.fetchone()[0])
+
+        with ThreadPoolExecutor(2) as pool:
+            with transaction.atomic():
+                till.follow("b", BOOTS, at(0), vm=uuid4())
+                rebuilt = pool.submit(apart, lambda: days.rebuild(at(5)))
+                eventually(lambda: waiting() == 1)
+                metered = pool.submit(apart, begin)
+                eventually(lambda: waiting() == 2)
+            assert rebuilt.result(30) > 0
+            assert metered.result(30) > 0
+        assert broken() == []
 
 
 class TestMoving:
