@@ -150,12 +150,12 @@ class TestSuspending:
         self, plane: ControlPlane, vm: VM, world: World, as_sam: APIClient
     ) -> None:
         key = ApiKeyFactory(maker=world.alice, scopes=[Scope.READ, Scope.LAUNCH])
-        nobodys = made(client_with_key(key.secret))
+        another = made(client_with_key(key.secret), console_type="nes")
         pair = logins.begin(user=world.alice, now=plane.now())
         answer = as_sam.post(f"/users/{world.alice.pk}/suspend", {"reason": "Chargeback"})
         assert answer.status_code == 200
         assert answer.json()["suspended"]["reason"] == "Chargeback"
-        assert (wish(vm), wish(nobodys)) == ("gone", "gone")
+        assert (wish(vm), wish(another)) == ("gone", "gone")
         with pytest.raises(NotAuthenticated):
             logins.person_of(pair.access, plane.now())
         assert client_with_key(key.secret).get("/vms").status_code == 401

@@ -225,6 +225,8 @@ class TestEvents:
         caller.start()
         caller.launch("s1", "true")
         eventually(lambda: len(public_url.seen("events")) == 2)
+        told = len(public_url.seen("heartbeat"))
+        eventually(lambda: len(public_url.seen("heartbeat")) > told)  # it has read the answer, and goes on
         caller.stop()
         caller.start()
         before = len(public_url.seen("heartbeat"))
