@@ -71,7 +71,7 @@ def files_in(packed: bytes) -> list[File]:
                         raise _too_large(MAX_UNPACKED, " unpacked")
                     files.append(File(name, member.size, _sha256(tar, member)))
             source.drain()
-    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
         raise _refused("it is no gzip-compressed tar file, or a broken one") from error
     return files
 
