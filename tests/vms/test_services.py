@@ -320,6 +320,13 @@ class TestActs:
 
 
 class TestSessions:
+    def test_start_the_idle_clock_again(self, stocked: ControlPlane, world: World) -> None:
+        vm = put(launch(stocked, world).vm, Desired.RUNNING, Phase.READY)
+        VM.objects.filter(pk=vm.pk).update(last_activity=None)
+        services.play(vm=vm, by=BY, game_id="mario", now=stocked.clock())
+        vm.refresh_from_db()
+        assert vm.last_activity == stocked.clock()
+
     @pytest.mark.parametrize(("desired", "phase"), STATES)
     def test_are_queued_only_on_a_vm_that_runs_or_will(
         self, stocked: ControlPlane, world: World, desired: Desired, phase: Phase
