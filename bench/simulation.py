@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -28,7 +29,12 @@ def main(launches: int = LAUNCHES, lives: int = LIVES) -> None:
     cores = os.cpu_count() or 1
     seeds = range(FIRST_SEED, FIRST_SEED + lives)
     with ProcessPoolExecutor(min(cores, lives), get_context("spawn"), initializer=set_up) as pool:
-        reports = list(pool.map(live, seeds, [launches // lives] * lives))
+        reports = []
+        for seed, report in zip(seeds, pool.map(live, seeds, [launches // lives] * lives), strict=True):
+            reports.append(report)
+            at = time.perf_counter() - started
+            sys.stdout.write(f"  life {seed} ended after {at:.0f} s: {report}\n")
+            sys.stdout.flush()
     seconds = time.perf_counter() - started
     accepted, asked = total(reports, "launches"), total(reports, "asked")
     played, orders = total(reports, "reached_ready"), total(reports, "attempts")

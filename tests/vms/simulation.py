@@ -56,6 +56,8 @@ MISFORTUNES: tuple[tuple[Fault, float, dict[str, float]], ...] = (
     (Fault.SLOW_DELETE, 0.1, {"seconds": 45}),
     (Fault.LOST_DELETE, 0.05, {}),
 )
+# How long a machine can stay unseen that nobody wants any more: it lands late, is left out of its lists, and there is one each minute.
+UNSEEN_S = 90 + 60 * (2 + 2)
 DEATH = 0.4
 HOURS = 0.05  # a pass over the full hours
 WHIMS = 16  # at most so many in one moment, each one of these
@@ -172,7 +174,7 @@ class Simulation:
             is_settled = not VM.objects.live().exists() and not Attempt.objects.held().exists()
             if is_settled and not Stray.objects.filter(gone_at=None).exists():
                 break
-        self.plane.settle(seconds=180, step=5)
+        self.plane.settle(seconds=UNSEEN_S, step=5)
 
     def _count(self) -> Report:
         report = self.report
