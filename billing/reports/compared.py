@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +22,9 @@ OTHERS = "\0"  # no group is called so
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """`before` are as many days directly before; `days` are by day and the groups, where the groups are few."""
+    """`before` are as many days directly before: its totals, and rows at least of the report's groups. `days` are by day and the
+    groups, where the groups are few.
+    """
 
     report: Report
     before: Report
@@ -35,13 +37,25 @@ def before(period: Period) -> Period:
 
 
 def compared(
-    *, period: Period, sight: Sight, now: datetime, group_by: Iterable[str], filters: Filters = EVERYTHING
+    *,
+    period: Period,
+    sight: Sight,
+    now: datetime,
+    group_by: Iterable[str],
+    filters: Filters = EVERYTHING,
+    most: int | None = None,
+    by: str = "",
 ) -> Compared:
-    """What `report` says of a period, and of the one before it without counting VMs."""
+    """What `report` says of a period, and of the one before it without counting VMs. `most` is for one group that is not the day."""
     names = tuple(group_by)
     earlier = before(period)
-    there = report(period=period, sight=sight, now=now, filters=filters, group_by=names)
-    was = report(period=earlier, sight=sight, now=now, filters=filters, group_by=names, counts_vms=False)
+    there = report(period=period, sight=sight, now=now, filters=filters, group_by=names, most=most, by=by)
+    if len(there.rows) < there.groups:
+        whole = report(period=earlier, sight=sight, now=now, filters=filters, counts_vms=False)
+        wanted, keys = sight.of() & filters.of(), [row.keys[0] for row in there.rows]
+        was = replace(whole, group_by=names, rows=_of_groups(earlier, wanted, now, names, keys))
+    else:
+        was = report(period=earlier, sight=sight, now=now, filters=filters, group_by=names, counts_vms=False)
     if not FEW.issuperset(names):
         return Compared(there, was, None)
     by_day = ("day", *(name for name in names if name != "day"))
@@ -63,16 +77,21 @@ def daily(
     The others are what is left of each day: a day of all together is one row, a day of each is not.
     """
     wanted = sight.of() & filters.of()
-    named = [Q(**{f"{by}__in": [key for key in shown if key is not None]})]
-    if None in shown:
-        named.append(Q(**{f"{by}__isnull": True}))
-    told = [
-        row
-        for one in named
-        for row in Question(period, wanted & one, now, ("day", by), counts_vms=False).answer()[0]
-    ]
+    told = _of_groups(period, wanted, now, ("day", by), shown)
     whole = Question(period, wanted, now, ("day",), counts_vms=False).answer()[0]
     left: dict[Key, Any] = {row.keys[0]: row.used for row in whole}
     for row in told:
         left[row.keys[0]] = tuple(a - b for a, b in zip(left[row.keys[0]], row.used, strict=True))
     return told + [Row((day, OTHERS), 0, *used) for day, used in left.items()]
+
+
+def _of_groups(
+    period: Period, wanted: Q, now: datetime, group_by: tuple[str, ...], keys: Sequence[Key]
+) -> list[Row]:
+    """The rows of certain keys of the last group, without VMs."""
+    name = group_by[-1]
+    chosen = [Q(**{f"{name}__in": [key for key in keys if key is not None]})]
+    if None in keys:
+        chosen.append(Q(**{f"{name}__isnull": True}))
+    asked = [Question(period, wanted & one, now, group_by, counts_vms=False) for one in chosen]
+    return [row for one in asked for row in one.answer()[0]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import repeat
 from typing import Any
 
@@ -70,9 +70,8 @@ SPANS = (
     f"SELECT {{keys}} {CLOSED} FROM billing_usageday facts {{join}} WHERE facts.day = ANY(%(days)s::date[]) {{narrow}}",  # noqa: S608
     f"""SELECT {{keys}} {CLOSED} FROM unnest(%(lengths)s::smallint[], %(firsts)s::date[]) AS span (length, day)
         JOIN billing_usagespan facts ON facts.length = span.length AND facts.day = span.day {{join}} WHERE true {{narrow}}""",  # noqa: S608
-    f"""SELECT {{keys}} {CLOSED} FROM unnest(%(lengths)s::smallint[], %(firsts)s::date[]) AS span (length, day)
-        JOIN billing_usageday facts ON facts.day >= span.day AND facts.day < span.day + span.length
-        {{join}} WHERE NOT facts.is_folded {{narrow}}""",  # noqa: S608
+    f"""SELECT {{keys}} {CLOSED} FROM billing_usageday facts {{join}}
+        WHERE NOT facts.is_folded AND facts.day BETWEEN %(spans_start)s AND %(spans_end)s {{narrow}}""",  # noqa: S608
     f"""SELECT {{keys}} {CLOSED} FROM unnest(%(lengths)s::smallint[], %(firsts)s::date[]) AS span (length, day)
         JOIN billing_usagespan facts ON facts.length < span.length AND facts.day >= span.day AND facts.day < span.day + span.length
         {{join}} WHERE NOT facts.is_folded AND facts.length < {LONGEST_SPAN_DAYS} {{narrow}}""",  # noqa: S608
@@ -117,10 +116,11 @@ ASKED = {"": "= {}", "in": "= ANY({})", "isnull": "IS NULL"}
 # those of all groups taken as one, and `groups` says how many there are.
 STATEMENT = """
     WITH grouped AS MATERIALIZED (SELECT {keys} {sums} FROM ({parts}) AS facts ({keys} {columns}) {grouping} {having}),
-    page AS (SELECT grouped.*, 0 AS groups FROM grouped {most})
-    SELECT 0 AS place, {named} page.* FROM page {people}
-    UNION ALL SELECT 1, {unnamed} {nothing} {totals}, count(*) FROM grouped
-    ORDER BY place {order}
+    page AS (SELECT grouped.*, 0 AS groups FROM grouped {most}),
+    told AS (
+        SELECT 0 AS place, {named} page.* FROM page {people}
+        UNION ALL SELECT 1, {unnamed} {nothing} {totals}, count(*) FROM grouped)
+    SELECT * FROM told ORDER BY place {order}
 """
 
 
@@ -128,8 +128,8 @@ STATEMENT = """
 class Question:
     """What is asked: whose figures (of cost centres), of which days, told apart by what; `most`: only so many of the groups.
 
-    Rows come by day, where days are told apart, and by the largest sum, which is of `by`. VMs of a day are counted from those
-    before it, so that `most` is not for these.
+    Rows come by day, where days are told apart, and by the largest sum, which is `by`: of USED, in SQL. VMs of a day are counted
+    from those before it, so that `most` is not for these.
     """
 
     period: Period
@@ -228,7 +228,10 @@ class Question:
             return list(TO_DATE), {"firsts": firsts, "lasts": lasts, "block": firsts[0]}
         spans = rollups.spans_of(self.period)
         told = {"days": spans.days, "lengths": spans.lengths, "firsts": spans.firsts}
-        return list(SPANS if spans.firsts else SPANS[:1]), told
+        if not spans.firsts:
+            return list(SPANS[:1]), told
+        last = spans.firsts[-1] + timedelta(days=spans.lengths[-1] - 1)
+        return list(SPANS), {**told, "spans_start": spans.firsts[0], "spans_end": last}
 
     def _statement(self, parts: Sequence[str], *, is_narrow: bool) -> str:
         names = [f"key{number}" for number in range(len(self.group_by))]

@@ -72,13 +72,15 @@ def report(
     group_by: Iterable[str] = (),
     counts_vms: bool = True,
     most: int | None = None,
+    by: str = "",
 ) -> Report:
     """Sums of a period, for what somebody may see of it. `group_by` names up to two of GROUPS; `most` is how many rows.
 
+    These are the largest `by` an expression over `facts.USED`, or else by the money that is shown.
     `counts_vms` False leaves `vms` 0. Two statements at most, whatever is asked: which centres, and everything.
     """
     names = tuple(group_by)
-    largest_first = "cost_usd" if sight.shows_cost else "charge_usd"
+    largest_first = by or ("cost_usd" if sight.shows_cost else "charge_usd")
     in_sql = None if "day" in names else most
     question = Question(period, sight.of() & filters.of(), now, names, counts_vms, in_sql, largest_first)
     rows, totals, groups = question.answer()

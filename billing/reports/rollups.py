@@ -29,7 +29,7 @@ KEPT = {
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """A period as single days and spans of 2, 4, 8 … days, given by their first days."""
+    """A period as single days and spans of 2, 4, 8 … days, given by their first days. Spans have no days between them."""
 
     days: Sequence[date]
     lengths: Sequence[int]

@@ -7,6 +7,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -22,6 +23,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing.admin.costs import export as exports
+from billing.admin.costs import table
 from billing.models import UsageRecord
 from billing.periods import Period, last_days
 from billing.reports import Filters, compared, daily, report
@@ -171,6 +173,32 @@ class TestPage:
         second = sam.get(first.context["table"].later)
         assert (len(lines(first)), list(lines(second))) == (50, [f"r{number}" for number in range(50, 55)])
         assert second.context["table"].total.cells[5][0] == "55"
+
+    @pytest.mark.parametrize("measure", ["cost", "charge", "margin", "hours", "play"])
+    def test_shows_and_draws_the_largest_of_many_as_if_it_had_read_them_all(
+        self, week: World, sam: Client, monkeypatch: pytest.MonkeyPatch, measure: str
+    ) -> None:
+        for number in range(14):
+            user = UserFactory(handle=f"many-{number:02}")
+            used(of(user), ago(2), ago(2, 11 + number // 2), cost=f"1.{number:02}", charge=f"{14 - number}")
+            used(of(user), ago(33), ago(33, 11), cost=f"{number}")
+        monkeypatch.setattr(table, "AT_ONCE", 50)
+        asked = {"by": "user", "range": "7days", "measure": measure}
+        whole = sam.get(PAGE, asked).context
+        for at_once in (12, 15):  # several pages, of which the last is short or the only row
+            monkeypatch.setattr(table, "AT_ONCE", at_once)
+            there, page = [], sam.get(PAGE, asked).context
+            assert page["charts"] == whole["charts"]
+            while True:
+                there += page["table"].lines
+                assert (page["table"].total, page["table"].count) == (whole["table"].total, 16)
+                assert page["tiles"] == whole["tiles"]
+                if not page["table"].later:
+                    break
+                page = sam.get(page["table"].later).context
+            assert [replace(one, narrowed="") for one in there] == [
+                replace(one, narrowed="") for one in whole["table"].lines
+            ]
 
     def test_draws_what_the_table_says(self, week: World, sam: Client) -> None:
         charts = sam.get(PAGE, {"range": "7days", "measure": "charge"}).context["charts"]
@@ -433,6 +461,27 @@ class TestFigures:
             used(Where(user=user), at("2026-06-10 10:00"), at("2026-06-10 11:00"), cost=str(number))
         rows = daily(period=JUNE, sight=STAFF, now=NOON, by="user", shown=[None, world.bob.pk])
         assert {row.keys[1]: row.cost_usd for row in rows} == {None: 4, world.bob.pk: 2, OTHERS: 4}
+
+    @pytest.mark.parametrize("by", ["cost_usd", "running_us + stopped_us"])
+    def test_of_the_largest_stand_beside_theirs_before(self, world: World, by: str) -> None:
+        people = (world.alice, world.bob, world.charlie, None)
+        for number, user in enumerate(people, 1):
+            used(
+                Where(user=user),
+                at("2026-06-10 10:00"),
+                at(f"2026-06-10 {15 - number}:00"),
+                cost=str(number**4),
+            )
+            used(Where(user=user), at("2026-05-10 10:00"), at("2026-05-10 11:00"), cost=str(number))
+        asked: dict[str, Any] = {"period": JUNE, "sight": STAFF, "now": NOON, "group_by": ("user",)}
+        whole, found = compared(**asked), compared(**asked, most=2, by=by)
+        largest = [world.alice.pk, world.bob.pk] if by.startswith("run") else [world.charlie.pk, None]
+        assert {row.keys[0] for row in found.report.rows} == set(largest)
+        assert (found.report.totals, found.report.groups) == (whole.report.totals, 4)
+        assert found.before.totals == whole.before.totals
+        assert sorted(found.before.rows, key=str) == sorted(
+            (row for row in whole.before.rows if row.keys[0] in largest), key=str
+        )
 
     def test_find_what_has_none(self, world: World) -> None:
         used(

@@ -41,14 +41,11 @@ def charts_of(found: Compared, question: Question, sight: Sight, now: datetime) 
         for row in _by_day(found, question, by, list(shown), sight, now)
     ]
     bars = [(names[key], sums[key][1], min(at, COLOURED)) for at, key in enumerate(largest[:BARS])]
-    if len(largest) > BARS:
-        bars.append(
-            (
-                f"{len(largest) - BARS} others",
-                sum((sums[key][1] for key in largest[BARS:]), Decimal(0)),
-                COLOURED,
-            )
-        )
+    # Of one group, the report may have no more rows than are shown.
+    others = (report.groups if len(question.group_by) == 1 else len(sums)) - len(bars)
+    if others:
+        left = measure(report.totals) - sum(value for _, value, _ in bars)
+        bars.append((f"{others} others", left, COLOURED))
     groups = {
         "labels": [name for name, _, _ in bars],
         "values": [float(value) for _, value, _ in bars],

@@ -37,6 +37,13 @@ MEASURES = {
     "hours": "Machine hours",
     "play": "Play hours",
 }
+# How reports sum what is measured. Of margins there are large losses as well, which charts show.
+SUMS = {
+    "cost": "cost_usd",
+    "charge": "charge_usd",
+    "hours": "running_us + stopped_us",
+    "play": "charged_us",
+}
 TEXTS = ("provider", "region", "console", "preset")
 # What an id is of, and the column of its name.
 NAMED: Mapping[str, tuple[type[Any], str]] = {
@@ -74,6 +81,17 @@ class Question:
     def stacked_by(self) -> str | None:
         """The group that charts tell apart; None: they show the whole."""
         return next((name for name in self.group_by if name != "day"), None)
+
+    @property
+    def order(self) -> str:
+        """The words by which the table is sorted: of a column, with a minus from the most."""
+        return self.sort or ("name" if "day" in self.group_by else f"-{self.measure}")
+
+    @property
+    def largest(self) -> str:
+        """What the groups are largest by, in SQL, where nobody needs the others: not even the charts."""
+        is_asked = self.order == f"-{self.measure}" and len(self.group_by) == 1 and "day" not in self.group_by
+        return SUMS.get(self.measure, "") if is_asked else ""
 
     def query(self, **changes: str) -> str:
         """The same address with something else in it; empty takes a part out. Another question begins at its first page."""

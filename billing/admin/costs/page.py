@@ -17,7 +17,7 @@ from django.utils import timezone
 from billing.admin.costs import charts
 from billing.admin.costs.export import FORMATS, WHATS, export, fits_a_sheet
 from billing.admin.costs.form import NAMED, TEXTS, CostsForm, Question, page_url
-from billing.admin.costs.table import Cell, change_of, dollars, margin_percent, table_of
+from billing.admin.costs.table import Cell, change_of, dollars, margin_percent, needed, table_of
 from billing.models import CostCentre, UsageDay
 from billing.rating import ZERO
 from billing.reports import Report, compared, forecast
@@ -104,7 +104,13 @@ def _named(name: str, text: str) -> list[str]:
 def _answer(question: Question, now: datetime) -> dict[str, Any]:
     """The context of `billing/costs.html` beside its form."""
     asked: dict[str, Any] = {"sight": STAFF, "now": now, "filters": question.filters}
-    both = compared(period=question.period, group_by=question.group_by, **asked)
+    both = compared(
+        period=question.period,
+        group_by=question.group_by,
+        most=needed(question),
+        by=question.largest,
+        **asked,
+    )
     found, before = both.report, both.before
     if not found.rows:
         newest = UsageDay.objects.order_by("-day").values_list("day", flat=True).first()

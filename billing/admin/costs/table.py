@@ -134,8 +134,7 @@ def change_of(value: Decimal, before: Decimal, unit: str = "$") -> Cell:
 
 def ordered(report: Report, question: Question, before: Mapping[tuple[Key, ...], Row]) -> list[Row]:
     """The rows as the address sorts them: `cost` from the least, `-cost` from the most; what has no figure comes last."""
-    name = question.sort.lstrip("-") or ("name" if "day" in question.group_by else question.measure)
-    is_down = question.sort.startswith("-") if question.sort else "day" not in question.group_by
+    name, is_down = question.order.lstrip("-"), question.order.startswith("-")
     if name not in SORTS:
         name, is_down = "cost", True
     if name == "name":
@@ -154,12 +153,17 @@ def ordered(report: Report, question: Question, before: Mapping[tuple[Key, ...],
     return [row for _, row in there] + [row for value, row in known if value is None]
 
 
+def needed(question: Question) -> int | None:
+    """How many of the largest rows the page needs; None: all of them."""
+    return question.page * AT_ONCE if question.largest else None
+
+
 def table_of(report: Report, before: Report, question: Question) -> Table:
     # A day is set against the day as far back as the whole period is.
     days = question.period.days if "day" in question.group_by else 0
     was = {tuple(_later(key, days) for key in row.keys) if days else row.keys: row for row in before.rows}
     rows = ordered(report, question, was)
-    pages = max(1, -(-len(rows) // AT_ONCE))
+    pages = max(1, -(-report.groups // AT_ONCE))
     page = min(question.page, pages)
     first = (page - 1) * AT_ONCE
     return Table(
@@ -168,7 +172,7 @@ def table_of(report: Report, before: Report, question: Question) -> Table:
         total=Line(
             "Total", _cells(report.totals), change_of(report.totals.cost_usd, before.totals.cost_usd), "", question.intervals()
         ),
-        count=len(rows), first=first + 1, last=min(first + AT_ONCE, len(rows)),
+        count=report.groups, first=first + 1, last=min(first + AT_ONCE, report.groups),
         earlier=question.url(page=str(page - 1)) if page > 1 else "",
         later=question.url(page=str(page + 1)) if page < pages else "",
     )  # fmt: skip
@@ -179,11 +183,10 @@ def _later(key: Key, days: int) -> Key:
 
 
 def _heads(question: Question) -> Iterator[Head]:
-    now = question.sort or ("name" if "day" in question.group_by else f"-{question.measure}")
     named = (" and ".join(name.capitalize() for name in question.group_by), "", "name")
     asked = [named, *((one.title, one.hint, one.name) for one in COLUMNS)]
     for title, hint, name in (*asked, ("Change", "Of the cost, against as many days before", "change")):
-        order = {name: "ascending", f"-{name}": "descending"}.get(now, "")
+        order = {name: "ascending", f"-{name}": "descending"}.get(question.order, "")
         other = f"-{name}" if order != "descending" else name
         if name == "name" and not order:
             other = name
