@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from itertools import repeat
 from typing import Any
 
@@ -230,8 +230,7 @@ class Question:
         told = {"days": spans.days, "lengths": spans.lengths, "firsts": spans.firsts}
         if not spans.firsts:
             return list(SPANS[:1]), told
-        last = spans.firsts[-1] + timedelta(days=spans.lengths[-1] - 1)
-        return list(SPANS), {**told, "spans_start": spans.firsts[0], "spans_end": last}
+        return list(SPANS), {**told, "spans_start": spans.firsts[0], "spans_end": spans.end}
 
     def _statement(self, parts: Sequence[str], *, is_narrow: bool) -> str:
         names = [f"key{number}" for number in range(len(self.group_by))]

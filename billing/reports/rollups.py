@@ -35,6 +35,11 @@ class Spans:
     lengths: Sequence[int]
     firsts: Sequence[date]
 
+    @property
+    def end(self) -> date:
+        """The last day of the last span."""
+        return self.firsts[-1] + timedelta(days=self.lengths[-1] - 1)
+
 
 def face_of(wanted: Q, group_by: Sequence[str]) -> Face | None:
     """The coarsest sums that tell these groups apart and can be narrowed like that; None where only centres can."""
