@@ -6,11 +6,13 @@ the work. Not for statements whose best plan depends on their parameters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from django.db import connection
+from django.db.backends.postgresql.base import ServerBindingCursor
 
 
 def rows(statement: str, parameters: Mapping[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -23,3 +25,19 @@ def rows(statement: str, parameters: Mapping[str, Any] | Sequence[Any]) -> list[
         cursor.execute(statement, parameters, prepare=True)
         # Of a statement without rows there is none; to ask for the columns would make an object of each.
         return cursor.fetchall() if cursor.rownumber is not None else []
+
+
+@contextmanager
+def planned_once() -> Iterator[None]:
+    """What Django asks within is bound by the server: a statement that comes again is planned only the first times.
+
+    "Again" is `prepare_threshold` times on this connection, letter for letter.
+    """
+    connection.ensure_connection()
+    opened = connection.connection
+    usual = opened.cursor_factory
+    opened.cursor_factory = ServerBindingCursor
+    try:
+        yield
+    finally:
+        opened.cursor_factory = usual

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db.backends.postgresql.base import Cursor
+from django.db.models import Value
 
 from billing.models import CreditAccount
 from gamer import prepared
@@ -51,3 +53,33 @@ class TestRows:
             transaction.set_rollback(True)
             with pytest.raises(transaction.TransactionManagementError):
                 prepared.rows(SUM, {"a": 1, "b": 2})
+
+
+@pytest.mark.django_db
+class TestPlannedOnce:
+    def test_is_what_comes_again(self) -> None:
+        def known() -> list[str]:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%AS \"mark\"%'"
+                )
+                return [statement for (statement,) in cursor.fetchall()]
+
+        def ask(mark: str) -> Any:
+            return CreditAccount.objects.annotate(mark=Value(mark)).values_list("code", "mark").get()
+
+        CreditAccount.objects.create(kind="house", code="x")
+        for number in range(10):
+            assert ask(f"usual {number}") == ("x", f"usual {number}")
+        assert known() == []
+        with prepared.planned_once():
+            for number in range(10):
+                assert ask(f"once {number}") == ("x", f"once {number}")
+        (statement,) = known()
+        assert "$1" in statement
+        assert ask("usual again") == ("x", "usual again")
+
+    def test_ends_with_an_error(self) -> None:
+        with pytest.raises(DatabaseError), transaction.atomic(), prepared.planned_once():
+            CreditAccount.objects.extra(where=["no_such_column"]).exists()
+        assert connection.connection.cursor_factory is Cursor

@@ -84,8 +84,9 @@ class EventList(generics.ListAPIView):
     serializer_class = EventSerializer
 
     def get_queryset(self) -> Any:
-        order = self.request.query_params.get("order", "")
-        return Event.objects.order_by(*order.split(",")) if order else Event.objects.all()
+        asked = self.request.query_params
+        events = (Event.timeline if "changes" in asked else Event.objects).all()
+        return events.order_by(*asked["order"].split(",")) if asked.get("order") else events
 
 
 class OnceView(APIView):

@@ -92,6 +92,20 @@ class TestPage:
         with django_assert_num_queries(2):
             anyone.get(PATH, {"limit": 100})
 
+    @pytest.mark.parametrize(("whole", "plans"), [({"changes": "true"}, 1), ({}, 0)])
+    def test_is_planned_once_when_nothing_narrows_it(
+        self, anyone: APIClient, whole: dict[str, str], plans: int
+    ) -> None:
+        ids = make(*[None] * 5)
+        for _ in range(10):
+            page = anyone.get(PATH, {"limit": 3, **whole})
+            assert [row["id"] for row in page.json()] == ids[:3]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%events_event%LIMIT 4%'"
+            )
+            assert cursor.fetchone() == (plans,)
+
 
 class TestCursor:
     @pytest.mark.parametrize(
