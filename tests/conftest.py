@@ -1,11 +1,15 @@
-"""Fixtures for everybody: the world's people, their API clients, a clock."""
+"""Fixtures for everybody: a database, the world's people, their API clients, a clock."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
+import psycopg
 import pytest
+from django.db import connection
 from django.test import override_settings
+from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 from tests import world as worlds
@@ -16,6 +20,39 @@ from tests.world import Clock, World, client_of, client_with_key
 def _quick_hashes() -> Iterator[None]:
     with override_settings(PASSWORD_HASHERS=["tests.factories.QuickArgon2"]):
         yield
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None,
+    django_db_blocker: DjangoDbBlocker,
+    worker_id: str,
+    testrun_uid: str,
+) -> Iterator[None]:
+    """Of several workers the first goes through the migrations; the others copy its database, as it does."""
+    if worker_id == "master":
+        yield
+        return
+    template, ours = f"test_{testrun_uid}", connection.settings_dict
+    with psycopg.connect(os.environ["GAMER_TEST_DATABASE_URL"], autocommit=True) as server:
+        server.execute("SELECT pg_advisory_lock(1)")
+        if not server.execute("SELECT FROM pg_database WHERE datname = %s", [template]).rowcount:
+            with django_db_blocker.unblock():
+                _migrate_into("test_migrating")
+            server.execute(f"ALTER DATABASE test_migrating RENAME TO {template}")
+    ours["TEST"]["TEMPLATE"] = template
+    yield
+    with psycopg.connect(os.environ["GAMER_TEST_DATABASE_URL"], autocommit=True) as server:
+        server.execute(f"DROP DATABASE IF EXISTS {template}")
+
+
+def _migrate_into(database: str) -> None:
+    ours = connection.settings_dict
+    kept, test = ours["NAME"], ours["TEST"]
+    name, test["NAME"] = test["NAME"], database
+    connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    connection.close()
+    ours["NAME"], test["NAME"] = kept, name
 
 
 @pytest.fixture
