@@ -18,6 +18,7 @@ ACTIONS: Mapping[str, str] = {
     "power_on_asked": "a start was asked",
     "power_off_asked": "a stop was asked",
     "delete_asked": "termination was asked",
+    "archived": "it ended 90 days ago: keys, position and logs of setup were erased",
     "retry": "a failed VM is placed anew",
     "move_asked": "a move to another machine was asked, with where to",
     "extend": "its session's end was moved",

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from gamer import tallies
 from gamer.queue.wake import ring
-from vms import bills, metering
+from vms import archive, bills, metering
 from vms.channels import RECONCILER
 from vms.reconcile import claims
 from vms.reconcile.acting import Actor
@@ -32,6 +32,11 @@ def act() -> None:
     finally:
         actor.close()
     tallies.flush()
+
+
+def archive_ended() -> None:
+    """Takes from VMs that ended long ago what nobody needs any more."""
+    archive.archive(timezone.now())
 
 
 def look_at_balances() -> None:

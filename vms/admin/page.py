@@ -146,7 +146,10 @@ def _ports() -> str:
 def _clocks(vm: VM, now: datetime) -> list[tuple[str, str]]:
     """What will end, and when: the moments a person on watch has to know."""
     if vm.is_terminal:
-        return [("Ended", wording.ago(vm.ended_at, now) if vm.ended_at else "")]
+        return [
+            ("Ended", wording.ago(vm.ended_at, now) if vm.ended_at else ""),
+            ("Archived, without keys and logs", wording.ago(vm.archived_at, now) if vm.archived_at else ""),
+        ]
     overdue = deadline_of(vm, vm.attempt.account.kind if vm.attempt else "")
     deletion, idle_end = deletes_at(vm), idle_ends_at(vm, now)
     return [

@@ -125,6 +125,9 @@ class VM(BulkRead):
     max_session_hours = models.PositiveIntegerField(default=8)
     session_ends_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    archived_at = models.DateTimeField(
+        null=True, help_text="Since when it has no keys, no position and no logs any more."
+    )
     last_activity = models.DateTimeField(null=True)
     last_moonlight_connection = models.DateTimeField(null=True)
     # What was bought: the current attempt and what is known of its machine.
@@ -238,6 +241,11 @@ class VM(BulkRead):
             ),
             models.Index(fields=["phase", "-created_at"], name="vm_in_phase"),
             models.Index(fields=["ip_address"], opclasses=["varchar_pattern_ops"], name="vm_ip_address"),
+            models.Index(
+                fields=["ended_at"],
+                condition=Q(ended_at__isnull=False, archived_at=None),
+                name="vm_to_archive",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -16,7 +16,7 @@ FOR_PEOPLE = (
     "machine_raw", "name", "made_by", "created_at", "updated_at", "last_moonlight_connection",
     "agent_token_digest", "hinted_at", "lease_token", "lease_until", "games_mounted", "cloudypad_configured",
     "gaming_environment_ready", "is_poked", "host_public_key", "agent_boot_id", "agent_sequence", "agent_sent_at",
-    "agent_refusals",
+    "agent_refusals", "archived_at",
 )  # fmt: skip
 ORDERED = (
     "offer",

@@ -90,7 +90,7 @@ def retry(*, vm: VM, by: Principal, now: datetime) -> None:
         "gaming_environment_ready": False, "is_acting": False, "action_sent_at": None, "alarmed_at": None, "ip_address": "",
         "agent_token_digest": "", "agent_seen_at": None, "agent_boot_id": "", "agent_sequence": 0, "agent_sent_at": None,
         "idle_since": None, "idle_seen_at": None, "idle_warned_at": None, "end_warned_at": None, "watched_at": None,
-        "games_mounted": False, "parting_since": None, **NO_MOVE,
+        "games_mounted": False, "parting_since": None, "archived_at": None, **NO_MOVE,
     }  # fmt: skip
     try:
         with transaction.atomic():
