@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -131,6 +132,48 @@ def take_calls(account_id: int, wanted: int, now: datetime) -> int:
         )
         row = cursor.fetchone()
         return max(0, int(row[0])) if row else 0
+
+
+# Longer than any wait of a row, an offer or a sweep.
+FAR = timedelta(minutes=10)
+
+
+def set_back(now: datetime) -> int:
+    """Puts right what was written by a clock that ran ahead, or nothing would be looked at until it is as late again; how many VMs.
+
+    Leases begin anew, so that their holders may still write; what counts from a moment to come counts from now.
+    """
+    told: dict[str, Any] = {
+        "now": now,
+        "far": now + FAR,
+        "lease": now + timedelta(seconds=LEASE_S),
+        "over": TERMINAL_PHASES,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE vms_provideraccount SET
+                next_refresh_at = LEAST(next_refresh_at, %(now)s), next_sweep_at = LEAST(next_sweep_at, %(now)s)
+            WHERE next_refresh_at > %(far)s OR next_sweep_at > %(far)s
+            """,
+            told,
+        )
+        cursor.execute(
+            """
+            UPDATE vms_vm SET
+                next_look_at = LEAST(next_look_at, %(now)s), lease_until = LEAST(lease_until, %(lease)s),
+                hinted_at = LEAST(hinted_at, %(now)s), phase_since = LEAST(phase_since, %(now)s),
+                action_sent_at = LEAST(action_sent_at, %(now)s), missing_since = LEAST(missing_since, %(now)s),
+                watched_at = LEAST(watched_at, %(now)s), parting_since = LEAST(parting_since, %(now)s)
+            WHERE id = ANY (ARRAY(
+                SELECT id FROM vms_vm
+                WHERE NOT (phase = ANY(%(over)s))
+                  AND (next_look_at > %(far)s OR lease_until > %(lease)s OR phase_since > %(now)s)
+                FOR UPDATE SKIP LOCKED))
+            """,
+            told,
+        )
+        return int(cursor.rowcount)
 
 
 def database_now() -> datetime:

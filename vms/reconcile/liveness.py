@@ -12,7 +12,17 @@ from django.conf import settings
 from gamer.context import about
 from vms.lifecycle import CREATING_DEADLINES_BY_KIND, DEADLINES, Desired, Phase
 from vms.models import VM, Attempt
-from vms.reconcile.outcome import UNSEEN_LOOKS, UNSEEN_S, Fail, Note, Outcome, Subject, Wait, next_offer
+from vms.reconcile.outcome import (
+    UNSEEN_LOOKS,
+    UNSEEN_S,
+    Advance,
+    Fail,
+    Note,
+    Outcome,
+    Subject,
+    Wait,
+    next_offer,
+)
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +85,10 @@ def check(subject: Subject, now: datetime) -> Outcome | None:
         text = f"{text} {vm.error_text}"
     if vm.phase in REPLACED and not subject.is_restart and subject.attempt is not None:
         return next_offer(subject, now, "Overdue", text, cools=text)
+    if vm.phase == Phase.BOOTING and subject.is_restart:
+        # What was played is on its disk: a machine that will not start is stopped again, never deleted for it.
+        refused = Note("start_refused", {"reason": text})
+        return Advance(phase=Phase.STOPPING, vm={"desired": Desired.STOPPED}, notes=(refused,))
     return Fail(error=f"{vm.phase}_overdue", text=text)
 
 

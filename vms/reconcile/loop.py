@@ -39,6 +39,8 @@ PER_TASK = 32
 TASKS_AT_ONCE = 8
 REFRESH_CALLS = 2
 ACT = "vms.tasks.act"
+# A clock that is slewed goes back by less.
+STEPPED = timedelta(seconds=1)
 # A provider that hangs keeps three: its offers, its list and its sweep. The others must not wait for that.
 THREADS = 32
 
@@ -80,6 +82,7 @@ class Reconciler:
         self._refreshing: dict[int, tuple[ProviderAccount, Future[Sequence[base.Offer] | AccountNote]]] = {}
         self._sweeps: set[int] = set()
         self._sweeping: dict[int, Future[orphans.Sweep]] = {}
+        self._turned_at: datetime | None = None
         self._renewed_at: datetime | None = None
         self._budgets_at: datetime | None = None
         self._credit_at: datetime | None = None
@@ -91,6 +94,9 @@ class Reconciler:
     def turn(self, *, patience_s: float = 0.05) -> Turn:
         """One turn. What a slow provider keeps waiting goes on in the background and is written by a later turn."""
         now, turn = self.clock(), Turn()
+        if self._turned_at is None or now < self._turned_at - STEPPED:
+            self._set_back(now)
+        self._turned_at = now
         self._refresh_offers(now)
         while True:
             lease = claims.claim(is_acting=False, now=now, limit=BATCH)
@@ -113,6 +119,11 @@ class Reconciler:
     @property
     def is_busy(self) -> bool:
         return bool(self._running or self._refreshing or self._sweeping)
+
+    def _set_back(self, now: datetime) -> None:
+        """Before the first turn as well: the clock may have been put right while nobody looked."""
+        if found := claims.set_back(now):
+            log.warning("the database's clock went back: %s VMs were put off too long", found)
 
     def _submit(self, work: Callable[[], Any]) -> Future[Any]:
         if self._pool is not None:
@@ -161,7 +172,7 @@ class Reconciler:
                 later = now + timedelta(seconds=AFTER_A_BUG_S)
                 claims.rest([claims.Rest(one.subject.vm.pk, one.token, later, False) for one in looks])
                 continue
-            calls = claims.take_calls(account_id, 1 + sum(look.step.calls for look in looks), now)
+            calls = claims.take_calls(account_id, 1 + sum(look.calls for look in looks), now)
             job = Job(account, provider, looks, calls, now, is_sweeping)
             self._running[account_id] = job, self._submit(partial(looking.run, job))
 

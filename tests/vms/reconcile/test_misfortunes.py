@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,10 +13,12 @@ from events.models import Event
 from gamer.crash import Died, dying_at
 from tests.vms import simulation
 from tests.vms.control_plane import ControlPlane, story
-from vms import queries, services
+from vms import installation, queries, services
 from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount, Stray
 from vms.providers.base import MachineState, make_tag
 from vms.providers.memory import Fault, MemoryCloud
+from vms.reconcile import claims
+from vms.reconcile.loop import Reconciler
 from vms.spending import unproven_deletes
 
 HOUR = 3600
@@ -124,6 +128,27 @@ class TestReady:
         stocked.until(vm, "error", seconds=300)
         assert vm.error == "machine_lost"
 
+    def test_goes_on_while_lists_leave_its_machine_out(self, stocked: ControlPlane) -> None:
+        stocked.cloud.switch_on(Fault.HIDDEN, lists=1000)
+        vm = stocked.until(stocked.launch(), "running")
+        stocked.settle(seconds=200, step=2)
+        services.stop(vm=vm, by=policy("test"), now=stocked.clock())
+        stocked.until(vm, "stopped", seconds=700)
+        stocked.settle(seconds=200, step=5)
+        vm.refresh_from_db()
+        assert (vm.status, vm.error) == ("stopped", ""), story(vm)
+        assert [record.tag for record in stocked.cloud.alive()] == [vm.attempt.tag]
+
+    def test_is_not_given_up_before_the_machine_itself_was_asked_for(self, stocked: ControlPlane) -> None:
+        vm = stocked.until(stocked.launch(), "running")
+        stocked.cloud.switch_on(Fault.UNAVAILABLE, verbs=["get"], times=None, for_s=200)
+        stocked.cloud.vanish(vm.attempt.machine_id)
+        stocked.settle(seconds=150, step=2)
+        vm.refresh_from_db()
+        assert vm.status == "running"
+        stocked.until(vm, "error", seconds=300)
+        assert vm.error == "machine_lost"
+
     def test_accepts_a_machine_that_stopped_by_itself(self, stocked: ControlPlane) -> None:
         vm = stocked.until(stocked.launch(), "running")
         stocked.cloud.set_state(vm.attempt.machine_id, MachineState.STOPPED)
@@ -168,6 +193,20 @@ class TestStop:
         stocked.settle(seconds=5)
         assert Event.objects.about("vms", vm.pk).filter(action="start_refused").exists()
 
+    def test_is_stopped_again_when_its_start_never_happens(self, stocked: ControlPlane) -> None:
+        vm = stocked.until(stocked.launch(), "running")
+        services.stop(vm=vm, by=policy("test"), now=stocked.clock())
+        stocked.until(vm, "stopped", seconds=120)
+        (record,) = stocked.cloud.alive()
+        record.boots = False
+        services.start(vm=vm, by=policy("test"), now=stocked.clock())
+        stocked.settle(seconds=900, step=5)
+        vm.refresh_from_db()
+        assert (vm.status, vm.error) == ("stopped", ""), story(vm)
+        assert stocked.cloud.alive() == [record]
+        refused = Event.objects.about("vms", vm.pk).get(action="start_refused")
+        assert refused.details == {"reason": "The machine did not start in time."}
+
     def test_deletes_a_machine_that_was_stopped_too_long(self, stocked: ControlPlane) -> None:
         vm = stocked.until(stocked.launch(), "running")
         services.stop(vm=vm, by=policy("test"), now=stocked.clock())
@@ -175,6 +214,40 @@ class TestStop:
         stocked.clock.advance(hours=48)
         stocked.until(vm, "terminated", seconds=300)
         assert not stocked.cloud.alive()
+
+
+class TestClock:
+    @pytest.mark.parametrize("is_restarted", [False, True])
+    def test_that_went_back_puts_nothing_off(self, stocked: ControlPlane, is_restarted: bool) -> None:
+        stocked.clock.advance(hours=1)
+        vm = stocked.until(stocked.launch(), "running")
+        stocked.settle(seconds=120)
+        stocked.clock.advance(hours=-1)
+        if is_restarted:
+            stocked.reconciler = Reconciler(
+                clock=stocked.clock, open_provider=stocked.open, ring=stocked.reconciler.ring, threads=0
+            )
+        stray = stocked.cloud.plant(make_tag(installation.identifier(), "aaaaaaaaaaaa", 1))
+        stocked.cloud.vanish(vm.attempt.machine_id)
+        stocked.until(vm, "error", seconds=180)
+        stocked.settle(seconds=600, step=5)
+        assert vm.error == "machine_lost"
+        assert stray.machine_id not in [record.machine_id for record in stocked.cloud.alive()]
+
+    def test_that_goes_on_moves_no_row(self, stocked: ControlPlane) -> None:
+        vm = stocked.until(stocked.launch(), "running")
+        before = VM.objects.filter(pk=vm.pk).values().get()
+        assert claims.set_back(stocked.now()) == 0
+        assert VM.objects.filter(pk=vm.pk).values().get() == before
+
+    def test_that_went_back_leaves_a_lease_its_time(self, stocked: ControlPlane) -> None:
+        vm = stocked.until(stocked.launch(), "running")
+        now = stocked.now()
+        token = uuid.uuid4()
+        VM.objects.filter(pk=vm.pk).update(lease_token=token, lease_until=now + timedelta(hours=1))
+        assert claims.set_back(now) == 1
+        vm.refresh_from_db()
+        assert (vm.lease_token, vm.lease_until) == (token, now + timedelta(seconds=claims.LEASE_S))
 
 
 class TestDelete:

@@ -6,12 +6,13 @@ from datetime import datetime
 
 from vms.lifecycle import Desired, Phase
 from vms.providers.base import Machine, MachineState, Provider, ProviderError
-from vms.reconcile.outcome import Advance, Fail, Note, Outcome, Subject, Wait, is_proven_absent, next_offer
-from vms.reconcile.steps import move
+from vms.reconcile.outcome import Advance, Fail, Note, Outcome, Subject, Wait, next_offer
+from vms.reconcile.steps import missing, move
 from vms.reconcile.steps.create import gone_wrong
 
 # Often in the first minute, when most machines arrive; never rarer than every 10 s.
 EARLY_S, LATE_S, EARLY_FOR_S = 2, 10, 60
+MISSING_LOOK_S = 10
 
 
 def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
@@ -22,18 +23,12 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
         return Wait(seconds=pause)
     machine = subject.machine
     if machine is None:
-        since, looks = vm.missing_since or now, vm.missing_looks + 1
-        if is_proven_absent(since, looks, now):
-            if subject.is_restart:  # a start never makes another machine silently
-                return Fail(error="machine_lost", text="The machine vanished at the provider.")
-            return next_offer(
-                subject,
-                now,
-                "Lost",
-                "the machine vanished while it was booting",
-                cools="its machine vanished",
-            )
-        return Wait(seconds=10, vm={"missing_since": since, "missing_looks": looks})
+        found = missing.sought(subject, provider, now, pause_s=MISSING_LOOK_S)
+        if isinstance(found, Wait):
+            return found
+        if found is None:
+            return _lost(subject, now)
+        machine = found
     if machine.failure is not None:
         return _failed(subject, machine.failure, now)
     if machine.state is MachineState.RUNNING and not machine.ip:
@@ -54,6 +49,13 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     if vm.missing_looks:
         return Wait(seconds=pause, vm={"missing_since": None, "missing_looks": 0})
     return Wait(seconds=pause)
+
+
+def _lost(subject: Subject, now: datetime) -> Outcome:
+    if subject.is_restart:  # a start never makes another machine silently
+        return Fail(error="machine_lost", text="The machine vanished at the provider.")
+    text = "the machine vanished while it was booting"
+    return next_offer(subject, now, "Lost", text, cools="its machine vanished")
 
 
 def _failed(subject: Subject, failure: ProviderError, now: datetime) -> Outcome:

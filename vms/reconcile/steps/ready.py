@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from vms.lifecycle import Desired, Phase
 from vms.providers.base import MachineState, Provider
 from vms.reconcile import idle
-from vms.reconcile.outcome import Advance, Fail, Note, Outcome, Subject, Wait, is_proven_absent, price_at_rest
-from vms.reconcile.steps import play, saving
+from vms.reconcile.outcome import Advance, Fail, Note, Outcome, Subject, Wait, price_at_rest
+from vms.reconcile.steps import missing, play, saving
 
 LOOK_S = 30
 MISSING_LOOK_S = 10
@@ -28,11 +29,13 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     machine = subject.machine
     assert subject.attempt is not None
     if machine is None:
-        since, looks = vm.missing_since or now, vm.missing_looks + 1
-        if is_proven_absent(since, looks, now):
+        found = missing.sought(subject, provider, now, pause_s=MISSING_LOOK_S)
+        if isinstance(found, Wait):
+            return replace(found, vm={**again, **found.vm})
+        if found is None:
             text = "The machine vanished at the provider."
             return Fail(error="machine_lost", text=text, notes=saving.lost(subject, "saves_lost", text))
-        return Wait(seconds=MISSING_LOOK_S, vm={**again, "missing_since": since, "missing_looks": looks})
+        machine = found
     if machine.state is MachineState.STOPPED:
         # The machine's own clock, or the provider (no balance, a reclaimed GPU): we accept it rather than fight it.
         return Advance(

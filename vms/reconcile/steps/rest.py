@@ -25,10 +25,10 @@ from vms.reconcile.outcome import (
     Outcome,
     Subject,
     Wait,
-    is_proven_absent,
     later,
     note_of,
 )
+from vms.reconcile.steps import missing
 
 LOOK_S = 60
 MISSING_LOOK_S = 15
@@ -38,14 +38,14 @@ GIVE_UP = timedelta(minutes=10)
 
 def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     vm = subject.vm
-    if subject.snapshot is None or subject.machine is not None or subject.snapshot.taken_at <= vm.phase_since:
-        return Wait(
-            seconds=LOOK_S, vm={"missing_since": None, "missing_looks": 0} if vm.missing_looks else {}
-        )
-    since, looks = vm.missing_since or now, vm.missing_looks + 1
-    if is_proven_absent(since, looks, now):
-        return Fail(error="machine_lost", text="The stopped machine vanished at the provider.")
-    return Wait(seconds=MISSING_LOOK_S, vm={"missing_since": since, "missing_looks": looks})
+    is_too_old = subject.snapshot is None or subject.snapshot.taken_at <= vm.phase_since
+    if subject.machine is None and not is_too_old:
+        found = missing.sought(subject, provider, now, pause_s=MISSING_LOOK_S)
+        if isinstance(found, Wait):
+            return found
+        if found is None:
+            return Fail(error="machine_lost", text="The stopped machine vanished at the provider.")
+    return Wait(seconds=LOOK_S, vm={"missing_since": None, "missing_looks": 0} if vm.missing_looks else {})
 
 
 def start(subject: Subject, provider: Provider, now: datetime) -> Outcome:

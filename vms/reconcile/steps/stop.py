@@ -8,6 +8,7 @@ from gamer.crash import crash_point
 from vms.lifecycle import Phase
 from vms.providers.base import MachineState, NotFound, Provider, ProviderError, Suspendable
 from vms.reconcile.outcome import AccountNote, Advance, Fail, Outcome, Subject, Wait, later, price_at_rest
+from vms.reconcile.steps import missing
 
 LOOK_S = 3
 
@@ -27,10 +28,16 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
 
 
 def wait(subject: Subject, provider: Provider, now: datetime) -> Outcome:
-    """Absence is left to the deadline: a vanished machine ends the VM there, by a proven delete."""
     machine = subject.machine
     assert subject.attempt is not None
-    if machine is not None and machine.state is MachineState.STOPPED:
+    if machine is None:
+        found = missing.sought(subject, provider, now, pause_s=LOOK_S)
+        if isinstance(found, Wait):
+            return found
+        if found is None:
+            return Fail(error="machine_lost", text="The machine vanished at the provider.")
+        machine = found
+    if machine.state is MachineState.STOPPED:
         return Advance(
             phase=Phase.STOPPED,
             vm={"missing_since": None, "missing_looks": 0},
