@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from io import StringIO
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from accounts.principal import policy
 from events.models import Event
@@ -38,6 +38,14 @@ def find_orphans(*flags: str) -> tuple[str, str]:
     out, err = StringIO(), StringIO()
     call_command("find_orphans", *flags, stdout=out, stderr=err)
     return out.getvalue(), err.getvalue()
+
+
+def find_orphans_in_vain(*flags: str) -> tuple[str, str]:
+    """What it printed, and in what words it failed, which ends the process with 1."""
+    out = StringIO()
+    with pytest.raises(CommandError) as failure:
+        call_command("find_orphans", *flags, stdout=out, stderr=out)
+    return out.getvalue(), str(failure.value)
 
 
 class TestFindOrphans:
@@ -80,10 +88,39 @@ class TestFindOrphans:
         away.switch_on(Fault.BAD_CREDENTIALS)
         plane.add_account("a-first", away, credentials={"cloud": "away"})
         plane.add_account("b-second", kind="libvirt")
-        out, err = find_orphans()
-        assert "a-first: cannot be asked" in err
-        assert "b-second: cannot be asked" in err
+        out, why = find_orphans_in_vain()
+        assert "a-first: cannot be asked" in out
+        assert "b-second: cannot be asked" in out
         assert "1 found" in out
+        assert why == "Not asked: a-first, b-second."
+
+    def test_says_nothing_of_none_when_nobody_was_asked(self, orphaned: MemoryCloud) -> None:
+        orphaned.switch_on(Fault.BAD_CREDENTIALS)
+        out, _ = find_orphans_in_vain()
+        assert "No orphans." not in out
+
+    def test_is_nobodys_word_for_an_account_that_was_not_asked(
+        self, orphaned: MemoryCloud, plane: ControlPlane
+    ) -> None:
+        away = cloud("away")
+        away.switch_on(Fault.BAD_CREDENTIALS)
+        plane.add_account("a-first", away, credentials={"cloud": "away"})
+        installation.Installation.objects.update(is_sweep_confirmed=False)
+        _, why = find_orphans_in_vain("--fix")
+        assert not orphaned.alive(installation.identifier())
+        assert why.startswith("Not asked: a-first. Nothing is confirmed")
+        assert not installation.row().is_sweep_confirmed
+
+    def test_is_nobodys_word_when_the_pace_cut_it_short(self, orphaned: MemoryCloud) -> None:
+        ProviderAccount.objects.update(
+            calls_per_minute=1, call_tokens=0, call_tokens_at=claims.database_now()
+        )
+        installation.Installation.objects.update(is_sweep_confirmed=False)
+        out, why = find_orphans_in_vain("--fix")
+        assert "1 wait for the account's pace" in out
+        assert len(orphaned.alive(installation.identifier())) == 1
+        assert why.startswith("Not done with: memory.")
+        assert not installation.row().is_sweep_confirmed
 
 
 class TestReconciler:

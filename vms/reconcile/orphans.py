@@ -39,11 +39,14 @@ VM_HEAVY = [f"vm__{name}" for name in (*SECRETS, "machine_raw")]
 
 @dataclass(slots=True)
 class Sweep:
-    """What one sweep means to do, and then what came of it. `doubts` are machine ids no list shows any more."""
+    """What one sweep means to do, and then what came of it. `doubts` are machine ids no list shows any more, `postponed` how many
+    deletes the account's pace has no calls for.
+    """
 
     account: ProviderAccount
     unwanted: Sequence[str] = ()
     doubts: Sequence[str] = ()
+    postponed: int = 0
     ordered: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     error: str = ""
@@ -79,8 +82,9 @@ def plan(account: ProviderAccount, snapshot: Snapshot, now: datetime, *, at_once
     unwanted = _to_delete(account, ours, now, at_once)
     doubts = list(_gone_from_list(account, snapshot))
     allowed = claims.take_calls(account.pk, len(unwanted) + len(doubts), now)
-    unwanted = unwanted[:allowed]
-    return Sweep(account, unwanted, doubts[: allowed - len(unwanted)])
+    affordable = unwanted[:allowed]
+    postponed = len(unwanted) - len(affordable)
+    return Sweep(account, affordable, doubts[: allowed - len(affordable)], postponed)
 
 
 def carry_out(sweep: Sweep, provider: Provider) -> Sweep:

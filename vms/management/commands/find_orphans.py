@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from gamer import tallies
 from gamer.context import about
@@ -20,7 +20,9 @@ from vms.reconcile.outcome import Snapshot
 class Command(BaseCommand):
     help = (
         "Lists machines of this installation that no VM wants. With --fix it deletes them at once, also those that wait for "
-        "an operator after the database moved or was restored. Machines of other installations are never touched."
+        "an operator after the database moved or was restored, and has the reconciler delete unknown ones by itself again. "
+        "Ends with 1, and confirms nothing, when an account was not asked or not done with. Machines of other installations are "
+        "never touched."
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -31,13 +33,14 @@ class Command(BaseCommand):
             self._look(fix)
 
     def _look(self, fix: bool) -> None:
-        found = 0
+        found, silent, unfinished = 0, [], []
         for account in ProviderAccount.objects.order_by("name"):
             try:
                 provider = open_provider(account)
                 snapshot = Snapshot.of(account.pk, claims.database_now(), provider.list())
             except (ProviderError, ValueError) as error:
                 self.stderr.write(f"{account.name}: cannot be asked: {error}")
+                silent.append(account.name)
                 continue
             sweep = orphans.plan(account, snapshot, claims.database_now(), at_once=fix)
             present = Stray.objects.filter(account=account, gone_at=None, machine_id__in=list(snapshot.by_id))
@@ -50,12 +53,27 @@ class Command(BaseCommand):
             if fix:
                 orphans.write(orphans.carry_out(sweep, provider), claims.database_now())
                 self.stdout.write(f"{account.name}: deletion of {len(sweep.ordered)} ordered")
+                if sweep.postponed:
+                    self.stderr.write(f"{account.name}: {sweep.postponed} wait for the account's pace")
                 if sweep.error:
                     self.stderr.write(f"{account.name}: {sweep.error}")
+                if sweep.postponed or sweep.error:
+                    unfinished.append(account.name)
         tallies.flush()
+        if not fix and found:
+            self.stdout.write(f"{found} found. Delete them with: manage.py find_orphans --fix")
+        missed = [
+            f"{what}: {', '.join(names)}."
+            for what, names in (("Not asked", silent), ("Not done with", unfinished))
+            if names
+        ]
+        if missed:
+            # Confirmed now, the reconciler would delete machines that nobody has seen in a list.
+            again = (
+                " Nothing is confirmed: run this again, or confirm on the Installation page." if fix else ""
+            )
+            raise CommandError(" ".join(missed) + again)
         if fix:
             installation.confirm_sweeps(actor="command:find_orphans", now=claims.database_now())
-        elif found:
-            self.stdout.write(f"{found} found. Delete them with: manage.py find_orphans --fix")
-        else:
+        elif not found:
             self.stdout.write("No orphans.")
