@@ -44,6 +44,7 @@ class InstallationAdmin(ReadOnlyAdmin):
         shown: dict[str, Any] = {
             "row": installation.row(),
             "strays": strays.defer("account__credentials").order_by("first_seen_at")[:STRAYS_SHOWN],
+            "strays_there": strays.count(),
             "may_change": may_change,
             "title": "Installation",
         }

@@ -114,6 +114,25 @@ class TestInstallation:
         assert installation.row().is_sweep_confirmed
         assert "I have looked" not in sam.get(INSTALLATION).content.decode()
 
+    def test_says_how_many_more_there_are_than_it_shows(self, plane, sam, staff):
+        account, now = ProviderAccount.objects.get(), timezone.now()
+        strays = [
+            Stray(account=account, machine_id=f"m-{n}", tag="t", reason="unknown", first_seen_at=now)
+            for n in range(51)
+        ]
+        Stray.objects.bulk_create(strays[:50])
+        everybody = "/admin/vms/stray/?state=here&amp;reason__exact=unknown"
+        assert everybody not in sam.get(INSTALLATION).content.decode()
+        Stray.objects.bulk_create(strays[50:])
+        page = sam.get(INSTALLATION).content.decode()
+        assert "The 50 seen first, of 51." in page
+        assert everybody in page
+        answer = sam.get(everybody.replace("&amp;", "&"))
+        assert answer.context["cl"].result_count == 51
+        viewer = staff("view_installation").get(INSTALLATION).content.decode()
+        assert "of 51." in viewer
+        assert everybody not in viewer
+
     def test_needs_the_permission(self, plane, staff):
         viewer = staff("view_installation")
         assert "Switch off" not in viewer.get(INSTALLATION).content.decode()
