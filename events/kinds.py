@@ -38,7 +38,7 @@ ACTIONS: Mapping[str, str] = {
     "ending": "its machine is being deleted",
     "error": "given up, with the reason",
     "failed": "ended in error; its machine is proven gone",
-    "delete_unproven": "a delete does not confirm; minutes and dollars so far",
+    "delete_unproven": "a delete does not confirm; minutes so far",
     "session_over": "the longest session was reached",
     "stopped_too_long": "stopped for longer than it is kept",
     "setup_warning": "it was set up, but not all went well",

@@ -168,6 +168,7 @@ class TestPage:
             "Order failed, next offer",
             "NoCapacity",
             vm.attempt.machine_id,
+            vm.attempt.tag,
             vm.ip_address,
             "The last step",
             "12 s",
