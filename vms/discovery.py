@@ -183,7 +183,7 @@ def recommend(
         )
     ]
     provider = fitting[0].provider if fitting else None
-    if not fitting and not shelf.is_refreshed:
+    if not fitting and not shelf.is_refreshed(ranking.wish):
         provider = next((one.provider for one in profile.preferences if one.is_enabled), None)
     return Recommendation(
         profile=profile,

@@ -58,8 +58,18 @@ class Shelf:
     keys: Sequence[int]
     offer_ids: Sequence[str]
     paused: frozenset[int]
-    is_refreshed: bool  # every account that may host has been asked at least once
-    is_fresh: bool  # and lately
+    asked: Sequence[
+        tuple[str, datetime | None]
+    ]  # of each account that may buy, its kind and when it last told its offers
+    now: datetime
+
+    def is_refreshed(self, wish: placement.Wish) -> bool:
+        """Whether every account that could host this has been asked at least once."""
+        return all(at is not None for kind, at in self.asked if wish.may_use(kind))
+
+    def is_fresh(self, wish: placement.Wish) -> bool:
+        """And lately. An account whose offers this launch may not take holds nobody up, however long it is away."""
+        return all(at is not None and at >= self.now - FRESH for kind, at in self.asked if wish.may_use(kind))
 
     def offer(self, row: int) -> Offer | None:
         """The row itself; None when a refresh has found it sold out since."""
@@ -98,12 +108,8 @@ def load(
             for account in accounts
             if not account.may_buy(now) or is_resting(account, now) or account.kind in spent
         ),
-        is_refreshed=all(account.offers_refreshed_at for account in accounts if account.may_buy(now)),
-        is_fresh=all(
-            account.offers_refreshed_at and account.offers_refreshed_at >= now - FRESH
-            for account in accounts
-            if account.may_buy(now)
-        ),
+        asked=[(one.kind, one.offers_refreshed_at) for one in accounts if one.may_buy(now)],
+        now=now,
     )
 
 

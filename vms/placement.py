@@ -128,6 +128,13 @@ class Wish:
             return None
         return self.latitude, self.longitude
 
+    def may_use(self, kind: str) -> bool:
+        """Whether offers of this kind count at all. A provider named here needs no preference, but none that is switched off."""
+        if self.provider and kind != self.provider:
+            return False
+        known = [one.is_enabled for one in self.profile.preferences if one.provider == kind]
+        return all(known) if known else bool(self.provider)
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -152,6 +159,7 @@ class Ranking:
     """All offers, judged. `order` holds the rows that fit, best first."""
 
     stock: Stock
+    wish: Wish
     order: Ints
     why: npt.NDArray[np.int8]
     usd_per_hour: Floats
@@ -262,12 +270,10 @@ class _Judge:
         if self.wish.provider and kind != self.wish.provider:
             self.fail(mine, Why.NOT_ASKED)
             return
-        preference = self.preferences.get(kind)
-        if preference is None or not preference.is_enabled:
-            if not self.wish.provider or preference is not None:
-                self.fail(mine, Why.PROVIDER_OFF)
-                return
-            preference = Preference(provider=kind, priority=0)
+        if not self.wish.may_use(kind):
+            self.fail(mine, Why.PROVIDER_OFF)
+            return
+        preference = self.preferences.get(kind) or Preference(provider=kind, priority=0)
         preset, floor, least_rank = self.wish.profile.demand(preference, self.wish.preset)
         self.presets[index] = preset
         self.priority[mine] = preference.priority
@@ -341,8 +347,8 @@ class _Judge:
         if self.here is not None and len(order):
             order = self._recheck(order, kilometres, self.here)
         return Ranking(
-            self.stock, order, self.why, self.price, kilometres, self.gpus, self.vcpus, self.ram_gb, self.disk_gb,
-            self.presets, self.here is not None, self.limits, self.usd_per_km,
+            self.stock, self.wish, order, self.why, self.price, kilometres, self.gpus, self.vcpus, self.ram_gb,
+            self.disk_gb, self.presets, self.here is not None, self.limits, self.usd_per_km,
         )  # fmt: skip
 
     def _ordered(self, rows: Ints, kilometres: Floats) -> Ints:

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulators.profile import Floor
+from emulators.profile import Floor, Preference
 from emulators.services.profiles import gpu_table
 from locations.models import Region
 from tests.vms.control_plane import ControlPlane
+from tests.vms.shelves import profile
 from vms import offers
 from vms.models import Offer, ProviderAccount
+from vms.placement import Wish
 from vms.providers import base
 from vms.providers.memory.stock import JOPLIN, STOCK
 
@@ -127,7 +129,8 @@ class TestShelf:
         offers.store(account, STOCK, plane.now())
         assert len(offers.load(plane.now()).stock) == len(STOCK)
         shelf = offers.load(plane.clock.advance(minutes=6))
-        assert (len(shelf.stock), shelf.is_refreshed, shelf.is_fresh) == (len(STOCK), True, False)
+        wish = Wish(profile(Preference(account.kind, 1)))
+        assert (len(shelf.stock), shelf.is_refreshed(wish), shelf.is_fresh(wish)) == (len(STOCK), True, False)
         assert len(offers.load(plane.clock.advance(minutes=10)).stock) == 0
 
     def test_names_accounts_that_take_no_orders(self, account: ProviderAccount, plane: ControlPlane) -> None:

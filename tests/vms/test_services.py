@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.principal import Principal, policy
+from emulators.models import ProviderPreference
 from events.models import Event
 from gamer.errors import (
     Conflict,
@@ -180,6 +181,20 @@ class TestRefusals:
         Offer.objects.all().delete()
         moment = None if refreshed == "never" else stocked.clock().replace(year=2020)
         ProviderAccount.objects.update(offers_refreshed_at=moment)
+        assert services.launch_game(by=BY, owner=None, order=order(), now=stocked.clock()).is_new
+
+    @pytest.mark.parametrize("refreshed", ["never", "long ago"])
+    def test_wait_for_no_account_whose_offers_they_could_not_take(
+        self, stocked: ControlPlane, refreshed: str
+    ) -> None:
+        Offer.objects.update(max_gpus=0)
+        moment = None if refreshed == "never" else stocked.clock().replace(year=2020)
+        stocked.add_account("away", kind="cloudypad_gcp", offers_refreshed_at=moment)
+        self.refused(stocked, NoCapacity, provider="memory")
+        preferences = ProviderPreference.objects.filter(provider="cloudypad_gcp")
+        preferences.update(enabled=False)
+        self.refused(stocked, NoCapacity)
+        preferences.update(enabled=True)
         assert services.launch_game(by=BY, owner=None, order=order(), now=stocked.clock()).is_new
 
 

@@ -171,7 +171,7 @@ def _answer(form: PreviewForm, now: datetime) -> dict[str, Any]:
         "more": max(0, len(order_of_rows) - BEST),
         "considered": len(ranking.why),
         "rejected": list(_rejected(ranking, names)),
-        "warnings": list(_warnings(shelf, order, profile, names)),
+        "warnings": list(_warnings(shelf, ranking, order, profile, names)),
         "accounts": len(names),
     }
 
@@ -224,7 +224,9 @@ def _rejected(ranking: Ranking, names: dict[int, str]) -> Iterator[Rejected]:
         yield Rejected(TEXTS[Why(why)], len(rows), options)
 
 
-def _warnings(shelf: Shelf, order: Order, profile: Profile, names: dict[int, str]) -> Iterator[str]:
+def _warnings(
+    shelf: Shelf, ranking: Ranking, order: Order, profile: Profile, names: dict[int, str]
+) -> Iterator[str]:
     """What a launch would run into besides the ranking."""
     if not installation.row().is_launching:
         yield "New launches are switched off for the whole installation: a launch would be refused."
@@ -235,9 +237,9 @@ def _warnings(shelf: Shelf, order: Order, profile: Profile, names: dict[int, str
         and profile.presets[order.preset].raised_to(profile.floor) != profile.presets[order.preset]
     ):
         yield f"A launch that asks for the preset {order.preset} is refused: it is below what this console needs."
-    if names and not shelf.is_refreshed:
+    if names and not shelf.is_refreshed(ranking.wish):
         yield "Not every account has been asked for its offers yet; a launch would wait for them."
-    elif names and not shelf.is_fresh:
+    elif names and not shelf.is_fresh(ranking.wish):
         yield "Some offers were fetched more than 5 minutes ago; a launch would wait for fresh ones before it gives up."
     loads = queries.loads()
     now = timezone.now()

@@ -244,7 +244,7 @@ class Chooser:
         text = f"No provider can host this console. {reasons}".strip()
         if past:
             text = f"{text}. The last order: {past[-1].error_class}: {past[-1].error_text}"
-        may_pass = not shelf.is_fresh or any((ranking.why == why).any() for why in PASSING)
+        may_pass = not shelf.is_fresh(ranking.wish) or any((ranking.why == why).any() for why in PASSING)
         # Who moves has a machine to come back to, and may be in the middle of a game.
         if may_pass and not vm.is_moving:
             return Wait(seconds=WAIT_S, vm={"error_text": text[:1000]} if text != vm.error_text else {})

@@ -66,7 +66,7 @@ def check(order: Order, profile: Profile, now: datetime, *, without: Without = f
     shelf, ranking = rank(order, profile, now, without=without)
     if len(ranking.order):
         return _quote(ranking)
-    if not shelf.is_refreshed or not shelf.is_fresh:
+    if not shelf.is_fresh(ranking.wish):
         return Quote(profile.floor.gpus, None)
     reasons = ranking.reasons_by_kind()
     if order.provider and order.provider not in reasons:
