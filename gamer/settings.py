@@ -279,7 +279,6 @@ DOCTOR_CHECKS = [
     "gamer.web.doctor.database",
     "gamer.web.doctor.queue",
     "locations.doctor.gazetteer",
-    "gamer.web.doctor.programs",
     "emulators.doctor.saves",
     "emulators.doctor.library",
     "vms.doctor.cloudypad",

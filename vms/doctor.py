@@ -43,6 +43,7 @@ def cloudypad(now: datetime) -> Iterable[Finding]:
     if kinds:
         advice = "Install Ansible with CloudyPad's roles: it makes machines consoles with it."
         yield program("ansible-playbook", "--version", advice=advice, is_needed=True)
+        yield program("ssh", "-V", advice="Install openssh-client: Ansible works over it.", is_needed=True)
 
 
 def accounts(now: datetime) -> Iterable[Finding]:

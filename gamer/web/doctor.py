@@ -79,11 +79,6 @@ def queue(now: datetime) -> Iterable[Finding]:
             yield Finding(part.name, Verdict.FINE, "nothing waits")
 
 
-def programs(now: datetime) -> Iterable[Finding]:
-    yield program("ssh", "-V", advice="Install openssh-client: CloudyPad sets machines up over it.")
-    yield program("rclone", "version", advice="Install rclone: without it no saves and games are copied.")
-
-
 def program(name: str, *version: str, advice: str, is_needed: bool = False) -> Finding:
     """Whether a program is there, and what it calls its version. Asked with no stdin and for a bounded time."""
     if shutil.which(name) is None:

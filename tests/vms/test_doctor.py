@@ -52,6 +52,7 @@ class TestCommand:
         assert found["database"]["text"].startswith("Postgres ")
         assert found["geocoder index"]["verdict"] == "fine"
         assert found["account mem (memory)"]["text"] == "answers; 0 machines"
+        assert not {"ssh", "rclone"} & found.keys()  # machines' programs, and CloudyPad's
         assert code == ["fine", "worse", "broken"].index(json.loads(told)["verdict"])
 
     def test_says_what_to_do_about_refused_credentials(
@@ -80,7 +81,7 @@ class TestCloudyPad:
     def test_asks_the_tool_for_its_version(self, pads: StandInHarness) -> None:
         found = {each.name: each for each in doctor.cloudypad(timezone.now())}
         assert found["cloudypad"] == Finding("cloudypad", Verdict.FINE, "0.45.1", "")
-        assert {"pulumi", "ansible-playbook"} <= found.keys()
+        assert {"pulumi", "ansible-playbook", "ssh"} <= found.keys()
 
     def test_asks_the_account_by_a_list(self, pads: StandInHarness) -> None:
         (found,) = doctor.accounts(timezone.now())
