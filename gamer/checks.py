@@ -14,8 +14,9 @@ from zoneinfo import available_timezones
 
 from cryptography.fernet import Fernet
 from django.conf import settings
+from django.contrib.auth.password_validation import validate_password
 from django.core.checks import CheckMessage, Critical, Error, Warning, register, run_checks
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 
 from gamer.env import CLOUD_VARIABLES, PROCESSES
 
@@ -23,6 +24,8 @@ ENVIRONMENT = "environment"  # the tag of these checks: they ask no database and
 SHORTEST_SECRET_KEY = 32
 # Ids of organisations' own projects begin with their domain; there may be none.
 PROJECT_ID = re.compile(r"([a-z0-9.-]+:)?[a-z0-9-]*\Z")
+# What a header can carry and no paste adds: visible characters of ASCII.
+TOKEN = re.compile(r"[!-~]*\Z")
 
 
 @register(ENVIRONMENT)
@@ -129,7 +132,7 @@ def time_zone(**_: Any) -> list[CheckMessage]:
         return []
     return [
         Critical(
-            f"BILLING_TIME_ZONE is {name!r}; it must be a zone like UTC or Europe/Berlin.", id="gamer.E012"
+            f"BILLING_TIME_ZONE is {name!r}; it must be a zone like UTC or Europe/Berlin.", id="gamer.E023"
         )
     ]
 
@@ -175,6 +178,14 @@ def networks(**_: Any) -> list[CheckMessage]:
 def credentials(**_: Any) -> list[CheckMessage]:
     env = settings.ENV
     found: list[CheckMessage] = []
+    if not TOKEN.match(env.tensordock_api_token):
+        found.append(
+            Error(
+                "TENSORDOCK_API_TOKEN holds a space, a line's end or a letter that no token has.",
+                hint="Copy it again, without what stands around it.",
+                id="gamer.E024",
+            )
+        )
     if env.gcp_billing_account and not env.gcp_project_id:
         found.append(
             Warning("GCP_BILLING_ACCOUNT is set without GCP_PROJECT_ID; it has no effect.", id="gamer.W001")
@@ -241,9 +252,21 @@ def mail(**_: Any) -> list[CheckMessage]:
         Warning(
             "EMAIL_URL is not set: mails with a way to a new password are only printed by the worker.",
             hint="It looks like smtp+tls://user:password@host:587.",
-            id="gamer.W004",
+            id="gamer.W008",
         )
     ]
+
+
+@register(ENVIRONMENT, deploy=True)
+def admin_password(**_: Any) -> list[CheckMessage]:
+    """The first administrator may do everything, and everybody knows the address."""
+    if not settings.ENV.admin_password:
+        return []
+    try:
+        validate_password(settings.ENV.admin_password)
+    except ValidationError as error:
+        return [Warning(f"ADMIN_PASSWORD is weak. {' '.join(error.messages)}", id="gamer.W009")]
+    return []
 
 
 def demand() -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import ast
+import re
 import secrets
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -67,7 +70,7 @@ class TestValues:
             (checks.numbers, {"signup_credit_usd": "nan"}, ["gamer.E003"]),
             (checks.numbers, {"signup_credit_usd": "inf"}, ["gamer.E003"]),
             (checks.numbers, {"signup_credit_usd": "2.50"}, []),
-            (checks.time_zone, {"billing_time_zone": "Mars/Olympus"}, ["gamer.E012"]),
+            (checks.time_zone, {"billing_time_zone": "Mars/Olympus"}, ["gamer.E023"]),
             (checks.time_zone, {"billing_time_zone": "Asia/Kolkata"}, []),
             (checks.addresses, {"tensordock_api_url": "dashboard.tensordock.com"}, ["gamer.E004"]),
             (checks.addresses, {"process": "cron"}, ["gamer.E005"]),
@@ -75,6 +78,12 @@ class TestValues:
             (checks.credentials, {"gcp_billing_account": "1", "gcp_project_id": "p"}, []),
             (checks.credentials, {"gcp_project_id": "example.com:my-project"}, []),
             (checks.credentials, {"gcp_project_id": "My Project"}, ["gamer.E016"]),
+            (checks.credentials, {"tensordock_api_token": "two words"}, ["gamer.E024"]),
+            (checks.credentials, {"tensordock_api_token": "pasted\n"}, ["gamer.E024"]),
+            (checks.credentials, {"tensordock_api_token": "Zx9-_.~+/="}, []),
+            (checks.admin_password, {"admin_password": "letmein"}, ["gamer.W009"]),
+            (checks.admin_password, {"admin_password": "gamer-sunrise-52"}, []),
+            (checks.admin_password, {"admin_password": ""}, []),
             (checks.credentials, {"gcp_project_id": "projects/p/../q"}, ["gamer.E016"]),
             (checks.credentials, {"cloudypad_home": "/srv"}, ["gamer.W002"]),
             (checks.credentials, {"cloudypad_bin": "/no/such/program"}, ["gamer.E011"]),
@@ -107,7 +116,7 @@ class TestValues:
         settings.PUBLIC_URL = value
         assert [message.id for message in checks.public_url()] == expected
 
-    @pytest.mark.parametrize(("backend", "expected"), [("console", ["gamer.W004"]), ("smtp", [])])
+    @pytest.mark.parametrize(("backend", "expected"), [("console", ["gamer.W008"]), ("smtp", [])])
     def test_ask_for_a_mail_server_in_a_deployment(
         self, backend: str, expected: list[str], settings: Any
     ) -> None:
@@ -151,6 +160,16 @@ class TestNetworks:
 
 
 class TestRegistration:
+    def test_gives_no_two_checks_one_id(self) -> None:
+        """Or who silences one by its id silences the other."""
+        owners: dict[str, set[str]] = defaultdict(set)
+        for path in ROOT.glob("*/checks.py"):
+            for function in ast.parse(path.read_text()).body:
+                for code in re.findall(r"gamer\.[EW]\d{3}", ast.dump(function)):
+                    owners[code].add(f"{path.parent.name}.{getattr(function, 'name', '')}")
+        assert len(owners) > 20
+        assert {code: names for code, names in owners.items() if len(names) > 1} == {}
+
     def test_makes_manage_py_check_run_them_all(self, settings: Any) -> None:
         settings.ENV = replace(
             settings.ENV,
