@@ -28,6 +28,7 @@ from vms.providers.base import Provider
 from vms.providers.cloudypad.clouds import CLOUDS, DUMMY, missing
 
 SANDBOX = "sandbox"
+SEED = Principal(command="seed")
 # The one secret of each kind, by the name its adapter knows it by.
 SECRET_NAMES = {
     "tensordock": "token",
@@ -96,7 +97,8 @@ def _settings_of(kind: str) -> tuple[str, ...]:
 def seed(now: datetime) -> None:
     """One account per kind whose credentials the environment names; in development without any, the sandbox cloud.
 
-    Credentials and address follow the environment at every start; caps and pauses are staff's and stay.
+    Credentials and address follow the environment at every start; caps and pauses are staff's and stay. A sandbox that real
+    credentials have replaced is paused: it runs no longer, and would be called ill for ever.
     """
     installation.row()
     clouds = settings.ENV.clouds if settings.ENV.cloudypad_bin else {}
@@ -116,6 +118,9 @@ def seed(now: datetime) -> None:
     elif os.environ.get("SANDBOX_URL") and not clouds:
         token = os.environ.get("SANDBOX_TOKEN", "")
         _keep(SANDBOX, "tensordock", os.environ["SANDBOX_URL"], {"token": token}, now)
+    if settings.ENV.tensordock_api_token or clouds:
+        for sandbox in ProviderAccount.objects.filter(name=SANDBOX):
+            pause(account=sandbox, by=SEED, now=now)
 
 
 def _keep(name: str, kind: str, base_url: str, credentials: Mapping[str, str], now: datetime) -> None:
@@ -199,12 +204,14 @@ def create(*, draft: AccountDraft, by: Principal, now: datetime) -> ProviderAcco
 
 
 def change(*, account: ProviderAccount, draft: AccountDraft, by: Principal, now: datetime) -> ProviderAccount:
-    """Changes an account; its kind stays. Another secret or address is tried at once. Raises ValidationError."""
+    """Changes an account; its kind stays, and its name, by which `seed` finds it. Another secret or address is tried at once.
+    Raises ValidationError.
+    """
     with transaction.atomic():
         row = ProviderAccount.objects.select_for_update().get(pk=account.pk)
         _refuse(faults(draft, former=row))
         columns = _columns(draft)
-        del columns["kind"]
+        del columns["kind"], columns["name"]
         changes = {name: value for name, value in columns.items() if value != getattr(row, name)}
         told: dict[str, Any] = {name: [_plain(getattr(row, name)), _plain(changes[name])] for name in changes}
         former = plain_settings(row)

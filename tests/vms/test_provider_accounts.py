@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
@@ -11,6 +12,7 @@ from django.test import Client
 
 from accounts.principal import Principal
 from emulators.services import seed
+from events.models import Event
 from locations import regions
 from tests.vms.providers.cloudypad_vendor import COMMAND, vendor_in
 from tests.world import Clock, World
@@ -47,6 +49,30 @@ class TestSeed:
             "gcp": {"project_id": "p"},
             "aws": {"access_key_id": "A", "secret_access_key": CANARY},
         }
+
+    @pytest.mark.parametrize(
+        "real", [{"tensordock_api_token": CANARY}, {"clouds": {"cloudypad_gcp": {"project_id": "p"}}}]
+    )
+    def test_pauses_the_sandbox_once_there_are_real_credentials(
+        self,
+        db: None,
+        clock: Clock,
+        settings: LazySettings,
+        monkeypatch: pytest.MonkeyPatch,
+        real: dict[str, Any],
+    ) -> None:
+        monkeypatch.setenv("SANDBOX_URL", "http://127.0.0.1:9/api/v2")
+        provider_accounts.seed(clock())
+        sandbox = ProviderAccount.objects.get()
+        assert (sandbox.name, sandbox.is_paused) == ("sandbox", False)
+        settings.ENV = replace(settings.ENV, **real)
+        provider_accounts.seed(clock())
+        provider_accounts.seed(clock())
+        sandbox.refresh_from_db()
+        assert sandbox.is_paused
+        event = Event.objects.about("provider_accounts", sandbox.pk).get(action="suspend")
+        assert (event.actor, event.details["name"]) == ("command:seed", "sandbox")
+        assert ProviderAccount.objects.exclude(pk=sandbox.pk).get().is_paused is False
 
     def test_opens_none_where_there_is_no_tool(self, db: None, clock: Clock, settings: LazySettings) -> None:
         settings.ENV = replace(settings.ENV, cloudypad_bin="", clouds={"cloudypad_gcp": {"project_id": "p"}})

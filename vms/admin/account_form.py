@@ -42,6 +42,9 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = ProviderAccount
         fields = ("name", "kind", "base_url", "calls_per_minute", "max_machines", "max_usd_per_hour")
+        help_texts = {
+            "name": "Stays as it is: by the name an account finds its credentials in the environment."
+        }
         labels = {
             "base_url": "Address",
             "max_machines": "Most machines",
@@ -69,7 +72,7 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
     def draft(self) -> AccountDraft:
         values = self.cleaned_data
         return AccountDraft(
-            name=values["name"],
+            name=values.get("name") or self.instance.name,
             kind=values.get("kind") or self.instance.kind,
             base_url=values["base_url"].strip(),
             calls_per_minute=values["calls_per_minute"],

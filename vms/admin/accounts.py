@@ -96,7 +96,7 @@ class ProviderAccountAdmin(ServiceAdmin):
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("health_now", "load_now") if obj is not None else ()
+        return ("name", "health_now", "load_now") if obj is not None else ()
 
     def _may_write(self, request: HttpRequest, obj: ProviderAccount | None) -> bool:
         return bool(

@@ -149,7 +149,6 @@ class TestForm:
             ({"calls_per_minute": 0}, "greater than or equal to 1"),
             ({"max_usd_per_hour": "-1"}, "greater than or equal to 0"),
             ({"max_machines": "many"}, "Enter a whole number."),
-            ({"name": ""}, "This field is required."),
         ],
     )
     def test_says_what_is_wrong(self, account, sam, changes, words):
@@ -157,6 +156,12 @@ class TestForm:
         assert answer.status_code == 200
         assert words in answer.content.decode()
         assert CANARY not in answer.content.decode()
+
+    def test_keeps_the_name_by_which_seed_finds_it(self, account, sam):
+        assert sam.post(page_of(account), posted(name="mine", max_machines=3)).status_code == 302
+        account.refresh_from_db()
+        assert (account.name, account.max_machines) == ("dock", 3)
+        assert 'name="name"' not in sam.get(page_of(account)).content.decode()
 
     def test_sends_the_token_to_no_new_address(self, account, sam):
         """Who may edit an account may not read its secret, nor have it told to a host of theirs."""
@@ -168,6 +173,10 @@ class TestForm:
 
     def test_wants_a_token_for_a_new_account(self, world, sam):
         page = sam.post(f"{ACCOUNTS}add/", posted(kind="tensordock")).content.decode()
+        assert (
+            "This field is required."
+            in sam.post(f"{ACCOUNTS}add/", posted(kind="tensordock", name="")).content.decode()
+        )
         assert "Without an API token the vendor answers nothing." in page
         assert 'value="memory"' not in page
 

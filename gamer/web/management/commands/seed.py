@@ -11,7 +11,10 @@ from django.utils.module_loading import import_string
 
 
 class Command(BaseCommand):
-    help = "Fills in what is missing: the first administrator, consoles, provider accounts. Changes nothing that is there."
+    help = (
+        "Fills in what is missing: the first administrator, consoles, provider accounts. Safe to repeat: what staff changed stays, "
+        "but accounts' credentials follow the environment, in development also the administrator's password."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
