@@ -3,14 +3,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import secrets
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from events.models import Delivery, Event
+from gamer.env import ROOT
 from tests.billing.usage import of, runs, used
 from tests.world import World
 
@@ -65,6 +70,24 @@ class TestBillingAlerts:
     def test_refuses_a_limit_that_is_none(self, value: str) -> None:
         with pytest.raises(CommandError, match="monthly-limit"):
             call_command("billing_alerts", "--monthly-limit", value)
+
+    @pytest.mark.parametrize(
+        ("option", "words"), [("--notify", "connection"), ("--daily-limit=x", "'x' is not an amount")]
+    )
+    def test_exits_3_when_it_cannot_say(self, option: str, words: str) -> None:
+        """As a process, because the exit code is what Nagios reads; its database is away."""
+        environment = {
+            "DATABASE_URL": "postgres://gamer@127.0.0.1:1/gamer",
+            "SECRET_KEY": secrets.token_urlsafe(50),
+            "GAMER_KEYS": Fernet.generate_key().decode(),
+        }
+        ended = subprocess.run(
+            [sys.executable, "manage.py", "billing_alerts", option],
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100,
+        )  # fmt: skip
+        assert ended.returncode == 3, ended.stderr
+        assert ended.stdout.startswith("UNKNOWN - ")
+        assert words in ended.stdout
 
 
 class TestUsageReport:

@@ -1,4 +1,4 @@
-"""`manage.py billing_alerts`: where today and this month stand, for cron and Nagios. Exit code 0 fine, 1 warning, 2 critical."""
+"""`manage.py billing_alerts`: where today and this month stand, for cron and Nagios. Exit code 0 fine, 1 warning, 2 critical, 3 unknown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from billing.budgets.watch import zone
@@ -20,6 +21,7 @@ from billing.reports import spending_now
 from billing.reports.spending import STAFF, Alert, alerts
 
 EXITS = {"warning": 1, "critical": 2}
+UNKNOWN = 3
 
 
 def limit(text: str) -> Decimal:
@@ -33,7 +35,25 @@ def limit(text: str) -> Decimal:
 
 
 class Command(BaseCommand):
-    help = "Compares what providers ask for today and this month with limits; exits 0 fine, 1 from 80 %, 2 from 100 % on."
+    help = (
+        "Compares what providers ask for today and this month with limits; exits 0 fine, 1 from 80 %, 2 from 100 % on, and 3 when it "
+        "cannot say: the database is away, or an option cannot be read."
+    )
+    requires_system_checks = ()  # their errors would end it with 1, and reading sums needs none of what they look at
+
+    def create_parser(self, prog_name: str, subcommand: str, **options: Any) -> CommandParser:
+        """One that raises CommandError: argparse by itself ends with 2, which is Nagios' word for critical."""
+        parser = super().create_parser(prog_name, subcommand, **options)
+        parser.called_from_command_line = False
+        return parser
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Python ends with 1 after an error, which is Nagios' word for a warning."""
+        try:
+            super().run_from_argv(argv)
+        except (CommandError, DatabaseError, InterfaceError) as error:
+            self.stdout.write(f"UNKNOWN - {error}")
+            sys.exit(UNKNOWN)
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--daily-limit", type=limit, default=Decimal(50), metavar="USD")
