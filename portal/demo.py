@@ -1,5 +1,5 @@
 """Thirty days of people who never were, for whoever looks at the pages for the first time: metered by billing's own services, so
-that the ledger and the daily sums are as exact as those of real people.
+that the ledger and the daily sums are as exact as those of real people. What their machines measured is made up by monitoring.
 
 Everything is called `demo`: people `demo-…`, departments and projects “Demo …”, machines `demo:…`, the actor of the events.
 The same day is the same whenever it is made, and made once.
@@ -27,6 +27,7 @@ from billing.services.metering import Dimensions, Machine, State
 from billing.services.prices import Price
 from emulators.models import Console
 from events.services import Happening, record
+from monitoring import services as monitoring
 from vms.lifecycle import Desired, Phase
 from vms.models import VM
 
@@ -84,7 +85,7 @@ def seed(now: datetime, told: Callable[[int, int], None] = lambda done, all_: No
         if session.gone_at <= now and session.key not in known
     ]
     for number, session in enumerate(wanted):
-        _play(session)
+        _play(session, now)
         told(number + 1, len(wanted))
     return len(wanted)
 
@@ -142,7 +143,7 @@ def _sessions(person: User, shared: dict[int, Project], day: date) -> Iterator[S
 
 
 @transaction.atomic
-def _play(session: Session) -> None:
+def _play(session: Session, now: datetime) -> None:
     """The life of one machine, as the reconciler would have told it."""
     VM.objects.bulk_create(
         [
@@ -175,6 +176,9 @@ def _play(session: Session) -> None:
     for at, state, action in moments:
         metering.follow(key=session.key, state=state, now=at, describe=lambda: _machine(session))
         record(_happening(session, at, action))
+    monitoring.seed_demo(
+        subject=session.vm, since=session.ordered_at + BOOTS, until=session.stopped_at, now=now
+    )
 
 
 def _machine(session: Session) -> Machine:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db.models import Count, Max, Min
 from django.utils import timezone
 
 from accounts.models import Department, Project, User
@@ -19,6 +20,7 @@ from billing.reports.spending import STAFF
 from billing.services import seeding
 from emulators.services import seed as seed_consoles
 from events.models import Event
+from monitoring.models import Hour, Minute
 from portal import demo
 from tests.billing.metered import broken
 from tests.world import NOON
@@ -26,6 +28,8 @@ from vms.models import VM
 
 pytestmark = pytest.mark.django_db
 UTC_ZONE = ZoneInfo("UTC")
+# Nobody has played within the hour that may still be told.
+EARLY = NOON - timedelta(hours=5)
 
 
 @pytest.fixture
@@ -55,6 +59,21 @@ class TestDemo:
         assert second > 0
         assert Subject.objects.count() == first + second
         assert broken() == []
+
+    def test_tells_how_each_machine_did_while_somebody_played(self, short: None) -> None:
+        demo.seed(EARLY)
+        ran = {vm.pk: (vm.ready_at, vm.last_activity) for vm in VM.objects.all()}
+        told = Minute.objects.values("subject").annotate(first=Min("at"), last=Max("at"), count=Count("at"))
+        assert len(told) == len(ran)
+        for one in told:
+            ready_at, stopped_at = ran[one["subject"]]
+            assert 0 <= (ready_at - one["first"]).total_seconds() < 60
+            assert stopped_at - timedelta(minutes=2) < one["last"] < stopped_at
+            assert one["count"] == (one["last"] - one["first"]) / timedelta(minutes=1) + 1
+        assert set(Hour.objects.values_list("subject", flat=True)) == ran.keys()
+        minutes = Minute.objects.count()
+        demo.seed(EARLY)
+        assert Minute.objects.count() == minutes
 
     def test_marks_all_it_makes(self, short: None) -> None:
         demo.seed(NOON)

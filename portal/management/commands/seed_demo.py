@@ -1,4 +1,4 @@
-"""People, machines and money of the last thirty days that never were, all called `demo`."""
+"""People, machines, what these measured, and money of the last thirty days that never were, all called `demo`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from portal import demo
 
 
 class Command(BaseCommand):
-    help = "Fills the last 30 days with usage and events of made-up people; safe to repeat. Books are never unwritten: not for production."
+    help = (
+        "Fills the last 30 days with usage, metrics and events of made-up people; safe to repeat. "
+        "Books are never unwritten: not for production."
+    )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--force", action="store_true", help="also in production")
