@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import re
 import runpy
 
 from gamer.env import ROOT
+from tests.log_lines import written
 
 
 def test_bounds_the_headers_at_every_door() -> None:
@@ -14,3 +18,12 @@ def test_bounds_the_headers_at_every_door() -> None:
     assert "large_client_header_buffers 4 8k;" in (ROOT / "deploy/nginx/gamer.conf").read_text()
     for served in ("systemd/gamer-streams.service", "compose.yaml"):
         assert "--h11-max-incomplete-event-size 65536" in (ROOT / "deploy" / served).read_text()
+
+
+def test_finds_errors_in_the_log_by_the_pattern_it_names() -> None:
+    (pattern,) = re.findall(r"grep -E '(.+)'", (ROOT / "deploy/README.md").read_text())
+    with written("tests.deploy") as log:
+        for level in (logging.WARNING, logging.ERROR, logging.CRITICAL):
+            logging.getLogger("tests.deploy").log(level, "it is %s", logging.getLevelName(level))
+    found = [json.loads(line)["event"] for line in log.getvalue().splitlines() if re.search(pattern, line)]
+    assert found == ["it is ERROR", "it is CRITICAL"]
