@@ -6,6 +6,8 @@ import json
 import logging
 import re
 import runpy
+import subprocess
+from pathlib import Path
 
 from gamer.env import ROOT
 from tests.log_lines import written
@@ -27,3 +29,19 @@ def test_finds_errors_in_the_log_by_the_pattern_it_names() -> None:
             logging.getLogger("tests.deploy").log(level, "it is %s", logging.getLevelName(level))
     found = [json.loads(line)["event"] for line in log.getvalue().splitlines() if re.search(pattern, line)]
     assert found == ["it is ERROR", "it is CRITICAL"]
+
+
+def test_gives_a_shell_the_values_that_systemd_and_compose_read(tmp_path: Path) -> None:
+    """The commands of a bad night begin with sourcing this file: a blank or an & must not end a value."""
+    example = (ROOT / "deploy/gamer.env.example").read_text()
+    filled_in = re.sub(r"^#(?=[A-Z_]+=)", "", example, flags=re.MULTILINE)
+    wanted = dict(re.findall(r"^([A-Z_]+)='([^']*)'$", filled_in, flags=re.MULTILINE))
+    assert len(wanted) == len(re.findall(r"^[A-Z_]+=", filled_in, flags=re.MULTILINE))
+    (tmp_path / "gamer.env").write_text(filled_in)
+    told = subprocess.run(
+        ["/bin/sh", "-ec", "set -a; . ./gamer.env; exec env -0"],
+        cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found = dict(line.split("=", 1) for line in told.stdout.split("\0") if line)
+    assert wanted.items() <= found.items()
+    assert found["CLOUDYPAD_BIN"].startswith("node /opt/")
