@@ -188,6 +188,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _is_https
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _is_https else None
 SECURE_REDIRECT_EXEMPT = [r"^health/?$"]
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "gamer.web.errors.csrf_failure"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 CORS_ALLOWED_ORIGINS = ENV.cors_allowed_origins
 CORS_EXPOSE_HEADERS = ["Link", "X-Total-Count", "Location", "Retry-After", "X-Request-ID"]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from django.conf import settings
 
-from gamer.web.errors import error_body
 from gamer.web.limits import DRAINED, announced_length, own_limit
+from gamer.web.middleware import too_large
 
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -46,10 +45,10 @@ class BodyLimit:
             # A connection closed on a client that still sends would take our answer with it.
             while has_more and read <= max(limit, usual * DRAINED):
                 await counted()
-            await self._refuse(send, limit)
+            await self._refuse(send, scope["path"], limit)
 
-    async def _refuse(self, send: Send, limit: int) -> None:
-        text = json.dumps(error_body("too_large", f"The body is larger than {limit} bytes."))
-        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    async def _refuse(self, send: Send, path: str, limit: int) -> None:
+        refused = too_large(path, limit)
+        headers = [(b"content-type", refused["Content-Type"].encode()), (b"connection", b"close")]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": text.encode()})
+        await send({"type": "http.response.body", "body": refused.content})

@@ -1,6 +1,7 @@
 """One error shape for everything that goes wrong: `{"error": {"code", "message", "details"}, "detail": message}`.
 
-`exception_handler` serves the API's views; the four handlers at the end serve what fails outside of them (urls.py names them).
+`exception_handler` serves the API's views; the handlers at the end serve what fails outside of them (urls.py and settings name
+them). A person in front of a browser gets a page that says what happened, what to do and where to go on.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
-from django.views import defaults
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
@@ -40,6 +41,35 @@ DATABASE_AWAY = (OperationalError, InterfaceError)
 RETRY_S = 5  # a restart of the database takes a few seconds
 WHOLE = "body"  # the field of an error that belongs to no single field
 HTML_PATHS = ("/admin", "/static", "/password")
+
+# Of a page's status: what happened, and what to do about it.
+PAGES = {
+    400: ("This cannot be read", "Go back, correct it and send it again."),
+    402: ("There is not enough credit", "Give credit first, then do it again."),
+    403: (
+        "You may not do this",
+        "Your login has no permission for it. Who may edit users can give it to you under Users.",
+    ),
+    404: (
+        "There is nothing here",
+        "The address is wrong, or what was here is gone. Look for it from the overview.",
+    ),
+    409: ("Somebody was faster", "Go back, load the page again and look at what is there now."),
+    413: ("This is too large", "Go back and send less, or a smaller file."),
+    429: ("That was too often", "Wait a minute, then do it again."),
+    500: (
+        "Something went wrong on our side",
+        "It is written in the log. Do it again; if it stays so, tell those who run this installation what you did and when.",
+    ),
+    503: (
+        "Away for a moment",
+        "Load this page again in a few seconds. Whether what you sent last was done is seen then.",
+    ),
+}
+FORGED = (
+    "This form is out of date",
+    "You have logged in since it was opened, or your browser keeps no cookies. Go back, load its page again and send it once more.",
+)
 
 
 def error_body(code: str, message: str, details: Details | None = None) -> dict[str, Any]:
@@ -145,42 +175,57 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | 
     return Response(body, status=status, headers=headers)
 
 
-def is_page(request: HttpRequest) -> bool:
+def is_page(path: str) -> bool:
     """Whether a person in front of a browser reads the answer."""
-    return request.path.startswith(HTML_PATHS)
+    return path.startswith(HTML_PATHS)
 
 
-def _json(status: int, message: str) -> JsonResponse:
-    return JsonResponse(error_body(CODES[status], message), status=status)
+def page(
+    status: int,
+    message: str = "",
+    headers: Mapping[str, str] | None = None,
+    words: tuple[str, str] | None = None,
+) -> HttpResponse:
+    """A refusal or a fault for a person. Needs neither database nor request: it is shown when these are what is amiss."""
+    title, advice = words or PAGES.get(status, PAGES[500 if status >= 500 else 400])
+    text = render_to_string("error.html", {"title": title, "message": message, "advice": advice})
+    return HttpResponse(text, status=status, headers=headers)
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    if is_page(request):
-        return defaults.bad_request(request, exception)
-    status, body, headers = answer_for(exception) or (400, error_body(CODES[400], str(exception)), {})
+def refusal(path: str, status: int, body: Mapping[str, Any], headers: Mapping[str, str]) -> HttpResponse:
+    """The same answer as a page where a person reads it, as JSON elsewhere."""
+    if is_page(path):
+        return page(status, body["detail"], headers)
     return JsonResponse(body, status=status, headers=headers)
 
 
-def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    if is_page(request):
-        return defaults.permission_denied(request, exception)
-    return _json(403, "You may not do this.")
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    found = answer_for(exception) or (400, error_body(CODES[400], str(exception)), {})
+    return refusal(request.path, *found)
 
 
-def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    if is_page(request):
-        return defaults.page_not_found(request, exception)
-    return _json(404, "Not found.")
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if is_page(request.path):
+        return page(403)
+    return JsonResponse(error_body(CODES[403], "You may not do this."), status=403)
 
 
-def server_error(request: HttpRequest) -> HttpResponseBase:
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form without the right token: most often one from before a login in another tab. The API takes no such forms."""
+    return page(403, words=FORGED)
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if is_page(request.path):
+        return page(404)
+    return JsonResponse(error_body(CODES[404], "Not found."), status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
     """What no view caught: a database that is away or refuses a value (also for pages), or a fault of ours."""
     answer = answer_for(sys.exc_info()[1])
     if answer is not None:
-        status, body, headers = answer
-        if is_page(request):
-            return HttpResponse(body["detail"], status=status, headers=headers, content_type="text/plain")
-        return JsonResponse(body, status=status, headers=headers)
-    if is_page(request):
-        return defaults.server_error(request)
+        return refusal(request.path, *answer)
+    if is_page(request.path):
+        return page(500)
     return JsonResponse(error_body("error", "Something went wrong on our side."), status=500)

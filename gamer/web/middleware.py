@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.request import HttpHeaders
 from django_prometheus.middleware import PrometheusAfterMiddleware
 from django_structlog.middlewares import RequestMiddleware
@@ -19,7 +19,7 @@ from structlog.contextvars import clear_contextvars
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from gamer.context import act_as, bind
-from gamer.web.errors import error_body, is_page
+from gamer.web.errors import error_body, is_page, refusal
 from gamer.web.limits import DRAINED, announced_length, drain, own_limit
 from gamer.web.throttles import client_ip
 
@@ -28,8 +28,8 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z", re.ASCII)
 Handler = Callable[[HttpRequest], HttpResponse]
 
 
-def too_large(limit: int) -> JsonResponse:
-    return JsonResponse(error_body("too_large", f"The body is larger than {limit} bytes."), status=413)
+def too_large(path: str, limit: int) -> HttpResponse:
+    return refusal(path, 413, error_body("too_large", f"The body is larger than {limit} bytes."), {})
 
 
 def request_id_of(request: HttpRequest) -> str:
@@ -83,7 +83,7 @@ class StaffActsMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if is_page(request) and request.user.is_authenticated:
+        if is_page(request.path) and request.user.is_authenticated:
             act_as(f"user:{request.user}")
         return self.get_response(request)
 
@@ -130,12 +130,12 @@ class BodyLimitMiddleware:
         length = announced_length(announced)
         if length is not None and length > limit and own_limit(request.path_info, length) is None:
             drain(source, length)
-            return too_large(limit)
+            return too_large(request.path, limit)
         if not announced and "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
             body = source.read(limit + 1)
             if len(body) > limit:
                 drain(source, limit * DRAINED)
-                return too_large(limit)
+                return too_large(request.path, limit)
             # What HttpRequest.body leaves behind when it has read a body.
             vars(request).update(_body=body, _read_started=True, _stream=BytesIO(body))
             request.META["CONTENT_LENGTH"] = str(len(body))
@@ -158,5 +158,5 @@ class NulMiddleware:
                     details[name.replace("\x00", "\ufffd")] = ["Contains a NUL character."]
         if details:
             message = f"{next(iter(details))}: Contains a NUL character."
-            return JsonResponse(error_body("validation_error", message, details), status=400)
+            return refusal(request.path, 400, error_body("validation_error", message, details), {})
         return self.get_response(request)

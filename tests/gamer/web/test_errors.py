@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import RequestDataTooBig
+from django.test import Client
 from rest_framework import exceptions as drf
 from rest_framework.test import APIClient
 
@@ -17,6 +18,14 @@ from gamer.web.errors import CODES, answer_for, flatten
 from tests.bad_inputs import assert_error
 
 pytestmark = pytest.mark.django_db
+
+
+def assert_page(response: Any, *words: str) -> None:
+    """What a person is told, and a link that leads on."""
+    text = response.content.decode()
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert [word for word in words if word not in text] == []
+    assert 'href="/admin/"' in text
 
 
 class TestShape:
@@ -103,11 +112,29 @@ class TestServerError:
         assert response.status_code == 503
         assert_error(response)
 
-    def test_shows_pages_to_people(self, visitor: APIClient) -> None:
-        away, ours, missing = (visitor.get(f"/admin/plain/{kind}") for kind in ("away", "ours", "missing"))
-        assert (away.status_code, away.headers["Content-Type"]) == (503, "text/plain")
-        assert (ours.status_code, ours.headers["Content-Type"]) == (500, "text/html; charset=utf-8")
-        assert (missing.status_code, missing.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    @pytest.mark.parametrize(
+        ("path", "status", "words"),
+        [
+            ("plain/away", 503, ("Away for a moment", "The database is away; try again shortly.")),
+            ("plain/ours", 500, ("Something went wrong on our side", "It is written in the log.")),
+            ("plain/missing", 404, ("There is nothing here", "Look for it from the overview.")),
+            ("plain/denied", 403, ("You may not do this", "Your login has no permission for it.")),
+            ("plain/suspicious", 400, ("This cannot be read", "The request is not valid.")),
+            ("plain/gamer", 402, ("There is not enough credit", "No money.")),
+            ("plain/twice", 409, ("Somebody was faster", "This contradicts what is there; look again.")),
+        ],
+    )
+    def test_shows_people_a_page_with_a_way_out(
+        self, visitor: APIClient, path: str, status: int, words: tuple[str, ...]
+    ) -> None:
+        response = visitor.get(f"/admin/{path}")
+        assert response.status_code == status
+        assert_page(response, *words)
+
+    def test_explains_a_form_from_before_a_login(self) -> None:
+        response = Client(enforce_csrf_checks=True).post("/admin/login/", {"username": "sam"})
+        assert response.status_code == 403
+        assert_page(response, "This form is out of date", "Go back, load its page again")
 
     def test_answers_json_to_everything_else(self, visitor: APIClient) -> None:
         for kind, status in (("denied", 403), ("missing", 404), ("suspicious", 400)):
@@ -194,6 +221,7 @@ print(json.dumps([
             assert (error["code"], error["details"]) == ("unavailable", {"database": ["not reachable"]})
         assert (alive[0], json.loads(alive[2])["status"]) == (200, "healthy")
         assert page[:2] == [503, "5"]
+        assert "Away for a moment" in page[2]
         assert metrics[0] == 200
         assert "gamer_database_up 0.0" in metrics[2]
         assert "hunter2-canary" not in ended.stdout + ended.stderr

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from gamer.asgi import application
 from tests.bad_inputs import assert_error
+from tests.gamer.web.test_errors import assert_page
 from tests.log_lines import Written, written
 from tests.world import World
 
@@ -42,6 +43,11 @@ class TestBodyLimit:
         response = self.announce(anyone, length)
         assert response.status_code == 413
         assert_error(response)
+
+    def test_refuses_a_form_with_a_page(self, anyone: APIClient) -> None:
+        response = anyone.post("/admin/login/", {"username": "x" * LIMIT})
+        assert response.status_code == 413
+        assert_page(response, "This is too large", "The body is larger than 1000000 bytes.")
 
     @pytest.mark.parametrize(("size", "left"), [(2_000_000, 0), (40_000_000, 24_000_000)])
     def test_reads_what_it_refuses_but_not_for_ever(self, anyone: APIClient, size: int, left: int) -> None:
@@ -176,13 +182,17 @@ class TestNul:
             ("/test/events?a%00b=1", "a\ufffdb"),
             ("/test/faults/a%00b", "path"),
             ("/%00", "path"),
-            ("/admin/?q=%00", "q"),
         ],
     )
     def test_is_refused_in_an_address_by_name(self, anyone: APIClient, path: str, field: str) -> None:
         response = anyone.get(path)
         assert response.status_code == 400
         assert set(assert_error(response)) == {field}
+
+    def test_is_refused_on_a_page(self, anyone: APIClient) -> None:
+        response = anyone.get("/admin/?q=%00")
+        assert response.status_code == 400
+        assert_page(response, "q: Contains a NUL character.")
 
     def test_is_refused_in_a_cookie(self, anyone: APIClient) -> None:
         anyone.cookies["sessionid"] = "a" * 10
@@ -238,13 +248,18 @@ class TestAsgi:
         asyncio.run(application(scope, receive, send))
         self.unread = len(messages)
         body = b"".join(message.get("body", b"") for message in sent[1:])
-        return sent[0]["status"], json.loads(body)
+        return sent[0]["status"], body.decode() if path.startswith("/admin") else json.loads(body)
 
     @pytest.mark.parametrize(("chunks", "unread"), [(1, 0), (2, 0), (10, 0), (30, 13)])
     def test_reads_a_long_body_before_it_refuses_but_not_for_ever(self, chunks: int, unread: int) -> None:
         status, body = self.send(*[b"x" * LIMIT] * (chunks - 1), b"x" * (LIMIT + 1))
         assert (status, body["error"]["code"]) == (413, "too_large")
         assert self.unread == unread
+
+    def test_refuses_a_form_with_a_page(self) -> None:
+        status, page = self.send(b"x" * (LIMIT + 1), path="/admin/login/")
+        assert status == 413
+        assert "This is too large" in page
 
     def test_passes_a_chunked_body_on(self) -> None:
         status, body = self.send(b'{"cou', b'nt": 5}', headers=((b"transfer-encoding", b"chunked"),))

@@ -97,6 +97,16 @@ class TestPage:
         Session.objects.all().delete()
         page.wait_for_url("**/admin/login/**")
 
+    def test_stays_and_asks_again_while_the_server_is_away(self, page, vm):
+        VM.objects.filter(pk=vm.pk).update(desired=Desired.GONE)
+        page.goto(f"/admin/vms/vm/{vm.pk}/change/")
+        with page.expect_response(lambda answer: answer.status == 502):
+            page.route("**/change/", lambda route: route.fulfill(status=502, body="What a proxy says."))
+        page.get_by_role("heading", name="What happened").wait_for()
+        VM.objects.filter(pk=vm.pk).update(name="Seen when it is back")
+        page.unroute("**/change/")
+        page.locator("#live").get_by_text("Seen when it is back").first.wait_for()
+
 
 def told(vm: VM, now: datetime, **values: float) -> None:
     monitoring.record(subject=vm.pk, samples=[Reading(now, values)], now=now)

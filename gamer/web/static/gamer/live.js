@@ -1,4 +1,5 @@
-// A page that follows something under way: what was unfolded stays so, and an ended login is shown instead of an empty page.
+// A page that follows something under way: what was unfolded stays so, an ended login is shown instead of an empty page, and
+// a server or database that is away for a moment is asked again at the next interval.
 (() => {
   const open = new Set();
   document.addEventListener("toggle", (event) => {
@@ -6,7 +7,7 @@
     if (id) event.target.open ? open.add(id) : open.delete(id);
   }, true);
   document.addEventListener("htmx:beforeSwap", (event) => {
-    if (!event.detail.serverResponse.includes('id="live"')) {
+    if (event.detail.xhr.status < 400 && !event.detail.serverResponse.includes('id="live"')) {
       event.detail.shouldSwap = false;
       window.location.reload();
     }
