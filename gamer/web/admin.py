@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.admin import ModelAdmin
@@ -28,18 +29,48 @@ ALL_WRITES = frozenset({"create", "update", "delete", "action"})
 
 
 class ServiceAdmin(BoundedAdmin):
-    """Saves and deletes through services, and shows what they refuse as a message."""
+    """Saves and deletes through services. What they refuse of a form stands beside its fields, of anything else in a message."""
 
     records_itself = ALL_WRITES
 
     def changeform_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
-        return told(request, lambda: super(ServiceAdmin, self).changeform_view(request, *args, **options))
+        try:
+            answer: HttpResponse = super().changeform_view(request, *args, **options)
+            return answer
+        except GamerError as error:
+            if request.method != "POST":
+                raise
+            # Once more, now as a form that is not valid: nothing is saved, and what was typed stays.
+            vars(request)["refusal"] = error
+            return told(request, lambda: super(ServiceAdmin, self).changeform_view(request, *args, **options))
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
+        form = super().get_form(request, obj, change, **options)
+        refusal = vars(request).get("refusal")
+        return form if refusal is None else refused(form, refusal)
 
     def changelist_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
         return told(request, lambda: super(ServiceAdmin, self).changelist_view(request, *args, **options))
 
     def delete_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
         return told(request, lambda: super(ServiceAdmin, self).delete_view(request, *args, **options))
+
+
+def refused(form: type[forms.BaseForm], refusal: GamerError) -> type[forms.BaseForm]:
+    """The form that a service refused: wrong beside the fields that it names, as a whole where it names none."""
+
+    class Refused(form):  # type: ignore[misc,valid-type]
+        def full_clean(self) -> None:
+            super().full_clean()
+            if not self.is_bound:
+                return
+            named = {name: texts for name, texts in refusal.details.items() if name in self.fields}
+            for name, texts in named.items():
+                self.add_error(name, texts)
+            if not named:
+                self.add_error(None, refusal.message)
+
+    return Refused
 
 
 def told(request: HttpRequest, answer: Callable[[], HttpResponse]) -> HttpResponse:

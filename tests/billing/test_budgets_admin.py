@@ -90,21 +90,29 @@ class TestBudgets:
         assert not Budget.objects.exists()
 
     @pytest.mark.parametrize(
-        ("wrong", "text"),
+        ("wrong", "field"),
         [
             ({"limit_usd": "0"}, "limit_usd"),
             ({"period": "custom"}, "starts_on"),
-            ({"provider": "libvirt", "user": "1"}, "covers"),
+            ({"provider": "libvirt", "user": "1"}, "__all__"),
             ({"webhook_url": "http://a.test"}, "webhook_url"),
+            ({"thresholds": "80 notify\n80 block"}, "thresholds"),
         ],
     )
-    def test_show_what_the_service_refuses(
-        self, world: World, staff: Client, wrong: dict[str, str], text: str
+    def test_show_what_the_service_refuses_beside_what_was_typed(
+        self, world: World, staff: Client, wrong: dict[str, str], field: str
     ) -> None:
         wrong = {name: str(world.alice.pk) if name == "user" else value for name, value in wrong.items()}
-        answer = staff.post(f"{BUDGETS}add/", typed(**wrong), follow=True)
-        assert text in " ".join(str(one) for one in answer.context["messages"])
+        answer = staff.post(f"{BUDGETS}add/", typed(name="Half an hour of typing", **wrong))
+        assert set(errors_of(answer)) == {field}
+        assert "Half an hour of typing" in answer.content.decode()
         assert not Budget.objects.exists()
+
+    def test_stay_as_they_are_when_a_change_is_refused(self, staff: Client) -> None:
+        budget = rows.create(by=policy("test"), now=NOON, name="June", limit_usd=Decimal(5)).budget
+        answer = staff.post(f"{BUDGETS}{budget.pk}/change/", typed(name="July", limit_usd="-1"))
+        assert errors_of(answer)["limit_usd"] == ["More than 0."]
+        assert Budget.objects.get().name == "June"
 
     def test_are_changed_and_deleted(self, staff: Client) -> None:
         budget = rows.create(by=policy("test"), now=NOON, name="June", limit_usd=Decimal(5)).budget

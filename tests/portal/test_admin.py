@@ -147,6 +147,22 @@ class TestProject:
             "update",
         ]
 
+    @pytest.mark.parametrize(
+        ("wrong", "field", "text"),
+        [
+            ({"name": "Tournament", "owner": "mona"}, "name", "This name is taken."),
+            ({"owner": "charlie"}, "for_department", "The owner is of no department."),
+        ],
+    )
+    def test_that_is_refused_keeps_what_was_typed(
+        self, world: World, sam: Client, wrong: dict[str, str], field: str, text: str
+    ) -> None:
+        form = {"name": "Cup", "description": "Long and well put", "for_department": "on", **wrong}
+        form["owner"] = getattr(world, wrong["owner"]).pk
+        answer = sam.post("/admin/accounts/project/add/", form)
+        assert answer.context["adminform"].form.errors == {field: [text]}
+        assert "Long and well put" in answer.content.decode()
+
     def test_is_closed_after_a_question(
         self, plane: ControlPlane, world: World, sam: Client, as_alice: APIClient
     ) -> None:
