@@ -29,7 +29,7 @@ from accounts.models import ApiKey, Scope, User
 from accounts.pages.own import own_account
 from accounts.principal import at_admin
 from gamer.errors import GamerError
-from gamer.web.admin import ALL_WRITES, BoundedAdmin
+from gamer.web.admin import BoundedAdmin, ServiceAdmin
 
 POWERS = ("is_staff", "is_superuser", "groups")
 
@@ -143,8 +143,7 @@ class RotationForm(forms.Form):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(BoundedAdmin):
-    records_itself = ALL_WRITES
+class ApiKeyAdmin(ServiceAdmin):
     form = ApiKeyForm
     list_display = (
         "name",
@@ -189,7 +188,9 @@ class ApiKeyAdmin(BoundedAdmin):
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         by, now = at_admin(request), timezone.now()
         if change:
-            keys.update(by=by, key=obj, now=now, **form.cleaned_data)
+            # Only what was changed: of a key that has expired, the name is changed without a new expiry.
+            changes = {name: form.cleaned_data[name] for name in form.changed_data}
+            keys.update(by=by, key=obj, now=now, **changes)
             return
         assert by.user is not None
         key, secret = keys.create(by=by, maker=by.user, now=now, **form.cleaned_data)
@@ -214,7 +215,9 @@ class ApiKeyAdmin(BoundedAdmin):
         return response
 
     def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        """Who knows a key's text has its maker's powers, so an administrator's are an administrator's."""
+        """Who knows a key's text has its maker's powers, so an administrator's are an administrator's. A revoked one stays so."""
+        if obj is not None and obj.revoked_at is not None:
+            return False
         is_above = obj is not None and obj.maker.is_superuser and not request.user.is_superuser
         return super().has_change_permission(request, obj) and not is_above
 

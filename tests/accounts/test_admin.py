@@ -283,6 +283,25 @@ class TestKeys:
         assert (after.name, after.scopes, after.digest) == ("New", [Scope.READ], before.digest)
         assert after.expires_at is not None
 
+    def test_that_have_expired_get_another_name_or_a_later_end(self, world: World, sam: Client) -> None:
+        key, past = world.reader_key, timezone.now() - timedelta(days=1)
+        ApiKey.objects.filter(pk=key.pk).update(expires_at=past)
+        path = f"/admin/accounts/apikey/{key.pk}/change/"
+        kept = {"expires_at_0": f"{past:%Y-%m-%d}", "expires_at_1": f"{past:%H:%M:%S}"}
+        assert sam.post(path, {"name": "Former site", **kept}).status_code == 302
+        earlier = {"expires_at_0": "2020-01-01", "expires_at_1": "00:00"}
+        answer = sam.post(path, {"name": "Another", **earlier})
+        assert answer.context["adminform"].form.errors["expires_at"] == ["In the past."]
+        after = ApiKey.objects.get(pk=key.pk)
+        assert (after.name, after.expires_at) == ("Former site", past)
+
+    def test_that_are_revoked_are_shown_and_not_changed(self, world: World, sam: Client) -> None:
+        key = world.reader_key
+        ApiKey.objects.filter(pk=key.pk).update(revoked_at=timezone.now())
+        path = f"/admin/accounts/apikey/{key.pk}/"
+        assert 'name="_save"' not in sam.get(f"{path}change/").content.decode()
+        assert sam.post(f"{path}change/", {"name": "New"}).status_code == 403
+
     def test_get_a_new_text(self, world: World, sam: Client) -> None:
         key, old = world.reader_key, world.secret_of(world.reader_key)
         assert "New text" in sam.get(f"/admin/accounts/apikey/{key.pk}/change/").content.decode()
