@@ -16,7 +16,14 @@ from django.utils import timezone
 from accounts.principal import policy
 from billing.budgets import rows
 from billing.budgets.rows import Target
-from billing.models import Budget, BudgetCrossing, FleetDifference, InvoiceLine, ProviderBalance
+from billing.models import (
+    Budget,
+    BudgetCrossing,
+    FleetDifference,
+    InvoiceLine,
+    ProviderBalance,
+    ProviderInvoice,
+)
 from events import deliveries
 from events.deliveries import Post
 from events.models import Event
@@ -157,6 +164,26 @@ class TestWhatProvidersSay:
         good = SimpleUploadedFile("june.csv", b"day,machine_id,amount\n2026-06-01,m1,1.5\n")
         assert staff.post(path, {"provider": "tensordock", "file": good}).status_code == 302
         assert InvoiceLine.objects.get().amount_usd == Decimal("1.5")
+
+    def test_is_told_line_by_line_and_leads_to_them(self, staff: Client) -> None:
+        path = "/admin/billing/providerinvoice/"
+
+        def sent(*lines: str) -> Any:
+            text = "\n".join(["day,machine_id,amount,line_id", *lines])
+            file = SimpleUploadedFile("june.csv", text.encode())
+            return staff.post(f"{path}add/", {"provider": "tensordock", "file": file}, follow=True)
+
+        assert "1 lines imported, 0 known already." in sent("2026-06-01,m1,1,a").content.decode()
+        again = sent("2026-06-01,m1,1,a", "2026-06-02,m2,1,b").content.decode()
+        assert "1 lines imported, 1 known already." in again
+        assert errors_of(sent("2026-06-01,m1,7,a"))["file"] == ["line a differs from the one imported before"]
+        newest = ProviderInvoice.objects.latest("id")
+        link = f"/admin/billing/invoiceline/?invoice__id__exact={newest.pk}"
+        assert link in again
+        assert link in staff.get(f"{path}{newest.pk}/change/").content.decode()
+        lines = staff.get(link).content.decode()
+        assert "m2" in lines
+        assert "m1" not in lines
 
     def test_has_a_mark_below_which_staff_are_told(self, staff: Client) -> None:
         ProviderBalance.objects.create(provider_account=1, provider="memory", name="memory", balance_usd=5)
