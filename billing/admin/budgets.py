@@ -15,6 +15,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from accounts.principal import at_admin
+from billing.admin.wording import NONE
 from billing.budgets import rows, watch
 from billing.budgets.notices import subject_of
 from billing.budgets.rows import USUAL, Step, Target
@@ -129,6 +130,20 @@ class BudgetAdmin(ServiceAdmin):
             vars(budget)["now"] = now.get(budget.pk)
         found.result_list = shown
         return found
+
+    # What the form has and the model has not, for who may look and not change.
+
+    @admin.display(description="Thresholds")
+    def thresholds(self, budget: Budget) -> str:
+        return written(list(budget.thresholds.all()))
+
+    @admin.display(description="Webhook URL")
+    def webhook_url(self, budget: Budget) -> str:
+        return budget.webhook.url if budget.webhook is not None else NONE
+
+    @admin.display(description="Webhook secret")
+    def webhook_secret(self, budget: Budget) -> str:
+        return "Never shown."
 
     @admin.display(description="covers")
     def subject(self, budget: Budget) -> str:

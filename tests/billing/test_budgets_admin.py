@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
@@ -27,6 +28,7 @@ from billing.models import (
 from events import deliveries
 from events.deliveries import Post
 from events.models import Event
+from tests.factories import UserFactory
 from tests.world import NOON, World
 
 pytestmark = pytest.mark.django_db
@@ -120,6 +122,14 @@ class TestBudgets:
         answer = staff.post(f"{BUDGETS}{budget.pk}/change/", typed(name="July", limit_usd="-1"))
         assert errors_of(answer)["limit_usd"] == ["More than 0."]
         assert Budget.objects.get().name == "June"
+
+    def test_are_looked_at_by_who_may_not_change_them(self, staff: Client) -> None:
+        staff.post(f"{BUDGETS}add/", typed(webhook_url="https://a.test"))
+        looker = UserFactory(is_staff=True)
+        looker.user_permissions.set(Permission.objects.filter(codename="view_budget"))
+        staff.force_login(looker)
+        page = staff.get(f"{BUDGETS}{Budget.objects.get().pk}/change/").content.decode()
+        assert [text for text in ("80 notify", "https://a.test", "Never shown.") if text not in page] == []
 
     def test_are_changed_and_deleted(self, staff: Client) -> None:
         budget = rows.create(by=policy("test"), now=NOON, name="June", limit_usd=Decimal(5)).budget
