@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -34,7 +34,15 @@ from billing.reports.spending import SHOWN_DAYS, WARNING_PERCENT
 from vms.admin import dashboard
 
 SHOWN = 8
+# What each kind of alert tells of, and where it leads.
+WATCHED = (
+    *("billing.view_budget", "billing.view_providerbalance", "billing.view_verification"),
+    *("billing.view_fleetdifference", "vms.view_stray", "billing.view_creditaccount"),
+)
 COLOURS = {"critical": "danger", "warning": "warning"}
+
+
+May = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +69,19 @@ def front_page(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     now = timezone.now()
     shown = {**context, "title": "Overview", **dashboard.machines(request, now)}
     if request.user.has_perm("billing.view_usageday"):
-        shown["money"] = _money(now)
+        shown["money"] = _money(now, request.user.has_perm)
     return shown
 
 
-def _money(now: datetime) -> dict[str, Any]:
+def _money(now: datetime, may: May) -> dict[str, Any]:
     here = zone()
     figures = front_page_figures(now=now, zone=here)
-    budgets = list(Budget.objects.filter(covers=Covers.GLOBAL, is_active=True).order_by("-id")[:SHOWN])
-    limits = list(_limits(budgets, now))
+    seen = [one for one in WATCHED if may(one)]
     return {
         "tiles": list(_tiles(figures)),
-        "limits": limits,
-        "alerts": [*_crossings(figures.open_crossings), *_warnings(now)][: 3 * SHOWN],
+        "limits": list(_limits(now)) if may("billing.view_budget") else None,
+        "alerts": list(_alerts(figures.open_crossings, now, may))[: 3 * SHOWN] if seen else None,
+        "sees_all": len(seen) == len(WATCHED),
         "spenders": [
             {"name": name_of(row), "link": _costs(range="month", user=_key(row.keys[0]), by="console"), "cost": dollars(row.cost_usd),
              "charge": dollars(row.charge_usd)}
@@ -113,7 +121,8 @@ def _tiles(figures: FrontPage) -> Iterator[tuple[str, Cell, str, str]]:
     )
 
 
-def _limits(budgets: Sequence[Budget], now: datetime) -> Iterator[Limit]:
+def _limits(now: datetime) -> Iterator[Limit]:
+    budgets = list(Budget.objects.filter(covers=Covers.GLOBAL, is_active=True).order_by("-id")[:SHOWN])
     sums = spent(now, budgets) if budgets else {}
     for budget in budgets:
         if budget.pk not in sums:
@@ -128,6 +137,20 @@ def _limits(budgets: Sequence[Budget], now: datetime) -> Iterator[Limit]:
         yield Limit(budget.name, words, percent, severity, _page("billing_budget_change", budget.pk))
 
 
+def _alerts(crossings: Sequence[BudgetCrossing], now: datetime, may: May) -> Iterator[Alert]:
+    """What is not well, the worst first: only of what one may look at, as each leads there."""
+    if may("billing.view_budget"):
+        yield from _crossings(crossings)
+    if may("billing.view_providerbalance"):
+        yield from _balances()
+    if may("billing.view_verification"):
+        yield from _books()
+    if may("billing.view_fleetdifference") and may("vms.view_stray"):
+        yield from _differences(now)
+    if may("billing.view_creditaccount"):
+        yield from _credits()
+
+
 def _crossings(crossings: Sequence[BudgetCrossing]) -> Iterator[Alert]:
     highest: dict[int, BudgetCrossing] = {}
     for one in crossings:  # the highest first
@@ -139,24 +162,28 @@ def _crossings(crossings: Sequence[BudgetCrossing]) -> Iterator[Alert]:
         )
 
 
-def _warnings(now: datetime) -> Iterator[Alert]:
-    """What providers and the books say is not well."""
+def _balances() -> Iterator[Alert]:
     for row in ProviderBalance.objects.filter(low_since__isnull=False).order_by("balance_usd")[:SHOWN]:
         text = f"{row.name} at {row.provider} has {dollars(row.balance_usd or Decimal(0))[0]} left"
-        yield Alert("danger", "low balance", text, _page("vms_provideraccount_change", row.provider_account))
+        yield Alert("danger", "low balance", text, _page("billing_providerbalance_change", row.pk))
+
+
+def _books() -> Iterator[Alert]:
     proof = Verification.objects.first()
     if proof is not None and proof.broken:
         laws = "; ".join(sorted(proof.broken))
-        yield Alert(
-            "danger",
-            "ledger",
-            f"The books do not add up: {laws}",
-            _page("billing_verification_change", proof.pk),
-        )
+        text = f"The books do not add up: {laws}"
+        yield Alert("danger", "ledger", text, _page("billing_verification_change", proof.pk))
+
+
+def _differences(now: datetime) -> Iterator[Alert]:
     today = day_of(now, zone())
     for differs in FleetDifference.objects.filter(providers.differing(), day=today).order_by("name")[:SHOWN]:
         text = f"{differs.name}: {len(differs.unknown)} machines nobody wants, {len(differs.missing)} missing"
         yield Alert("warning", "fleet", text, _page("vms_stray_changelist"))
+
+
+def _credits() -> Iterator[Alert]:
     out = CreditAccount.objects.filter(warned_at__isnull=False).order_by("-warned_at")
     for account in out.select_related("user", "project", "department")[:SHOWN]:
         text = f"{account} runs out: {dollars(account.balance_usd)[0]} left"

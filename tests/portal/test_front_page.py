@@ -37,6 +37,25 @@ def money(client: Client) -> dict[str, Any]:
     return found
 
 
+def everything_amiss(world: World) -> None:
+    now = timezone.now()
+    rows.create(by=BY, now=now, name="Arcade's", limit_usd=Decimal(1), target=Target(department=world.arcade))
+    runs(of(world.alice), now - timedelta(minutes=1), cost="120", charge="120")
+    watch.evaluate(now)
+    ProviderBalance.objects.create(
+        provider_account=1, provider="tensordock", name="Main", balance_usd=Decimal("3.5"), low_since=now
+    )
+    ProviderBalance.objects.create(
+        provider_account=2, provider="tensordock", name="Well", balance_usd=Decimal(300)
+    )
+    Verification.objects.create(at=now, broken={"legs sum to zero": [1]})
+    FleetDifference.objects.create(
+        day=now.date(), provider_account=1, provider="tensordock", name="Main", looked_at=now, their_machines=2, our_machines=1,
+        our_usd_per_hour=1, unknown=["m-1"],
+    )  # fmt: skip
+    CreditAccount.objects.filter(user=world.alice).update(warned_at=now)
+
+
 class TestMoney:
     def test_tells_what_is_spent_and_burns_now(self, world: World, sam: Client) -> None:
         now = timezone.now()
@@ -74,24 +93,7 @@ class TestMoney:
 
     def test_shows_what_needs_a_look_the_worst_first(self, world: World, sam: Client) -> None:
         assert "Nothing: no budget is crossed" in sam.get("/admin/").content.decode()
-        now = timezone.now()
-        rows.create(
-            by=BY, now=now, name="Arcade's", limit_usd=Decimal(1), target=Target(department=world.arcade)
-        )
-        runs(of(world.alice), now - timedelta(minutes=1), cost="120", charge="120")
-        watch.evaluate(now)
-        ProviderBalance.objects.create(
-            provider_account=1, provider="tensordock", name="Main", balance_usd=Decimal("3.5"), low_since=now
-        )
-        ProviderBalance.objects.create(
-            provider_account=2, provider="tensordock", name="Well", balance_usd=Decimal(300)
-        )
-        Verification.objects.create(at=now, broken={"legs sum to zero": [1]})
-        FleetDifference.objects.create(
-            day=now.date(), provider_account=1, provider="tensordock", name="Main", looked_at=now, their_machines=2, our_machines=1,
-            our_usd_per_hour=1, unknown=["m-1"],
-        )  # fmt: skip
-        CreditAccount.objects.filter(user=world.alice).update(warned_at=now)
+        everything_amiss(world)
         alerts = money(sam)["alerts"]
         assert [(one.colour, one.word) for one in alerts] == [
             ("danger", "100 %"), ("danger", "low balance"), ("danger", "ledger"), ("warning", "fleet"), ("warning", "low credit"),
@@ -109,6 +111,31 @@ class TestMoney:
         answer = client.get("/admin/")
         assert "money" in answer.context
         assert "fleet" not in answer.context
+
+    @pytest.mark.parametrize(
+        ("names", "words"),
+        [
+            ([], None),
+            (["view_budget"], ["100 %"]),
+            (["view_providerbalance"], ["low balance"]),
+            (["view_verification"], ["ledger"]),
+            (["view_fleetdifference"], []),  # it leads to the strays
+            (["view_fleetdifference", "view_stray"], ["fleet"]),
+            (["view_creditaccount"], ["low credit"]),
+        ],
+    )
+    def test_tells_each_only_of_what_they_may_open(
+        self, world: World, names: list[str], words: list[str] | None
+    ) -> None:
+        everything_amiss(world)
+        staff = UserFactory(is_staff=True)
+        staff.user_permissions.set(Permission.objects.filter(codename__in=["view_usageday", *names]))
+        client = Client()
+        client.force_login(staff)
+        shown = money(client)
+        assert (None if shown["alerts"] is None else [one.word for one in shown["alerts"]]) == words
+        assert (shown["limits"] is not None) == ("view_budget" in names)
+        assert [one.link for one in shown["alerts"] or () if client.get(one.link).status_code != 200] == []
 
     def test_asks_as_much_of_many_rows_as_of_one(self, world: World, sam: Client) -> None:
         def more(number: int) -> None:

@@ -78,6 +78,9 @@ ACTIONS: Mapping[str, str] = {
     "session_ended": "Game ended",
     "session_end": "End of game asked",
     "session_failed": "Game failed",
+    "save_at_risk": "Ends although its save may not be safe",
+    "save_refused": "Save of the machine not believed",
+    "saves_lost": "Saves lost with the machine",
 }
 # Still driven, but its tool's makers advise against it: unreliable, and no longer looked after.
 DEPRECATED = frozenset({ProviderKind.CLOUDYPAD_PAPERSPACE.value})
@@ -92,6 +95,9 @@ BAD_ACTIONS = frozenset(
         "session_failed",
         "start_refused",
         "move_refused",
+        "save_at_risk",
+        "save_refused",
+        "saves_lost",
     }
 )
 

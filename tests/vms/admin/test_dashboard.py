@@ -40,8 +40,10 @@ class TestFrontPage:
         VM.objects.create(
             console_id="wii", phase=Phase.FAILED, error="x", next_look_at=None, created_at=before
         )
-        counts = {one["status"]: one["count"] for one in sam.get("/admin/").context["fleet"]}
-        assert (counts["running"], counts["error, last 24 h"], counts["creating"]) == (1, 1, 0)
+        tiles = {one["status"]: one for one in sam.get("/admin/").context["fleet"]}
+        counts = {name: one["count"] for name, one in tiles.items()}
+        assert (counts["running"], counts["error, launched in 24 h"], counts["creating"]) == (1, 1, 0)
+        assert list(sam.get(tiles["error, launched in 24 h"]["link"]).context["cl"].result_list) == [failed]
         assert "terminated" not in counts
 
     def test_tells_errors_strays_and_how_accounts_are(self, plane, failed, sam):
