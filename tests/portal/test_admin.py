@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from accounts.models import Department, Invitation, Project, Quota, User
 from events.models import Event
 from tests.bad_inputs import ODD_TEXTS
-from tests.factories import ProjectFactory, QuotaFactory, UserFactory
+from tests.factories import DepartmentFactory, ProjectFactory, QuotaFactory, UserFactory
 from tests.vms.api.asking import made
 from tests.vms.control_plane import ControlPlane
 from tests.world import World
@@ -48,7 +48,9 @@ class TestLists:
         for odd in ODD_TEXTS:
             assert sam.get(f"/admin/accounts/{name}/", {"q": odd[:500]}).status_code < 500, odd
 
-    @pytest.mark.parametrize(("name", "most"), [("project", 9), ("quota", 10), ("user", 8)])
+    @pytest.mark.parametrize(
+        ("name", "most"), [("department", 8), ("project", 9), ("quota", 10), ("user", 8)]
+    )
     def test_cost_the_same_for_many_rows(
         self, world: World, sam: Client, django_assert_max_num_queries: Any, name: str, most: int
     ) -> None:
@@ -56,8 +58,22 @@ class TestLists:
             owner = UserFactory(department=world.arcade)
             ProjectFactory(owner=owner)
             QuotaFactory(user=owner, max_vms=number)
+            DepartmentFactory()
         with django_assert_max_num_queries(most):
             page(sam, f"{name}/")
+
+    def test_count_people_and_vms_and_name_owners(
+        self, plane: ControlPlane, world: World, sam: Client, as_alice: APIClient
+    ) -> None:
+        made(as_alice, project_id=world.tournament.pk)
+        empty = DepartmentFactory()
+        departments = sam.get("/admin/accounts/department/").context["cl"].result_list
+        found = {one.pk: (vars(one)["people"], vars(one)["owner"]) for one in departments}
+        assert found[world.arcade.pk] == (world.arcade.users.count(), "mona@gamer.test")
+        assert found[empty.pk] == (0, "nobody yet")
+        projects = sam.get("/admin/accounts/project/").context["cl"].result_list
+        counts = {one.pk: vars(one)["live"] for one in projects}
+        assert (counts[world.tournament.pk], counts[world.jam.pk]) == (1, 0)
 
     def test_are_in_the_sidebar(self, world: World, sam: Client) -> None:
         front = sam.get("/admin/").content.decode()
