@@ -83,7 +83,7 @@ class TestFleet:
 
 
 class TestPage:
-    def test_keeps_what_was_unfolded_and_notices_the_end_of_a_login(self, page, plane, vm):
+    def test_keeps_what_was_unfolded_and_the_focus_and_notices_the_end_of_a_login(self, page, plane, vm):
         step = SetupStep.objects.create(
             attempt=vm.attempt, position=1, name="x", title="A step", state="done", log_tail="deep in the log",
             updated_at=timezone.now(),
@@ -94,6 +94,10 @@ class TestPage:
         SetupStep.objects.filter(pk=step.pk).update(title="Another name")
         page.get_by_text("Another name").wait_for()
         page.get_by_text("deep in the log").wait_for()
+        page.get_by_role("link", name="Costs", exact=True).focus()
+        SetupStep.objects.filter(pk=step.pk).update(title="A third name")
+        page.get_by_text("A third name").wait_for()
+        assert page.evaluate("document.activeElement.textContent").endswith("Costs")
         Session.objects.all().delete()
         page.wait_for_url("**/admin/login/**")
 
