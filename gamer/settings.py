@@ -215,6 +215,8 @@ REST_FRAMEWORK: dict[str, Any] = {
         # Archives of saves, each of up to 64 MiB that is looked into: of one machine, and of one caller.
         "agent_saves": "12/min",
         "save_upload": "20/min",
+        # Looks at a machine over SSH, for which a web process waits: every two seconds beside a Moonlight that shows its PIN.
+        "pairing": "30/min",
         "signup_ip": "20/hour",
         "reset_ip": "20/hour",
         "reset_email": "5/hour",

@@ -5,14 +5,17 @@ Nothing is kept here; a machine's list of clients is the truth.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+from django.db import connection
+
 from accounts.principal import Principal
 from events.services import record
-from gamer.errors import InvalidState, ProviderUnavailable, bad_field
+from gamer.errors import InvalidState, ProviderUnavailable, RateLimited, bad_field
 from vms import setup
 from vms.lifecycle import Status
 from vms.models import VM
@@ -22,6 +25,9 @@ from vms.reconcile.steps.setup import target_of
 
 Answer = TypeVar("Answer")
 MOST_SHOWN = 20
+RETRY_S = 2
+LOCK = "SELECT pg_try_advisory_lock(hashtextextended('vms.pairing:' || %s, 0))"
+UNLOCK = "SELECT pg_advisory_unlock(hashtextextended('vms.pairing:' || %s, 0))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +52,8 @@ class Paired:
 
 
 def state(*, vm: VM) -> Pairing:
-    """Who waits for a PIN, the newest first. Raises InvalidState, ProviderUnavailable."""
-    answer = _asked(vm, setup.pairing)
+    """Who waits for a PIN, the newest first. Raises InvalidState, ProviderUnavailable, RateLimited during another look."""
+    answer = _asked(vm, "look", setup.pairing)
     try:
         waiting = [
             Waiting(str(one["request_id"])[:64], str(one["client_ip"])[:60]) for one in answer["pending"]
@@ -58,24 +64,46 @@ def state(*, vm: VM) -> Pairing:
 
 
 def pair(*, vm: VM, by: Principal, pin: str, request_id: str = "", now: datetime) -> Paired:
-    """Hands the PIN to the request, or without one to the newest. Raises InvalidState, ValidationError, ProviderUnavailable."""
-    answer = _asked(vm, lambda target: setup.pair(target, pin, request_id))
+    """Hands the PIN to the request, or without one to the newest.
+
+    Raises InvalidState, ValidationError, ProviderUnavailable, RateLimited while another PIN is handed over.
+    """
+    answer = _asked(vm, "pin", lambda target: setup.pair(target, pin, request_id))
     is_paired = answer.get("is_paired") is True
     if is_paired:
         record(happening(vm, "paired", {"client_id": str(answer.get("client_id"))[:40]}, now, by.label))
     return Paired(is_paired)
 
 
-def _asked(vm: VM, ask: Callable[[setup.Target], dict[str, Any]]) -> dict[str, Any]:
+def _asked(vm: VM, what: str, ask: Callable[[setup.Target], dict[str, Any]]) -> dict[str, Any]:
     if vm.status is not Status.RUNNING:
         raise InvalidState(f"The VM is {vm.status}; pair with it when it is running.")
     try:
-        return ask(target_of(Subject(vm, vm.attempt, [], [])))
+        with _alone(vm, what):
+            return ask(target_of(Subject(vm, vm.attempt, [], [])))
     except setup.AgentRefused as error:
         raise bad_field("pin", str(error)) from error
     except setup.SshError as error:
         raise _silent() from error
 
 
+@contextmanager
+def _alone(vm: VM, what: str) -> Iterator[None]:
+    """One asks, nobody queues: a silent machine holds one web process, not all. A PIN never waits for a look.
+
+    The lock is the connection's, not a transaction's: none is open meanwhile, and a process that dies lets go of it.
+    """
+    key = [f"{what}:{vm.pk}"]
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK, key)
+        if cursor.fetchone() != (True,):
+            raise RateLimited("The machine is being asked already. Try again.", retry_after=RETRY_S)
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(UNLOCK, key)
+
+
 def _silent() -> ProviderUnavailable:
-    return ProviderUnavailable("The machine does not answer at the moment. Try again.", retry_after=2)
+    return ProviderUnavailable("The machine does not answer at the moment. Try again.", retry_after=RETRY_S)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
+from tests.at_once import at_once
 from tests.bad_inputs import sweep_bodies
 from tests.vms.api.asking import details, made, post, running
 from tests.vms.setup.sshd import free_port
+from tests.world import client_of
 from vms.models import VM
 
 
@@ -46,3 +50,34 @@ class TestPairing:
 
     def test_refuses_what_is_malformed(self, vm, as_alice):
         assert sweep_bodies(as_alice, f"/vms/{vm.pk}/pairing", {"pin": "1234", "request_id": "x"}) > 10
+
+    def test_counts_the_looks_of_a_caller_apart_from_their_pins(self, vm, as_alice, as_sam, settings):
+        rates = {**settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"], "pairing": "2/day"}
+        settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": rates}
+        path = f"/vms/{vm.pk}/pairing"
+        assert [as_alice.get(path).status_code for _ in range(3)] == [503, 503, 429]
+        refused = as_alice.head(path)
+        assert refused.status_code == 429
+        assert int(refused["Retry-After"]) > 3600
+        assert [post(as_alice, path, {"pin": "1234"}).status_code for _ in range(3)] == [503] * 3
+        assert as_sam.get(path).status_code == 503
+
+    @pytest.mark.django_db(transaction=True)
+    def test_holds_one_web_process_per_silent_machine(self, vm, world):
+        path = f"/vms/{vm.pk}/pairing"
+        machine = socket.create_server(("127.0.0.1", 0))
+        machine.settimeout(30)
+        VM.objects.filter(pk=vm.pk).update(ssh_port=machine.getsockname()[1])
+
+        def meanwhile():
+            held, _ = machine.accept()  # the first look is on its way
+            machine.close()
+            with held:
+                client = client_of(world.alice)
+                return client.get(path), post(client, path, {"pin": "1234"})
+
+        first, (second, pin) = at_once(lambda: client_of(world.alice).get(path), meanwhile)
+        assert (second.status_code, second["Retry-After"]) == (429, "2")
+        assert pin.status_code == 503  # asked, though somebody looks
+        assert first.status_code == 503
+        assert client_of(world.alice).get(path).status_code == 503  # nothing is held any more

@@ -17,6 +17,7 @@ from events.models import Event
 from gamer.web.reading import ListView, body_of, expect_nothing, filters_of
 from gamer.web.schema import errors
 from gamer.web.serializers import MessageSerializer
+from gamer.web.throttles import ReadThrottle, WriteThrottle
 from vms import pairing, queries, services
 from vms.api import examples
 from vms.api.serializers.machines import ConnectionSerializer, VmStatusSerializer
@@ -61,13 +62,18 @@ class VmConnectionView(APIView):
         return Response(ConnectionSerializer(queries.find_light(principal_of(request), vm_id)).data)
 
 
+class PairingThrottle(ReadThrottle):
+    rate_name = "pairing"
+
+
 class VmPairingView(APIView):
     permission_classes = (needs(Scope.LAUNCH),)
+    throttle_classes = (WriteThrottle, PairingThrottle)
 
     @extend_schema(
         operation_id="get_vm_pairing",
         tags=TAGS,
-        responses={200: PairingSerializer, **errors(400, 503)},
+        responses={200: PairingSerializer, **errors(400, 429, 503)},
         examples=[examples.PAIRING],
     )
     def get(self, request: Request, vm_id: str) -> Response:
