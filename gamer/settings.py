@@ -8,6 +8,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from corsheaders.defaults import default_headers as _default_headers
+
 from gamer import env as _env
 from gamer import logs as _logs
 
@@ -191,6 +193,7 @@ X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "gamer.web.errors.csrf_failure"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 CORS_ALLOWED_ORIGINS = ENV.cors_allowed_origins
+CORS_ALLOW_HEADERS = [*_default_headers, "Idempotency-Key", "X-API-Key", "X-Request-ID"]
 CORS_EXPOSE_HEADERS = ["Link", "X-Total-Count", "Location", "Retry-After", "X-Request-ID"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes of a request's body
 

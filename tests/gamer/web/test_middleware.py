@@ -215,6 +215,19 @@ class TestCors:
         )
         assert "Access-Control-Allow-Credentials" not in response.headers
 
+    def test_lets_a_site_we_named_send_the_apis_headers(self, anyone: APIClient, settings: Any) -> None:
+        settings.CORS_ALLOWED_ORIGINS = ["https://ours.example"]
+        asked = {"authorization", "content-type", "idempotency-key", "x-api-key", "x-request-id"}
+        response = anyone.options(
+            "/vms",
+            HTTP_ORIGIN="https://ours.example",
+            HTTP_ACCESS_CONTROL_REQUEST_METHOD="POST",
+            HTTP_ACCESS_CONTROL_REQUEST_HEADERS=",".join(sorted(asked)),
+        )
+        assert response.status_code == 200
+        allowed = set(response.headers["Access-Control-Allow-Headers"].lower().split(", "))
+        assert asked - allowed == set()
+
 
 class TestAsgi:
     """What uvicorn serves, fed by hand as it does."""
