@@ -147,13 +147,6 @@ def end_all(*, user: User) -> None:
     user.refresh_from_db(fields=["token_epoch"])
 
 
-def keep(*, login_id: uuid.UUID | None, user: User) -> None:
-    """Carries one login over a change of the password or of the epoch, which ends all others."""
-    if login_id is not None:
-        stamp = user.get_session_auth_hash()
-        Login.objects.filter(id=login_id, user=user, ended_at=None).update(stamp=stamp)
-
-
 def login_of(access: str, now: datetime) -> Login:
     """The login an access token belongs to, with its person. Raises NotAuthenticated."""
     login = _login(_read(Access, access))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime
 
 from django.conf import settings
@@ -49,23 +48,24 @@ def check(password: str, *, user: User, field: str) -> None:
 
 
 def change(
-    *, user: User, current: str, new: str, login_id: uuid.UUID | None = None, ip: str, now: datetime
-) -> None:
-    """A new password for who knows the current one. Every login ends but `login_id`.
+    *, user: User, current: str, new: str, is_by_token: bool, ip: str, now: datetime
+) -> logins.Tokens | None:
+    """A new password for who knows the current one. Every login ends, and who came by token goes on with a new one.
 
     Raises ValidationError naming `current_password` or `new_password`, or RateLimited after repeated failures.
     """
     logins.prove_again(user=user, password=current, field="current_password", ip=ip, now=now)
     check(new, user=user, field="new_password")
-    replace(user=user, new=new, login_id=login_id, now=now)
+    with transaction.atomic():
+        replace(user=user, new=new, now=now)
+        return logins.begin(user=user, now=now) if is_by_token else None
 
 
 @transaction.atomic
-def replace(*, user: User, new: str, login_id: uuid.UUID | None = None, now: datetime) -> None:
-    """Writes a new password that has been checked, for who has proven to know the old one."""
+def replace(*, user: User, new: str, now: datetime) -> None:
+    """Writes a new password that has been checked, for who has proven to know the old one. Every login ends."""
     user.set_password(new)
     user.save(update_fields=["password"])
-    logins.keep(login_id=login_id, user=user)
     record(about(user, "password_changed", Principal(user=user), now))
 
 

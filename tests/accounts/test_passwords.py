@@ -14,7 +14,7 @@ from django_q.models import OrmQ
 from rest_framework.test import APIClient
 
 from accounts import logins, passwords, tasks
-from accounts.models import User
+from accounts.models import Login, User
 from events.models import Event
 from gamer.errors import RateLimited, ValidationError
 from tests.accounts.hashing import count_hashes
@@ -38,14 +38,18 @@ class TestChange:
     def change(self, client: APIClient, current: str = PASSWORD, new: str = NEW) -> Any:
         return client.post("/auth/password", {"current_password": current, "new_password": new})
 
-    def test_ends_every_login_but_this_one(self, world: World) -> None:
+    def test_ends_every_login_and_begins_a_new_one(self, world: World) -> None:
         this, other = (logins.begin(user=world.alice, now=timezone.now()) for _ in range(2))
         client = APIClient()
         client.credentials(HTTP_AUTHORIZATION=f"Bearer {this.access}")
-        assert self.change(client).status_code == 204
-        assert is_good(this)
-        assert not is_good(other)
-        assert APIClient().post("/auth/refresh", {"refresh": this.refresh}).status_code == 200
+        answer = self.change(client)
+        assert answer.status_code == 200
+        assert answer.headers["Cache-Control"] == "no-store"
+        for ended in (this, other):
+            assert not is_good(ended)
+            assert APIClient().post("/auth/refresh", {"refresh": ended.refresh}).status_code == 401
+        assert is_good(logins.Tokens(world.alice, **answer.json()))
+        assert APIClient().post("/auth/refresh", {"refresh": answer.json()["refresh"]}).status_code == 200
         assert User.objects.get(pk=world.alice.pk).check_password(NEW)
         assert [event.action for event in Event.objects.all()] == ["password_changed"]
 
@@ -69,13 +73,18 @@ class TestChange:
             == 429
         )
 
-    def test_keeps_the_admins_session_that_asked(self, world: World) -> None:
-        browser, other = APIClient(), APIClient()
-        browser.force_login(world.sam)
-        other.force_login(world.sam)
-        assert self.change(browser).status_code == 204
+    def test_by_the_admins_cookie_goes_on_under_another(self, world: World) -> None:
+        browser, old, other = APIClient(), Client(), Client()
+        for one in (browser, other):
+            one.force_login(world.sam)
+        old.cookies["sessionid"] = browser.cookies["sessionid"].value
+        assert old.get("/admin/").status_code == 200
+        answer = self.change(browser)
+        assert (answer.status_code, answer.content) == (204, b"")
         assert browser.get("/auth/profile").status_code == 200
-        assert other.get("/auth/profile").status_code == 401
+        assert not Login.objects.exists()
+        for ended in (old, other):
+            assert ended.get("/admin/").status_code == 302
 
     def test_refuses_every_broken_body_by_name(self, as_alice: APIClient) -> None:
         right = {"current_password": PASSWORD, "new_password": NEW}

@@ -34,6 +34,7 @@ from gamer.web.serializers import MessageSerializer
 from gamer.web.throttles import client_ip
 
 TAGS = ["auth"]
+NO_STORE = {"Cache-Control": "no-store"}
 RESET_ASKED = "If somebody has this address, a mail is on its way."
 
 
@@ -44,7 +45,7 @@ class _AuthView(APIView):
     permission_classes = (AllowAny,)
 
     def answer(self, body: dict[str, Any], status: int = 200) -> Response:
-        return Response(body, status=status, headers={"Cache-Control": "no-store"})
+        return Response(body, status=status, headers=NO_STORE)
 
 
 class SignupView(_AuthView):
@@ -154,23 +155,30 @@ class LogoutAllView(_OwnView):
 
 class PasswordView(_OwnView):
     @extend_schema(
-        operation_id="change_password", tags=TAGS, request=PasswordChangeSerializer, responses={204: None}
+        operation_id="change_password",
+        tags=TAGS,
+        request=PasswordChangeSerializer,
+        responses={200: TokensSerializer, 204: None},
     )
     def post(self, request: Request) -> Response:
-        """Sets a new password. Every login ends but this one."""
+        """Sets a new password. Every login ends, this one included: go on with the tokens that are answered.
+
+        204 by the admin's cookie, which is answered anew.
+        """
         asked = body_of(request, PasswordChangeSerializer).validated_data
         user = self.person(request)
-        passwords.change(
+        tokens = passwords.change(
             user=user,
             current=asked["current_password"],
             new=asked["new_password"],
-            login_id=principal_of(request).login_id,
+            is_by_token=principal_of(request).login_id is not None,
             ip=client_ip(request),
             now=timezone.now(),
         )
-        if principal_of(request).login_id is None:  # by the admin's cookie
+        if tokens is None:
             update_session_auth_hash(request._request, user)
-        return Response(status=204)
+            return Response(status=204)
+        return Response(TokensSerializer(tokens).data, headers=NO_STORE)
 
 
 class ProfileView(_OwnView):

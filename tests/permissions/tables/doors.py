@@ -28,7 +28,7 @@ ROWS = (
     Row("GET", "profile", PEOPLE),
     Row("PATCH", "profile", PEOPLE, body=lambda s: {"first_name": "Al"}),
     Row(
-        "POST", "password", PEOPLE, 204, body=lambda s: {"current_password": PASSWORD, "new_password": ANOTHER}
+        "POST", "password", PEOPLE, body=lambda s: {"current_password": PASSWORD, "new_password": ANOTHER}
     ),
     Row("POST", "password-reset", EVERYBODY, 202, body=lambda s: {"email": "alice@gamer.test"}),
     Row(
