@@ -53,12 +53,12 @@ class PasswordField(StrictCharField):
 class SignupSerializer(StrictSerializer):
     email = StrictEmailField(max_length=254)
     password = PasswordField()
-    first_name = StrictCharField(max_length=100)
-    last_name = StrictCharField(max_length=100)
+    first_name = StrictCharField(max_length=100, default="", allow_blank=True)
+    last_name = StrictCharField(max_length=100, default="", allow_blank=True)
 
 
 class ProfileChangesSerializer(StrictSerializer):
-    first_name = StrictCharField(max_length=100, required=False)
+    first_name = StrictCharField(max_length=100, required=False, allow_blank=True)
     last_name = StrictCharField(max_length=100, required=False, allow_blank=True)
 
 

@@ -55,6 +55,14 @@ class TestSignup:
         again = anyone.post("/auth/login", {"email": DORA["email"], "password": DORA["password"]})
         assert again.status_code == 200
 
+    def test_asks_for_no_name(self, anyone: APIClient) -> None:
+        for number, names in enumerate([{}, {"first_name": "", "last_name": " "}]):
+            body = {"email": f"dora{number}@gamer.test", "password": DORA["password"], **names}
+            response = anyone.post("/auth/signup", body)
+            assert response.status_code == 201, response.content
+            user = response.json()["user"]
+            assert (user["first_name"], user["last_name"]) == ("", "")
+
     def test_is_recorded(self, anyone: APIClient) -> None:
         sign_up(anyone)
         found = [(event.actor, event.action, event.details) for event in Event.objects.all()]
@@ -82,7 +90,7 @@ class TestSignup:
             ({"password": "dora@gamer.test"}, "password", "too similar"),
             ({"email": "dora"}, "email", "valid email"),
             ({"email": "dora@gamer.test\n"}, "", ""),
-            ({"first_name": " "}, "first_name", "blank"),
+            ({"first_name": "x" * 101}, "first_name", "100 characters"),
             ({"last_name": "x" * 101}, "last_name", "100 characters"),
             ({"is_staff": True}, "is_staff", "Unknown field"),
         ],
