@@ -16,6 +16,7 @@ from billing.api.report_serializers import kind_of
 from billing.budgets.rows import MOST_THRESHOLDS, Step, Target
 from billing.models import Budget, BudgetCrossing
 from billing.models.budgets import MOST_EMAILS, MOST_PERCENT, BudgetPeriod, Covers, Threshold
+from billing.sight import sight_of
 from gamer.errors import Conflict, bad_field
 from gamer.web.serializers import (
     MoneyField,
@@ -103,7 +104,10 @@ class BudgetCreationSerializer(BudgetChangesSerializer):
     user_id = StrictCharField(max_length=64, required=False)
 
     def target(self, by: Principal) -> Target:
-        """What is covered, of what `by` may know. Raises ValidationError naming the field."""
+        """What is covered: of everything for who sees everybody's money, else of what `by` may know.
+
+        Raises ValidationError naming the field.
+        """
         values = self.validated_data
         names = {
             "provider": "provider",
@@ -120,21 +124,21 @@ class BudgetCreationSerializer(BudgetChangesSerializer):
                     else f"Not with covers {values['covers']}."
                 )
                 raise bad_field(name, text)
+        sees_all = sight_of(by).is_everything
+
+        def known(rows: Any) -> Any:
+            return rows.all() if sees_all else rows.visible_to(by)
+
         match values["covers"]:
             case Covers.PROVIDER:
                 return Target(provider=kind_of(values["provider"]))
             case Covers.PROJECT:
-                return Target(
-                    project=_one(Project.objects.visible_to(by), "project_id", pk=values["project_id"])
-                )
+                return Target(project=_one(known(Project.objects), "project_id", pk=values["project_id"]))
             case Covers.DEPARTMENT:
-                return Target(
-                    department=_one(
-                        Department.objects.visible_to(by), "department_id", pk=values["department_id"]
-                    )
-                )
+                departments = known(Department.objects)
+                return Target(department=_one(departments, "department_id", pk=values["department_id"]))
             case Covers.USER:
-                return Target(user=_one(User.objects.visible_to(by), "user_id", handle=values["user_id"]))
+                return Target(user=_one(known(User.objects), "user_id", handle=values["user_id"]))
         return Target()
 
 

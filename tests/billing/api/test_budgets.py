@@ -155,8 +155,28 @@ class TestWho:
         assert Budget.objects.count() == 3
 
     def test_steers_them_with_a_billing_key(self, world: World) -> None:
-        key = ApiKeyFactory(maker=world.sam, scopes=[Scope.READ, Scope.BILLING])
-        assert made(client_with_key(key.secret))["covers"] == "global"
+        key = client_with_key(ApiKeyFactory(maker=world.sam, scopes=[Scope.READ, Scope.BILLING]).secret)
+        for wish in (
+            {"covers": "global"},
+            {"covers": "user", "user_id": "alice@gamer.test"},
+            {"covers": "project", "project_id": world.jam.pk},
+            {"covers": "department", "department_id": world.arcade.pk},
+        ):
+            body = made(key, **wish)
+            assert wish.items() <= body.items()
+            assert key.get(f"{PATH}/{body['budget_id']}").status_code == 200
+
+    def test_steers_its_own_with_a_departments_billing_key(self, world: World) -> None:
+        scopes = [Scope.READ, Scope.BILLING]
+        key = ApiKeyFactory(maker=world.sam, department=world.arcade, scopes=scopes)
+        client = client_with_key(key.secret)
+        assert made(client, covers="project", project_id=world.tournament.pk)["covers"] == "project"
+        for wish in (
+            {"covers": "user", "user_id": "oscar@gamer.test"},
+            {"covers": "project", "project_id": world.jam.pk},
+            {"covers": "department", "department_id": world.palace.pk},
+        ):
+            assert post(client, PATH, {**WISH, **wish}).status_code == 400
 
 
 class TestChange:
