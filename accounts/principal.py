@@ -42,6 +42,13 @@ class Principal:
         return f"user:{self.user.pk}" if self.user is not None else self.label
 
     @property
+    def payers(self) -> tuple[str, ...]:
+        """Whose allowances a request takes from. A player's hundred keys write no faster than the player; staff's are services."""
+        if self.key is not None and not self.key.maker.is_staff:
+            return self.identity, Principal(user=self.key.maker).identity
+        return (self.identity,)
+
+    @property
     def is_staff(self) -> bool:
         """Sees every row: staff in person, our own, and staff's keys with `admin`."""
         if self.key is not None:

@@ -86,9 +86,15 @@ def client_ip(request: HttpRequest | Request) -> str:
 
 
 def caller(request: Request) -> str:
-    """Whom a request is counted for: the key, the person, or the address of somebody unknown."""
+    """Whose request it is: the key's, the person's, or that of somebody unknown at an address."""
     principal = getattr(request, "principal", None)
     return principal.identity if principal is not None else f"ip:{client_ip(request)}"
+
+
+def payers(request: Request) -> tuple[str, ...]:
+    """Whose allowances a request takes from: the caller's, and for a player's key the player's."""
+    principal = getattr(request, "principal", None)
+    return principal.payers if principal is not None else (caller(request),)
 
 
 class WriteThrottle(BaseThrottle):
@@ -105,9 +111,16 @@ class WriteThrottle(BaseThrottle):
     def allow_request(self, request: Request, view: Any) -> bool:
         if not self.counts(request):
             return True
-        name = f"{self.rate_name}:{caller(request)}"
-        self.wait_s = take(name, Rate.named(self.rate_name), now=timezone.now()) or None
-        return self.wait_s is None
+        rate, now, taken = Rate.named(self.rate_name), timezone.now(), list[str]()
+        for payer in payers(request):
+            name = f"{self.rate_name}:{payer}"
+            if wait_s := take(name, rate, now=now):
+                self.wait_s = wait_s
+                for paid in taken:  # what is refused costs nobody
+                    give_back(paid, rate)
+                return False
+            taken.append(name)
+        return True
 
     def wait(self) -> float | None:
         return self.wait_s

@@ -29,6 +29,10 @@ class Agent:
         """Who this is to throttles."""
         return f"agent:{self.vm.pk.hex}"
 
+    @property
+    def payers(self) -> tuple[str, ...]:
+        return (self.identity,)
+
 
 class AgentAuthentication(BaseAuthentication):
     """`Authorization: Bearer ga_…`."""

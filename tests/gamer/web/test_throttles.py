@@ -13,7 +13,8 @@ from gamer.web.models import Allowance
 from gamer.web.throttles import Rate, demand, give_back, take
 from tests.at_once import at_once
 from tests.bad_inputs import assert_error
-from tests.world import Clock, World, client_of
+from tests.factories import ApiKeyFactory
+from tests.world import Clock, World, client_of, client_with_key
 
 pytestmark = pytest.mark.django_db
 RATE = Rate(burst=3, period_s=30)
@@ -112,6 +113,16 @@ class TestWriteThrottle:
             as_service.post("/test/things", {})
         assert as_service.post("/test/things", {}).status_code == 429
         assert as_sam.post("/test/things", {}).status_code == 200
+
+    def test_counts_a_players_keys_with_the_player(self, world: World, as_alice: APIClient) -> None:
+        first, second = (client_with_key(ApiKeyFactory(maker=world.alice).secret) for _ in range(2))
+        assert first.post("/test/things", {}).status_code == 200
+        assert as_alice.post("/test/things", {}).status_code == 200
+        for client in (first, second, as_alice):
+            assert client.post("/test/things", {}).status_code == 429
+        Allowance.objects.filter(name=f"write:user:{world.alice.pk}").delete()
+        assert [first.post("/test/things", {}).status_code for _ in range(2)] == [200, 429]
+        assert as_alice.post("/test/things", {}).status_code == 200  # nothing was paid for what was refused
 
     def test_lets_everybody_read(self, as_alice: APIClient) -> None:
         assert {as_alice.get("/test/things").status_code for _ in range(5)} == {200}
