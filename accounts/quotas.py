@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,7 @@ from gamer.errors import Conflict, NotFound, PermissionDenied, bad_field
 
 LIMITS = ("max_vms", "max_gpu_vms", "max_usd_per_hour")
 Holder = User | Project | Department
+Limit = int | Decimal | None
 
 
 def find(by: Principal, quota_id: int | str) -> Quota:
@@ -25,7 +27,7 @@ def find(by: Principal, quota_id: int | str) -> Quota:
     )
     quota = rows.filter(pk=quota_id).first()
     if quota is None:
-        raise NotFound("There is no such quota.")
+        raise _unknown()
     return quota
 
 
@@ -67,30 +69,48 @@ def department_of(holder: Holder) -> Department | None:
     return holder if isinstance(holder, Department) else holder.department
 
 
-def set_limits(
-    *, by: Principal, holder: Holder, max_vms: int | None, max_gpu_vms: int | None, max_usd_per_hour: Decimal | None, now: datetime
-) -> Quota:  # fmt: skip
-    """Sets all limits of a person, a project or a department; None lifts one. Lowering ends nothing that runs.
+@transaction.atomic
+def create(*, by: Principal, holder: Holder, now: datetime, **limits: Limit) -> Quota:
+    """Limits of a person, a project or a department that has none yet. Raises as `change` does, and Conflict naming the quota."""
+    _lock(holder)
+    demand_may_set(by, holder)
+    known = of(holder)
+    if known is not None:
+        raise Conflict(f"There is a quota already: {known.pk}.", details={"quota_id": [str(known.pk)]})
+    return _write(by, holder, Quota(**{_kind(holder): holder}), limits, now)
+
+
+@transaction.atomic
+def change(*, by: Principal, quota: Quota, now: datetime, **limits: Limit) -> Quota:
+    """Sets the limits that are named and leaves the others as they are by now; None lifts one. Lowering ends nothing that runs.
 
     Staff set all. Managers set those of their department's people and projects, never above the department's own; the
-    department's are the staff's. Raises PermissionDenied, ValidationError naming the limit, Conflict.
+    department's are the staff's. Raises PermissionDenied, ValidationError naming the limit, Conflict, and NotFound for
+    what was taken away meanwhile.
     """
-    limits = {"max_vms": max_vms, "max_gpu_vms": max_gpu_vms, "max_usd_per_hour": max_usd_per_hour}
-    with transaction.atomic():
-        _lock(holder)
-        demand_may_set(by, holder)
-        if not by.is_staff:
-            _demand_within(holder, limits)
-        before = of(holder)
-        mine: dict[str, Any] = {_kind(holder): holder}
-        quota, is_new = Quota.objects.update_or_create(defaults=limits, **mine)
-        old = {name: None if before is None else getattr(before, name) for name in LIMITS}
-        changed = {
-            name: [_plain(old[name]), _plain(limits[name])] for name in LIMITS if old[name] != limits[name]
-        }
-        if changed or is_new:
-            record(_about(holder, "quota", by, now, **changed))
-    return quota
+    holder = quota.holder
+    _lock(holder)
+    demand_may_set(by, holder)
+    row = Quota.objects.filter(pk=quota.pk).first()
+    if row is None:
+        raise _unknown()
+    return _write(by, holder, row, limits, now)
+
+
+def _write(by: Principal, holder: Holder, row: Quota, limits: Mapping[str, Limit], now: datetime) -> Quota:
+    if unknown := set(limits) - set(LIMITS):
+        raise TypeError(f"a quota has no {', '.join(sorted(unknown))}")
+    if not by.is_staff:
+        _demand_within(holder, limits)
+    is_new, changed = row.pk is None, {}
+    for name, wanted in limits.items():
+        if (old := getattr(row, name)) != wanted:
+            changed[name] = [_plain(old), _plain(wanted)]
+            setattr(row, name, wanted)
+    if changed or is_new:
+        row.save()
+        record(_about(holder, "quota", by, now, **changed))
+    return row
 
 
 def lift(*, by: Principal, quota: Quota, now: datetime) -> None:
@@ -119,12 +139,12 @@ def demand_may_set(by: Principal, holder: Holder) -> None:
         )
 
 
-def _demand_within(holder: Holder, limits: dict[str, Any]) -> None:
+def _demand_within(holder: Holder, limits: Mapping[str, Any]) -> None:
     """A manager's limit stays below the department's own. None is no limit of one's own: the department's still holds."""
     department = department_of(holder)
     above = of(department) if department is not None else None
-    for name in LIMITS if above is not None else ():
-        most, wanted = getattr(above, name), limits[name]
+    for name, wanted in limits.items() if above is not None else ():
+        most = getattr(above, name)
         if most is not None and wanted is not None and wanted > most:
             raise bad_field(name, f"The department's own limit is {_plain(most)}.")
 
@@ -140,6 +160,10 @@ def _lock(holder: Holder) -> None:
         person = User.objects.select_for_update(no_key=True).get(pk=holder.pk)
         if person.department_id != holder.department_id:
             raise Conflict(f"{holder} changed department a moment ago. Try again.")
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such quota.")
 
 
 def _kind(holder: Holder) -> str:

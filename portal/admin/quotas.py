@@ -87,10 +87,12 @@ class QuotaAdmin(ServiceAdmin):
         return (*KINDS, *quotas.LIMITS) if obj is None else ("whose", "use", *quotas.LIMITS)
 
     def save_model(self, request: HttpRequest, obj: Quota, form: QuotaForm, change: bool) -> None:
-        limits = {name: form.cleaned_data[name] for name in quotas.LIMITS}
+        limits = {name: form.cleaned_data[name] for name in quotas.LIMITS if name in form.changed_data}
         by, now = principal_at(request), timezone.now()
-        saved = quotas.set_limits(by=by, holder=obj.holder, **limits, now=now)
-        obj.pk = saved.pk
+        if change:
+            quotas.change(by=by, quota=obj, **limits, now=now)
+        else:
+            obj.pk = quotas.create(by=by, holder=obj.holder, **limits, now=now).pk
 
     def delete_model(self, request: HttpRequest, obj: Quota) -> None:
         quotas.lift(by=principal_at(request), quota=obj, now=timezone.now())

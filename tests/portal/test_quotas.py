@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from rest_framework.test import APIClient
 
+from accounts import quotas
 from accounts.models import Quota, User
+from accounts.principal import Principal
 from events.models import Event
+from gamer.errors import NotFound
+from tests.at_once import at_once
 from tests.bad_inputs import assert_error, sweep_bodies, sweep_query
 from tests.factories import ProjectFactory, QuotaFactory
 from tests.vms.api.asking import made
 from tests.vms.control_plane import ControlPlane
-from tests.world import World, client_of
+from tests.world import NOON, World, client_of
 
 
 def ids(client: APIClient, **query: Any) -> list[int]:
@@ -126,6 +131,40 @@ class TestSetting:
         changed = as_sam.patch(f"/quotas/{first['quota_id']}", {"max_vms": 3}).json()
         assert (changed["max_vms"], changed["max_gpu_vms"]) == (3, 1)
         assert Event.objects.filter(action="quota").last().details == {"max_vms": [2, 3]}
+
+    def test_changes_what_is_named_whatever_was_read_before(self, world: World) -> None:
+        by = Principal(user=world.sam)
+        read = quotas.create(by=by, holder=world.alice, max_vms=1, now=NOON)
+        quotas.change(by=by, quota=Quota.objects.get(), max_gpu_vms=2, now=NOON)
+        after = quotas.change(by=by, quota=read, max_vms=3, now=NOON)
+        assert (after.max_vms, after.max_gpu_vms) == (3, 2)
+        quotas.lift(by=by, quota=read, now=NOON)
+        with pytest.raises(NotFound):
+            quotas.change(by=by, quota=read, max_vms=3, now=NOON)
+        assert not Quota.objects.exists()
+
+    def test_keeps_what_others_set_for_a_manager(self, world: World, as_mona: APIClient) -> None:
+        QuotaFactory(department=world.arcade, max_vms=5)
+        staffs = QuotaFactory(user=world.alice, max_vms=9)
+        changed = as_mona.patch(f"/quotas/{staffs.pk}", {"max_gpu_vms": 1}).json()
+        assert (changed["max_vms"], changed["max_gpu_vms"]) == (9, 1)
+
+    @pytest.mark.django_db(transaction=True)
+    def test_loses_nothing_of_those_who_set_at_once(self, world: World) -> None:
+        def setting(**body: Any) -> Any:
+            return lambda: self.limits(client_of(world.sam), user_id="bob@gamer.test", **body).status_code
+
+        assert sorted(map(str, at_once(*[setting(max_vms=1)] * 4))) == ["201", "409", "409", "409"]
+        path = f"/quotas/{Quota.objects.get().pk}"
+        for number in range(2, 6):
+            limits = {"max_vms": number, "max_gpu_vms": number, "max_usd_per_hour": number}
+            at_once(
+                *[
+                    lambda name=name, value=value: client_of(world.sam).patch(path, {name: value})
+                    for name, value in limits.items()
+                ]
+            )
+            assert Quota.objects.values(*limits).get() == limits
 
     def test_names_one_holder(self, world: World, as_sam: APIClient) -> None:
         assert self.limits(as_sam, max_vms=2).status_code == 400

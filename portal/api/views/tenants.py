@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -17,7 +15,6 @@ from accounts.api.tenant_serializers import MemberSerializer, RoleSerializer
 from accounts.api.views import projects as project_views
 from accounts.models import Quota, Scope
 from accounts.principal import principal_of
-from gamer.errors import Conflict
 from gamer.web.reading import ListView, body_of, expect_nothing, filters_of, query_of
 from gamer.web.schema import errors
 from gamer.web.serializers import MessageSerializer
@@ -155,14 +152,7 @@ class QuotasView(ListView):
         by, asked = principal_of(request), dict(body_of(request, QuotaCreationSerializer).validated_data)
         named = {name: asked.pop(name, None) for name in ("user_id", "project_id", "department_id")}
         holder = quotas.holder_named(by, **named)
-        quotas.demand_may_set(by, holder)
-        known = quotas.of(holder)
-        if known is not None:
-            text = f"There is a quota already: {known.pk}."
-            raise Conflict(text, details={"quota_id": [str(known.pk)]})
-        limits: dict[str, Any] = {name: asked.get(name) for name in quotas.LIMITS}
-        made = quotas.set_limits(by=by, holder=holder, **limits, now=timezone.now())
-        return _limits_answer(made, 201)
+        return _limits_answer(quotas.create(by=by, holder=holder, **asked, now=timezone.now()), 201)
 
 
 class QuotaView(APIView):
@@ -187,9 +177,7 @@ class QuotaView(APIView):
         by = principal_of(request)
         quota = quotas.find(by, quota_id)
         asked = body_of(request, LimitChangesSerializer).validated_data
-        limits = {name: asked.get(name, getattr(quota, name)) for name in quotas.LIMITS}
-        changed = quotas.set_limits(by=by, holder=quota.holder, **limits, now=timezone.now())
-        return _limits_answer(changed)
+        return _limits_answer(quotas.change(by=by, quota=quota, **asked, now=timezone.now()))
 
     @extend_schema(operation_id="delete_quota", tags=["quotas"], request=None, responses={204: None})
     def delete(self, request: Request, quota_id: str) -> Response:
