@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.db.models import Min
 
 from billing.models import Meter, Verification
+from gamer.moments import written
 from gamer.web.health import Part
 
 LATE = timedelta(minutes=30)
@@ -27,7 +28,7 @@ def ledger(now: datetime) -> Iterable[Part]:
     elif open_for > timedelta(hours=1) + LATE:
         problem = f"an hour has been open for {int(open_for.total_seconds() // 60)} minutes"
     figures = {
-        "proven_at": proof.at.isoformat() if proof is not None else None,
+        "proven_at": written(proof.at) if proof is not None else None,
         "oldest_open_minutes": int(open_for.total_seconds() // 60),
     }
     yield Part("ledger", problem, figures)

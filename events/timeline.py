@@ -17,6 +17,7 @@ from unfold.contrib.filters.admin import DropdownFilter, TextFilter
 
 from events import kinds
 from events.models import Event, EventQuerySet
+from gamer.moments import written
 
 PAGE = 2000  # rows of an export that are in memory at once
 LONGEST_VALUE = 60
@@ -222,6 +223,6 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return written(value)
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
     return f"'{text}" if FORMULA.match(text) else text

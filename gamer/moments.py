@@ -1,4 +1,4 @@
-"""Reads Postgres's moments in a tenth of the time: Django's own reader takes apart each text by a pattern."""
+"""Moments as texts. Postgres's are read in a tenth of the time: Django's own reader takes apart each by a pattern."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ class MomentLoader(TimestamptzLoader):
         except ValueError:  # the year 10,000, or before the first
             return super().load(data).replace(tzinfo=UTC)
         return found if found.tzinfo is UTC else found.astimezone(UTC)
+
+
+def written(moment: datetime) -> str:
+    """ISO 8601 in UTC with `Z`, as every answer, event and message says it."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def install(connection: BaseDatabaseWrapper, **_: Any) -> None:

@@ -19,6 +19,7 @@ from emulators.services import keeping, saves
 from emulators.services.saves import Brought, Taken, happening
 from events.services import record
 from gamer.errors import Conflict, NotFound, bad_field
+from gamer.moments import written
 
 # What consoles' clocks can show.
 CLOCKS = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
@@ -176,4 +177,4 @@ def _taken(owner_id: int | None, named: dict[str, Any]) -> Conflict:
 
 
 def _plain(value: object) -> object:
-    return value.isoformat() if isinstance(value, datetime) else value
+    return written(value) if isinstance(value, datetime) else value

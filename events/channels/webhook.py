@@ -21,6 +21,7 @@ from standardwebhooks.webhooks import Webhook
 
 from events.channels.addresses import resolve
 from events.channels.base import LONGEST_S, BadTarget, Channel, Message, Refused, TryLater
+from gamer.moments import written
 
 CONNECT_S = 5.0
 MOST_BYTES = 65_536  # of an answer
@@ -79,7 +80,7 @@ class WebhookChannel(Channel):
         body = json.dumps(
             {
                 "type": message.kind,
-                "timestamp": message.at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+                "timestamp": written(message.at),
                 "data": {"subject": message.subject, "text": message.text, **message.details},
             }
         )

@@ -148,6 +148,7 @@ class TestTheNightlyProof:
         tasks.verify()
         (part,) = health.ledger(Verification.objects.first().at)
         assert part.problem == "broken: each coarse sum is the sum of its days"
+        assert part.figures["proven_at"].endswith("Z")
         assert Event.objects.get(action="ledger_broken").resource == "billing"
 
 

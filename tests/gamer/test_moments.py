@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from django.db import connection
 
-from gamer.moments import MomentLoader
+from gamer.moments import MomentLoader, written
 
 pytestmark = pytest.mark.django_db
 
@@ -32,3 +32,17 @@ def test_are_read_by_our_own_reader() -> None:
     connection.ensure_connection()
     oid = connection.connection.adapters.types["timestamptz"].oid
     assert connection.connection.adapters.get_loader(oid, 0) is MomentLoader
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (datetime(2026, 6, 15, 12, 0, tzinfo=UTC), "2026-06-15T12:00:00Z"),
+        (
+            datetime(2026, 6, 15, 12, 0, 0, 5, tzinfo=timezone(timedelta(hours=2))),
+            "2026-06-15T10:00:00.000005Z",
+        ),
+    ],
+)
+def test_are_written_in_utc(moment: datetime, text: str) -> None:
+    assert written(moment) == text

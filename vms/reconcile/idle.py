@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from gamer.moments import written
 from vms.lifecycle import Desired, rests_cheaply
 from vms.models import VM, Attempt
 from vms.providers.base import Machine, Provider, Suspendable
@@ -43,7 +44,7 @@ def checked(
         warned_at = vm.idle_warned_at
         if warned_at is None or warned_at < max(since, ends_at - WARN) - JITTER:
             if now >= ends_at - patience:
-                told = {"ends_at": max(ends_at, now + patience).isoformat(), "idle_since": since.isoformat()}
+                told = {"ends_at": written(max(ends_at, now + patience)), "idle_since": written(since)}
                 return _with(outcome, Note("idle_warning", told), idle_warned_at=now)
         elif now >= max(ends_at, warned_at + patience):
             return _ended(outcome, vm, attempt, provider, machine, since)
@@ -58,7 +59,7 @@ def _warned_of_the_end(outcome: Wait, vm: VM, now: datetime) -> Outcome:
     ends_at = vm.session_ends_at
     if ends_at is None or now < ends_at - WARN or (vm.end_warned_at and vm.end_warned_at >= ends_at - WARN):
         return outcome
-    return _with(outcome, Note("end_warning", {"ends_at": ends_at.isoformat()}), end_warned_at=now)
+    return _with(outcome, Note("end_warning", {"ends_at": written(ends_at)}), end_warned_at=now)
 
 
 def _ended(
@@ -70,7 +71,7 @@ def _ended(
     since: datetime,
 ) -> Outcome:
     is_kept = _is_worth_stopping(provider, machine, attempt)
-    told = {"idle_since": since.isoformat(), "is_kept": is_kept}
+    told = {"idle_since": written(since), "is_kept": is_kept}
     desired = Desired.STOPPED if is_kept else Desired.GONE
     return replace(_with(outcome, Note("idle_end", told), desired=desired), seconds=0)
 

@@ -13,6 +13,7 @@ from django.db.models import Case, F, When
 from accounts.principal import Principal
 from events.services import record
 from gamer.errors import InvalidState, bad_field
+from gamer.moments import written
 from gamer.queue.wake import ring
 from vms import budgets, credits, metering, quotas
 from vms.channels import RECONCILER
@@ -122,7 +123,7 @@ def extend(*, vm: VM, by: Principal, now: datetime) -> datetime:
             raise InvalidState(f"The VM is {vm.status}; only a running one can be extended.")
         vm.refresh_from_db(fields=["session_ends_at"])
         assert vm.session_ends_at is not None
-        record(happening(vm, "extend", {"until": vm.session_ends_at.isoformat()}, now, by.label))
+        record(happening(vm, "extend", {"until": written(vm.session_ends_at)}, now, by.label))
     return vm.session_ends_at
 
 

@@ -22,6 +22,7 @@ from billing.reports import intervals as lines
 from billing.reports.rows import Row
 from billing.sight import Sight
 from events.services import Happening, record
+from gamer.moments import written
 from gamer.web.streaming import attached, streamed
 
 WHATS = ("table", "intervals")
@@ -124,7 +125,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, datetime):
-        return value.isoformat()
+        return written(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str) and value.startswith(FORMULA):

@@ -370,7 +370,9 @@ class TestActs:
         answer = post(as_alice, f"/vms/{vm.pk}/extend")
         until = vm.session_ends_at + timedelta(hours=1)
         assert answer.status_code == 202
-        assert datetime.fromisoformat(answer.json()["session_ends_at"]) == until
+        told = answer.json()["session_ends_at"]
+        assert datetime.fromisoformat(told) == until
+        assert Event.objects.get(action="extend").details == {"until": told}
 
     def test_start_beside_a_live_one_of_that_console_is_a_conflict(self, plane, as_alice):
         vm = running(plane, as_alice)

@@ -201,6 +201,8 @@ class TestChange:
         shown = self.patch(as_alice, slot, clock_epoch=None).json()
         assert (shown["clock_epoch"], shown["clock_at"], shown["played_s"]) == (None, None, 90)
         assert told(slot) == ["create", "update", "update"]
+        changes = [event.details for event in Event.objects.filter(action="update").order_by("id")]
+        assert changes[0]["clock_epoch"][1] == changes[1]["clock_epoch"][0] == "2020-03-20T08:00:00Z"
 
     def test_while_somebody_plays_leaves_the_name_and_takes_the_clock(self, plane, as_alice, slot):
         running(plane, as_alice, **SLOT)
