@@ -6,7 +6,7 @@ not know well becomes a row that `geocode_missing` works off later; the next `lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -137,7 +137,12 @@ def wait_after(*, tries: int, retry_after: float | None) -> timedelta:
 
 def search_places(*, q: str, limit: int) -> list[Place]:
     """Places whose name starts with `q`, those with the most people first; what follows a comma narrows the search."""
-    return _gazetteer().search(q, limit)
+    return list(places_named(q=q)[:limit])
+
+
+def places_named(*, q: str) -> Sequence[Place]:
+    """All of them; only those that are looked at are put in order."""
+    return _gazetteer().named(q)
 
 
 def nearest_place(*, latitude: float, longitude: float) -> Place | None:

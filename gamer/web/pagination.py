@@ -56,13 +56,13 @@ class LimitSkipPagination(BasePagination):
     def paginate_queryset(
         self, queryset: QuerySet[AnyModel, Row] | Sequence[Row], request: Request, view: Any = None
     ) -> list[Row]:
-        if not isinstance(queryset, QuerySet):
-            raise TypeError("only a queryset has an order to page by")
         limit = _number(request, "limit", DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
         skip = _number(request, "skip", 0, low=0, high=MAX_SKIP)
         cursor = request.query_params.get("cursor")
         if cursor is not None and skip:
             raise bad_field("skip", "Not together with cursor.")
+        if not isinstance(queryset, QuerySet):
+            return self._part(queryset, request, limit, skip)
         ordering = unique_ordering(queryset)
         self.total = count(queryset)
         page = queryset.order_by(*ordering)
@@ -72,6 +72,14 @@ class LimitSkipPagination(BasePagination):
         rows = _read(page[skip : skip + limit + 1]) if self.total else []
         self.following = _next_url(request, limit, ordering, rows[limit - 1]) if len(rows) > limit else ""
         return rows[:limit]
+
+    def _part(self, rows: Sequence[Row], request: Request, limit: int, skip: int) -> list[Row]:
+        """Of what is no table and stands in its own order: nothing shifts, so `skip` says where to go on."""
+        if "cursor" in request.query_params:
+            raise bad_field("cursor", "Not one of ours.")
+        self.total, end = len(rows), skip + limit
+        self.following = _url(request, limit=limit, skip=end) if end < min(self.total, MAX_SKIP + 1) else ""
+        return list(rows[skip:end])
 
     def get_paginated_response(self, data: Any) -> Response:
         headers = {"X-Total-Count": str(self.total)}
@@ -165,9 +173,13 @@ def _next_url(request: Request, limit: int, ordering: list[str], last: Any) -> s
     values = [_value(last, name.lstrip("-")) for name in ordering]
     kept = [value.isoformat() if isinstance(value, datetime) else value for value in values]
     text = json.dumps([ordering, kept], cls=DjangoJSONEncoder, separators=(",", ":"))
+    return _url(request, limit=limit, cursor=signing.Signer(salt=SALT).sign_object(text))
+
+
+def _url(request: Request, **paging: object) -> str:
+    """The same list, further on."""
     asked = [(name, each) for name, each in request.query_params.lists() if name not in PARAMETERS]
-    paging = [("limit", limit), ("cursor", signing.Signer(salt=SALT).sign_object(text))]
-    return f"{request.build_absolute_uri(request.path)}?{urlencode([*asked, *paging], doseq=True)}"
+    return f"{request.build_absolute_uri(request.path)}?{urlencode([*asked, *paging.items()], doseq=True)}"
 
 
 def _open_cursor(cursor: str, ordering: list[str]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from django.db.models import QuerySet
@@ -56,9 +57,11 @@ def expect_nothing(request: Request) -> None:
 
 
 class ListView(GenericAPIView[Any]):
-    """Answers pages of a queryset."""
+    """Answers pages of a queryset, or of a sequence that stands in its order."""
 
-    def page(self, rows: QuerySet[Any], serializer: type[serializers.BaseSerializer[Any]]) -> Response:
+    def page(
+        self, rows: QuerySet[Any] | Sequence[Any], serializer: type[serializers.BaseSerializer[Any]]
+    ) -> Response:
         found = self.paginate_queryset(rows)
         shown = serializer(found, many=True, context=self.get_serializer_context())
         return self.get_paginated_response(shown.data)

@@ -4,8 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from gamer.web.pagination import DEFAULT_LIMIT, MAX_LIMIT
-from gamer.web.serializers import StrictCharField, StrictIntegerField, StrictSerializer
+from gamer.web.serializers import StrictCharField, StrictSerializer
 
 
 class SearchSerializer(StrictSerializer):
@@ -14,7 +13,6 @@ class SearchSerializer(StrictSerializer):
     q = StrictCharField(
         max_length=100, help_text="The beginning of a name; a state or country may follow a comma."
     )
-    limit = StrictIntegerField(default=DEFAULT_LIMIT, min_value=1, max_value=MAX_LIMIT)
 
 
 class PlaceSerializer(serializers.Serializer[Any]):

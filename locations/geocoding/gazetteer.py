@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import math
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,10 @@ class Gazetteer:
         return None if middle is None else self._position(middle, Matched.COUNTRY)
 
     def search(self, text: str, limit: int) -> list[Place]:
+        """The first ones of `named`."""
+        return list(self.named(text)[:limit])
+
+    def named(self, text: str) -> Sequence[Place]:
         """Places whose name starts with `text`, those with the most people first; alternate names count for less.
 
         What follows a comma narrows the search if it is a country or a known state: "Dallas, Texas".
@@ -106,14 +110,14 @@ class Gazetteer:
         head, _, tail = text.partition(",")
         ranges = [self._keys_from(prefix) for prefix in names.prefixes(head)]
         entries = [slice(self._entry_start[first], self._entry_start[last]) for first, last in ranges]
-        if not entries or limit < 1:
-            return []
+        if not entries:
+            return ()
         places = np.concatenate([self._entry_place[part] for part in entries])
         scores = np.concatenate([self._entry_score[part] for part in entries])
         for part in tail.split(","):
             mask = self._mask(part, places)
             places, scores = places[mask], scores[mask]
-        return [self.place(number) for number in _best(places, scores, limit)]
+        return _Found(self, places, scores)
 
     def nearest(self, latitude: float, longitude: float) -> Place | None:
         """The largest place within 25 km, else the nearest one, to say where somebody is.
@@ -235,6 +239,28 @@ def _spellings(city: str) -> Iterator[str]:
 
 def _first(places: NDArray[np.uint32]) -> int | None:
     return int(places[0]) if len(places) else None
+
+
+class _Found(Sequence[Place]):
+    """Places by falling score, of which only as many are put in order as somebody looks at."""
+
+    def __init__(self, gazetteer: Gazetteer, places: NDArray[np.uint32], scores: NDArray[np.float32]) -> None:
+        self._gazetteer, self._places, self._scores = gazetteer, places, scores
+        self._count = int(np.count_nonzero(np.bincount(places)))  # one place has many names
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, at: int) -> Place: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[Place]: ...
+    def __getitem__(self, at: int | slice) -> Place | Sequence[Place]:
+        wanted = range(self._count)[at]
+        if isinstance(wanted, int):
+            return self[wanted : wanted + 1][0]
+        numbers = _best(self._places, self._scores, max(wanted, default=-1) + 1)
+        return [self._gazetteer.place(numbers[number]) for number in wanted]
 
 
 def _best(places: NDArray[np.uint32], scores: NDArray[np.float32], limit: int) -> list[int]:

@@ -27,8 +27,28 @@ class TestLocationSearch:
         assert len(as_alice.get(SEARCH, {"q": "s"}).json()) == 50
         assert len(as_alice.get(SEARCH, {"q": "s", "limit": 200}).json()) == 200
 
+    def test_goes_on_where_a_page_ended(self, as_alice):
+        whole = as_alice.get(SEARCH, {"q": "dall", "limit": 200})
+        assert whole.headers["X-Total-Count"] == str(len(whole.json()))
+        assert "Link" not in whole.headers
+        pages, path = [], f"{SEARCH}?q=dall&limit=20"
+        while path:
+            page = as_alice.get(path)
+            assert page.headers["X-Total-Count"] == whole.headers["X-Total-Count"]
+            pages += page.json()
+            path = page.headers.get("Link", "").partition("<")[2].partition(">")[0]
+        assert pages == whole.json()
+        assert as_alice.get(SEARCH, {"q": "dall", "skip": len(pages) - 1}).json() == pages[-1:]
+
+    def test_goes_no_further_than_other_lists(self, as_alice):
+        last = as_alice.get(SEARCH, {"q": "s", "limit": 200, "skip": 10_000})
+        assert len(last.json()) == 200
+        assert int(last.headers["X-Total-Count"]) > 10_200
+        assert "Link" not in last.headers
+
     def test_lists_nothing_for_a_name_nobody_has(self, as_alice):
-        assert as_alice.get(SEARCH, {"q": "zzzzzz"}).json() == []
+        answer = as_alice.get(SEARCH, {"q": "zzzzzz"})
+        assert (answer.json(), answer.headers["X-Total-Count"]) == ([], "0")
 
     @pytest.mark.parametrize(
         ("query", "field"),
@@ -42,6 +62,8 @@ class TestLocationSearch:
             ({"q": "dal", "limit": 201}, "limit"),
             ({"q": "dal", "limit": "many"}, "limit"),
             ({"q": "dal", "limit": "1.5"}, "limit"),
+            ({"q": "dal", "skip": 10_001}, "skip"),
+            ({"q": "dal", "cursor": "x"}, "cursor"),
             ({"q": "dal", "prefix": "1"}, "prefix"),
             ({"q": ["dal", "las"]}, "q"),
         ],

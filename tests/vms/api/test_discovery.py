@@ -282,6 +282,10 @@ class TestProviders:
         libvirt = answer.json()[-1]
         assert (libvirt["offers"], libvirt["regions"], libvirt["price_range"]) == (0, [], None)
         assert libvirt["health"]["status"] is None
+        part = as_alice.get(PROVIDERS, {"skip": 5, "limit": 1})
+        assert (part.json(), part["X-Total-Count"]) == (answer.json()[5:6], "7")
+        assert "skip=6" in part["Link"]
+        assert as_alice.get(PROVIDERS, {"limit": 0}).status_code == 400
 
     def test_shows_capabilities_regions_health_and_prices(self, as_alice):
         shown = as_alice.get(PROVIDERS).json()[0]

@@ -17,7 +17,7 @@ from accounts.models import Scope
 from accounts.principal import principal_of
 from billing.services import prices
 from billing.sight import sight_of
-from gamer.web.reading import query_of
+from gamer.web.reading import ListView, query_of
 from gamer.web.schema import errors
 from vms import discovery, provider_states
 from vms.api import examples
@@ -136,8 +136,9 @@ class LocationSummaryView(APIView):
         return Response(SummarySerializer(discovery.summary(discovery.hostnodes(now=timezone.now()))).data)
 
 
-class ProvidersView(APIView):
+class ProvidersView(ListView):
     permission_classes = (needs(Scope.CONFIG),)
+    filter_backends = ()
 
     @extend_schema(
         operation_id="list_providers",
@@ -149,5 +150,4 @@ class ProvidersView(APIView):
         """Every kind of provider: what it can do, where, at which prices, and how its accounts are."""
         share = _share(request)
         found = [provider_states.charged(one, share) for one in provider_states.providers(timezone.now())]
-        headers = {"X-Total-Count": str(len(found))}
-        return Response(ProviderSerializer(found, many=True).data, headers=headers)
+        return self.page(found, ProviderSerializer)
