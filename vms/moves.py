@@ -118,6 +118,7 @@ def _ask(vm: VM, order: Order, quote: Quote, now: datetime) -> None:
         "desired": Desired.RUNNING,
         "moves_from": F("attempt"),
         "moves_to": wish,
+        "moves_back_to": "",  # of a move that was lost to a stop, before such were taken back
         "quoted_usd_per_hour": quote.usd_per_hour,
         "quoted_gpus": quote.gpus,
         "updated_at": now,

@@ -58,6 +58,7 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
     crash_point("apply.before")
     outcome = move.instead_of_failing(subject, _masked(outcome))
     source, wish, ends_at = Phase(subject.vm.phase), subject.vm.desired, subject.vm.session_ends_at
+    origin = subject.vm.moves_from_id
     changes = _changes(source, outcome, now)
     if "machine_id" in outcome.attempt:
         outcome = replace(outcome, attempt={**outcome.attempt, "answered_at": now})
@@ -65,23 +66,24 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
     _absorb(subject, changes, outcome)
     rows = VM.objects.filter(pk=subject.vm.pk, lease_token=token)
     if "desired" in changes:
-        # Somebody may have extended their time while the step ran: then the row is looked at anew.
-        rows = rows.filter(session_ends_at=ends_at)
+        # Somebody may have extended their time or asked for a move while the step ran: then the row is looked at anew.
+        rows = rows.filter(session_ends_at=ends_at, moves_from=origin)
         # Or wished something else: then theirs stands.
         unchanged = When(desired=wish, then=Value(changes["desired"]))
         changes["desired"] = Case(unchanged, default=F("desired"))
+    elif _is_on_its_way(outcome):
+        rows = rows.filter(desired=wish, moves_from=origin)
     if not subject.vm.is_terminal:
         changes["is_acting"] = decide(
             subject.vm, subject.attempt, subject.held, subject.sessions, now
         ).is_acting
     with transaction.atomic():
         is_written = bool(rows.filter(is_poked=False).update(**changes))
-        if not is_written and _is_second_guessed(outcome):
-            # Whatever a person did meanwhile, such as launching a game, may be why it shall not end.
-            claims.rest([claims.Rest(subject.vm.pk, token, now, is_acting=False)])
-        elif not is_written:
+        # Whatever a person did meanwhile, such as launching a game, may be why it shall not end.
+        if not is_written and not _is_second_guessed(outcome):
             is_written = bool(_poked_meanwhile(rows, outcome, changes))
         if not is_written:
+            claims.rest([claims.Rest(subject.vm.pk, token, now, is_acting=False)])
             log.info("stale outcome dropped vm=%s", subject.vm.pk)
             return False
         _write_attempts(subject.attempt, outcome)
@@ -101,6 +103,13 @@ def _is_second_guessed(outcome: Outcome) -> bool:
     """Whether a policy wishes an end, which somebody may just have made untimely. A start that was refused stays refused."""
     is_refusal = any(note.action == "start_refused" for note in outcome.notes)
     return isinstance(outcome, Wait) and "desired" in outcome.vm and not is_refusal
+
+
+def _is_on_its_way(outcome: Outcome) -> bool:
+    """Whether the VM leaves its machine for a stop or a move, which somebody may just have taken back or exchanged for the other."""
+    if not isinstance(outcome, Advance):
+        return False
+    return outcome.phase is Phase.STOPPING or bool(outcome.vm.get("moves_back_to"))
 
 
 def _poked_meanwhile(rows: VMQuerySet, outcome: Outcome, changes: Mapping[str, Any]) -> int:
