@@ -8,7 +8,7 @@ from decimal import Decimal
 from billing import rating
 from billing.services import holds, prices
 from emulators.profile import Profile
-from vms.metering import payer_of
+from vms.metering import payer_of, regroup
 from vms.models import VM
 
 
@@ -31,14 +31,17 @@ def hold_for_start(vm: VM, now: datetime) -> None:
     if vm.attempt is None:
         hold_for_quote(vm, now)
         return
-    usd = vm.attempt.charge_usd_per_hour
-    holds.put(vm=vm.pk, account=payer_of(vm, now), usd_per_hour=usd, now=now)
+    _hold_again(vm, vm.attempt.charge_usd_per_hour, now)
 
 
 def hold_for_quote(vm: VM, now: datetime) -> None:
     """Puts an hour of the VM's quote aside, before it is placed on another machine. Raises InsufficientCredits."""
-    usd = prices.charge_of(vm.quoted_usd_per_hour or rating.ZERO, now)
-    holds.put(vm=vm.pk, account=payer_of(vm, now), usd_per_hour=usd, now=now)
+    _hold_again(vm, prices.charge_of(vm.quoted_usd_per_hour or rating.ZERO, now), now)
+
+
+def _hold_again(vm: VM, usd_per_hour: Decimal, now: datetime) -> None:
+    """Puts an hour aside for a VM that is there. Its payer may have got an account since its machine was ordered: it counts there, too."""
+    holds.put(vm=vm.pk, account=regroup(vm=vm, now=now), usd_per_hour=usd_per_hour, now=now)
 
 
 def hold_for_machine(vm: VM, usd_per_hour: Decimal, now: datetime) -> None:

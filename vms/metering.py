@@ -110,8 +110,11 @@ def payer_of(vm: VM, now: datetime) -> CreditAccount:
 
 
 @transaction.atomic
-def regroup(*, vm: VM, now: datetime) -> None:
-    """After a VM moved to another project: its machines and its hold count there from now on."""
+def regroup(*, vm: VM, now: datetime) -> CreditAccount:
+    """Has a VM's machines and its hold count where it belongs from now on, and to whom pays now; returns whose account that is.
+
+    For a VM that moved to another project, or whose project or department may have got an account.
+    """
     payer = payer_of(vm, now)
 
     def there(centre: CostCentre) -> Dimensions:
@@ -122,6 +125,7 @@ def regroup(*, vm: VM, now: datetime) -> None:
 
     metering.move(vm=vm.pk, dimensions=there, now=now)
     holds.move(vm=vm.pk, account=payer, now=now)
+    return payer
 
 
 def follow_strays(account: ProviderAccount, strays: Iterable[Stray], now: datetime) -> None:

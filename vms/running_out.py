@@ -6,16 +6,19 @@ Looked at for all accounts at once, twice a minute, by whichever reconciler come
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import connection
+from django.db.models import Q
 
 from accounts.principal import policy
-from billing.models import Hold
+from billing.models import Hold, Meter
 from billing.services import runway
 from vms import endings
 from vms.lifecycle import Desired
-from vms.models import VM
+from vms.metering import CHARGED
+from vms.models import VM, VMQuerySet
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +43,19 @@ def look(now: datetime) -> int:
     if not found.empty:
         return 0
     log.warning("out of credit accounts=%s", found.empty)
-    held = Hold.objects.filter(account__in=found.empty).values_list("vm", flat=True)
-    playing = VM.objects.live().filter(pk__in=list(held), desired=Desired.RUNNING)
+    playing = paid_by(found.empty).filter(desired=Desired.RUNNING)
     ended = 0
-    for vm in playing.select_related("owner", "attempt__account").order_by("pk"):
+    for vm in playing.select_related("attempt__account").order_by("pk"):
         ended += endings.end(vm=vm, by=BY, action="credit_exhausted", told={}, now=now)
     return ended
+
+
+def paid_by(accounts: Sequence[int]) -> VMQuerySet:
+    """The live VMs that these accounts pay for, or shall once they can be played on.
+
+    Whom a machine is charged to its meter says. The hold may be somebody else's, whose project had no account at the launch, or missing.
+    """
+    charging = Meter.objects.filter(charge_usd_per_hour__gt=0, centre__payer__in=accounts)
+    charged = list(charging.values_list("subject__vm", flat=True))
+    held = list(Hold.objects.filter(account__in=accounts).values_list("vm", flat=True))
+    return VM.objects.live().filter(Q(pk__anyof=charged) | Q(~Q(phase__in=CHARGED), pk__anyof=held))

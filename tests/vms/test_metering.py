@@ -20,10 +20,11 @@ from tests.billing.metered import D, broken
 from tests.log_lines import written
 from tests.vms.control_plane import DALLAS, ControlPlane, prepare
 from tests.world import Clock, World
-from vms import discovery, metering, running_out, services
+from vms import discovery, metering, moves, running_out, services
 from vms.lifecycle import Phase
 from vms.models import VM, Attempt, Installation, Offer, ProviderAccount, Stray
 from vms.providers import registry
+from vms.providers.memory import Fault
 
 pytestmark = pytest.mark.django_db
 BY = policy("test")
@@ -138,6 +139,33 @@ class TestAGame:
         assert charge(vm) > 0
         assert Subject.objects.get().centre.payer.code == "unowned"
         assert broken() == []
+
+
+class TestAStart:
+    @pytest.mark.parametrize("act", ["start", "move"])
+    def test_is_charged_to_whom_it_is_put_aside_by(
+        self, plane: ControlPlane, world: World, alices: CreditAccount, act: str
+    ) -> None:
+        """Its project got an account while it was stopped, and pays from now on; a move that is refused changes nothing of that."""
+        project = Project.objects.create(name="Mario", owner=world.alice)
+        vm = plane.until(plane.launch(world.alice, project_id=project.pk), "running")
+        if act == "start":
+            services.stop(vm=vm, by=BY, now=plane.now())
+            plane.until(vm, "stopped")
+        credits.change(by=BY, owner=project, usd=D("50"), reason="a tournament", now=plane.now())
+        if act == "start":
+            services.start(vm=vm, by=BY, now=plane.now())
+        else:
+            plane.cloud.switch_on(Fault.NO_CAPACITY, verbs=["create"], times=None)
+            moves.move(vm=vm, to=moves.Destination(region="Manassas"), by=BY, now=plane.now())
+        plane.turn()
+        left = alices_balance(alices)
+        plane.until(vm, "running")
+        plane.settle(seconds=600, step=60)
+        assert Hold.objects.get().account.project == project
+        assert Meter.objects.get().centre.payer.project == project
+        end(plane, vm)
+        assert (alices_balance(alices), broken()) == (left, [])
 
 
 class TestALaunch:
@@ -313,6 +341,40 @@ class TestAnEmptyAccount:
         plane.settle(seconds=62, step=2)
         vm.refresh_from_db()
         assert vm.desired == "running"
+
+    def test_is_whose_meters_charge_and_not_who_put_credit_aside_at_the_launch(
+        self, plane: ControlPlane, world: World, alices: CreditAccount
+    ) -> None:
+        """The project got an account while its machine was ordered: it pays, and Alice's hold stays hers."""
+        theirs, own = launched_before_its_project_had_credit(plane, world), plane.launch(world.alice, "snes")
+        plane.until(theirs, "running")
+        plane.until(own, "running")
+        assert {one.account for one in Hold.objects.all()} == {alices}
+        plane.clock.advance(hours=float(alices_balance(alices) / own.attempt.charge_usd_per_hour) + 1)
+        assert running_out.look(plane.now()) == 1
+        theirs.refresh_from_db()
+        own.refresh_from_db()
+        assert (theirs.desired, own.desired) == ("running", "stopped")
+        plane.clock.advance(days=90)
+        assert running_out.look(plane.now()) == 1
+        theirs.refresh_from_db()
+        assert theirs.desired == "stopped"
+
+    def test_ends_what_is_still_being_made(
+        self, plane: ControlPlane, world: World, alices: CreditAccount
+    ) -> None:
+        plane.until(plane.launch(world.alice), "running")
+        made = plane.launch(world.alice, "snes")
+        assert running_out.look(plane.now() + timedelta(days=1)) == 2
+        made.refresh_from_db()
+        assert (made.phase, made.desired) == ("requested", "gone")
+
+
+def launched_before_its_project_had_credit(plane: ControlPlane, world: World) -> VM:
+    project = Project.objects.create(name="Mario", owner=world.alice)
+    vm = plane.launch(world.alice, project_id=project.pk)
+    credits.change(by=BY, owner=project, usd=D("500"), reason="a tournament", now=plane.now())
+    return vm
 
 
 def alices_balance(account: CreditAccount) -> Decimal:
