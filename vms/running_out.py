@@ -15,7 +15,7 @@ from django.db.models import Q
 from accounts.principal import policy
 from billing.models import Hold, Meter
 from billing.services import runway
-from vms import endings
+from vms import endings, queries
 from vms.lifecycle import Desired
 from vms.metering import CHARGED
 from vms.models import VM, VMQuerySet
@@ -38,14 +38,15 @@ def take_turn(now: datetime) -> bool:
 
 
 def look(now: datetime) -> int:
-    """Warns whose credit will end, and ends the VMs of those whose it has; returns how many VMs."""
+    """Warns whose credit will end, and ends VMs of those whose it has; how many. What is left the next look ends."""
     found = runway.look(now)
     if not found.empty:
         return 0
     log.warning("out of credit accounts=%s", found.empty)
     playing = paid_by(found.empty).filter(desired=Desired.RUNNING)
+    rows = playing.select_related("attempt__account").defer(*queries.HEAVY).order_by("pk")
     ended = 0
-    for vm in playing.select_related("attempt__account").order_by("pk"):
+    for vm in rows[: endings.AT_ONCE]:
         ended += endings.end(vm=vm, by=BY, action="credit_exhausted", told={}, now=now)
     return ended
 

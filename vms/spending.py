@@ -21,7 +21,6 @@ from vms.models import VM, VMQuerySet
 from vms.reconcile.liveness import SHOUT_AFTER
 
 POLICY = policy("budgets")
-AT_ONCE = 500  # VMs ended by one look; the next one goes on
 
 
 def watch_budgets(now: datetime) -> None:
@@ -35,9 +34,8 @@ def enforce(now: datetime) -> int:
     ended = 0
     for crossing in force.stopping(now):
         rows = covered(crossing.budget).filter(desired=Desired.RUNNING)
-        for vm in (
-            rows.select_related("attempt__account").defer(*queries.HEAVY).order_by("created_at")[:AT_ONCE]
-        ):
+        rows = rows.select_related("attempt__account").defer(*queries.HEAVY).order_by("created_at")
+        for vm in rows[: endings.AT_ONCE]:
             told = {"budget": crossing.budget.name, "percent": crossing.percent}
             ended += endings.end(vm=vm, by=POLICY, action="budget_stop", told=told, now=now)
     return ended

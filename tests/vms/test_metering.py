@@ -7,7 +7,9 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Project
 from accounts.principal import Principal, policy
@@ -20,7 +22,7 @@ from tests.billing.metered import D, broken
 from tests.log_lines import written
 from tests.vms.control_plane import DALLAS, ControlPlane, prepare
 from tests.world import Clock, World
-from vms import discovery, metering, moves, running_out, services
+from vms import discovery, endings, metering, moves, running_out, services
 from vms.lifecycle import Phase
 from vms.models import VM, Attempt, Installation, Offer, ProviderAccount, Stray
 from vms.providers import registry
@@ -368,6 +370,26 @@ class TestAnEmptyAccount:
         assert running_out.look(plane.now() + timedelta(days=1)) == 2
         made.refresh_from_db()
         assert (made.phase, made.desired) == ("requested", "gone")
+
+    def test_has_so_many_ended_by_one_look_and_the_rest_by_the_next(
+        self, plane: ControlPlane, world: World, alices: CreditAccount, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for console in ("switch", "snes", "nes"):
+            plane.until(plane.launch(world.alice, console), "running")
+        plane.clock.advance(days=1)
+        monkeypatch.setattr(endings, "AT_ONCE", 2)
+        assert [running_out.look(plane.now()) for _ in range(3)] == [2, 1, 0]
+        assert not VM.objects.filter(desired="running").exists()
+
+    def test_has_no_secret_opened_for_it(
+        self, plane: ControlPlane, world: World, alices: CreditAccount
+    ) -> None:
+        plane.until(plane.launch(world.alice), "running")
+        with CaptureQueriesContext(connection) as asked:
+            assert running_out.look(plane.now() + timedelta(days=1)) == 1
+        assert not [
+            one["sql"] for one in asked if "_private_key" in one["sql"] or "credentials" in one["sql"]
+        ]
 
 
 def launched_before_its_project_had_credit(plane: ControlPlane, world: World) -> VM:
