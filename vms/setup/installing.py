@@ -76,7 +76,7 @@ def look(
     try:
         result = site.shell.run(argv, max_output=MAX_ANSWER, timeout_s=wait_s + 10, as_root=True, check=True)
         value = heard.read(result.stdout)
-        return _progress(value, written(steps)[0], secrets)
+        return _progress(value, steps, secrets)
     except CommandFailed as error:
         # No program there, or one of another age: to begin writes it.
         if error.exit_status == FINDS_NOTHING:
@@ -86,9 +86,12 @@ def look(
         raise Garbled("the installer answers what cannot be read") from error
 
 
-def _progress(value: dict[str, Any], digest: str, secrets: Sequence[str]) -> Progress:
-    if value["digest"] != digest:
+def _progress(value: dict[str, Any], steps: Sequence[Step], secrets: Sequence[str]) -> Progress:
+    if value["digest"] != written(steps)[0]:
         return Progress("idle")
+    # Each becomes a row, and the machine is a player's: without this it could have rows written without end.
+    if [one["name"] for one in value["steps"]] != [step.name for step in steps]:
+        raise ValueError("other steps than those of the plan")
     rows = [(one, _report(one, secrets)) for one in value["steps"]]
     told = tuple(report for one, report in rows if one["state"] != "waiting")
     version = str(value["version"])

@@ -24,6 +24,7 @@ from vms.setup import (
     session_state,
     set_up,
 )
+from vms.setup.site import PROGRAM
 from vms.setup.ssh import AuthFailed, HostKeyMismatch
 
 STEPS = ["base", "stack", "wolf", "saves", "clock", "monitor", "agent"]
@@ -238,6 +239,37 @@ class TestSetUp:
     def test_comes_back_to_a_python_that_talks_nonsense(self, machine: Machine, reports: Reports) -> None:
         (machine.bin / "python3").write_text("#!/bin/sh\necho nonsense\n")
         assert isinstance(set_up(machine.target(), reports), NotYet)
+
+    @pytest.mark.parametrize("invented", [1000, 0], ids=["more", "fewer"])
+    def test_hears_of_no_other_steps_than_it_ordered(
+        self, machine: Machine, reports: Reports, monkeypatch: pytest.MonkeyPatch, invented: int
+    ) -> None:
+        """Each becomes a row, written while the batch's other machines wait; this machine has new names each time."""
+        set_up(machine.target(), reports)
+        said = {
+            "digest": json.loads(machine.path("var/lib/gamer/setup/plan.json").read_text())["digest"],
+            "is_running": True,
+            "version": "",
+        }
+        one = {
+            "title": "",
+            "state": "running",
+            "seconds": None,
+            "is_over": False,
+            "log_tail": "",
+            "error": "",
+        }
+        machine.path(PROGRAM[1:]).write_text(
+            f"import json, uuid\nstep = {one!r}\n"
+            f"steps = [dict(step, name=str(uuid.uuid4())) for _ in range({invented})]\n"
+            f"print(json.dumps(dict({said!r}, steps=steps)))"
+        )
+        reports.all.clear()
+        monkeypatch.setattr("vms.setup.machine.LOOK_S", 0.1)
+        outcome = set_up(machine.target(), reports)
+        assert isinstance(outcome, NotYet)
+        assert "the installer" in outcome.reason
+        assert reports.all == []
 
     def test_tries_a_failed_step_again_and_then_fails_with_its_name(
         self, machine: Machine, reports: Reports
