@@ -38,6 +38,8 @@ WAIT_S = 3
 # gave no sensible answer, the next one would fare no better, and cost the player as much time.
 STRIKES = 3
 UNANSWERED = ("Unavailable", "OutcomeUnknown")
+# The last attempt of a VM whose number fits `base.TAG`. Moves and retries add up.
+LAST_NUMBER = 9999
 ERRORS = {
     "NoCapacity": "no_capacity",
     "Rejected": "rejected",
@@ -63,6 +65,10 @@ class Chooser:
         """Chooses and writes. False when the lease was lost."""
         vm = subject.vm
         attempts = list(Attempt.objects.filter(vm=vm).defer("offer").order_by("number"))
+        number = attempts[-1].number + 1 if attempts else 1
+        if number > LAST_NUMBER:
+            text = f"{LAST_NUMBER} machines were ordered for this VM, and no more can be."
+            return written(subject, token, Fail(error="launch_failed", text=text), self.now)
         past = [one for one in attempts if one.round == vm.round]
         if _is_over(past, self.now):
             over = _given_up(past, f"{len(past)} orders failed")
@@ -84,7 +90,7 @@ class Chooser:
                 ranking.why[row] = placement.Why.OVER_QUOTA
                 continue
             offer = None if self._is_refused(row, ranking) else shelf.offer(row)
-            number, choice = len(attempts) + 1, ranking.choice(row)
+            choice = ranking.choice(row)
             placed = self._place(subject, token, offer, number, choice, ranking) if offer else None
             if isinstance(placed, bool):
                 return placed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -26,9 +27,9 @@ from vms.providers import base
 from vms.reconcile import claims, liveness, loading, looking, orphans
 from vms.reconcile.apply import aligned, note_account, written
 from vms.reconcile.choosing import Chooser
-from vms.reconcile.guard import AFTER_A_BUG_S, guarded, noted, stored
+from vms.reconcile.guard import AFTER_A_BUG_S, guarded, looked_at_later, noted, stored
 from vms.reconcile.looking import Job, Look
-from vms.reconcile.outcome import AccountNote, Wait
+from vms.reconcile.outcome import AccountNote, Subject, Wait
 from vms.reconcile.steps import CHOOSE, decide
 from vms.spending import watch_budgets
 
@@ -150,7 +151,7 @@ class Reconciler:
             step = decide(subject.vm, subject.attempt, subject.held, subject.sessions, now)
             account = loading.account_of(subject)
             if step is CHOOSE:
-                turn.applied += chooser.run(subject, lease.token)
+                turn.applied += _choose(chooser, subject, lease.token, now)
             elif step.settle is not None:
                 turn.applied += written(subject, lease.token, step.settle(subject, now), now)
             elif step.look is not None and account is not None:
@@ -270,3 +271,12 @@ class Reconciler:
         if held and (self._renewed_at is None or now - self._renewed_at > timedelta(seconds=claims.RENEW_S)):
             self._renewed_at = now
             claims.renew(held, now)
+
+
+def _choose(chooser: Chooser, subject: Subject, token: uuid.UUID, now: datetime) -> bool:
+    """As `Chooser.run`; a launch that cannot be placed, such as at a price that no column holds, is looked at later."""
+
+    def rested(text: str) -> bool:
+        return written(subject, token, looked_at_later(text), now)
+
+    return guarded(partial(chooser.run, subject, token), rested, f"choose vm={subject.vm.pk}")

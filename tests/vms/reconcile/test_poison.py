@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from accounts.principal import policy
-from emulators.models import Preset
+from emulators.models import EmulatorConfig, Preset
 from events.models import Event
 from tests.vms.control_plane import ControlPlane, story
 from tests.world import World
@@ -21,7 +21,8 @@ from vms.providers.base import Machine, MachineSpec, Unavailable, make_tag
 from vms.providers.memory import Fault, MemoryCloud, MemoryProvider
 from vms.reconcile import acting, claims, loading
 from vms.reconcile.apply import written
-from vms.reconcile.choosing import Chooser
+from vms.reconcile.choosing import LAST_NUMBER, Chooser
+from vms.reconcile.guard import AFTER_A_BUG_S
 from vms.reconcile.outcome import SessionChange, TakenSave, Wait
 from vms.setup import PendingSave, StepReport
 
@@ -145,6 +146,42 @@ class TestChoosing:
         stocked.until(other, "running", seconds=60)
         stocked.until(vm, "error", seconds=60)
         assert vm.error == "preset_gone"
+
+    def test_of_what_cannot_be_stored_leaves_the_rest_of_the_batch_alone(self, stocked: ControlPlane) -> None:
+        """Prices that fit their columns, and whose sum does not fit the order's."""
+        EmulatorConfig.objects.update(cost_per_hour_limit=None)
+        bad, good = stocked.launch(), stocked.launch()
+        for vm, city in ((bad, "Joplin"), (good, "Manassas")):
+            VM.objects.filter(pk=vm.pk).update(wanted_region=city)
+        ProviderAccount.objects.update(next_refresh_at=stocked.clock() + timedelta(seconds=300))
+        dear = Offer.objects.filter(city="Joplin")
+        dear.update(usd_per_hour=99_999, usd_per_gpu=99_999)
+        now = stocked.clock()
+        stocked.turn()
+        for vm in (bad, good):
+            vm.refresh_from_db()
+        assert (bad.phase, bad.lease_token) == ("requested", None)
+        assert bad.next_look_at - now >= timedelta(seconds=AFTER_A_BUG_S)
+        assert good.phase != "requested"
+        dear.update(usd_per_hour=0, usd_per_gpu=1)
+        stocked.until(bad, "running", seconds=60)
+
+    def test_ends_a_launch_whose_next_order_could_have_no_name(self, stocked: ControlPlane) -> None:
+        vm, other = stocked.launch(), stocked.launch()
+        last = {"number": LAST_NUMBER, "tag": make_tag(installation.identifier(), vm.code, LAST_NUMBER)}
+        gone = dict.fromkeys(("created_at", "closed_at", "gone_at"), stocked.clock())
+        columns = {
+            "offer_id": "joplin-4090",
+            "preset": "premium",
+            "usd_per_hour": 1,
+            "charge_usd_per_hour": 1,
+        }
+        sizes = {"gpus": 1, "vcpus": 8, "ram_gb": 16, "disk_gb": 200, "offer": {}}
+        account = ProviderAccount.objects.get()
+        Attempt.objects.create(vm=vm, account=account, round=vm.round - 1, **last, **gone, **columns, **sizes)
+        stocked.until(other, "running", seconds=60)
+        stocked.until(vm, "error", seconds=60)
+        assert str(LAST_NUMBER) in vm.error_text
 
     def test_passes_over_an_offer_that_a_refresh_took_away_meanwhile(
         self, stocked: ControlPlane, monkeypatch: pytest.MonkeyPatch
