@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.vms.setup.sshd import Machine
-from vms.setup import AgentRefused, AgentSilent, SessionOrder, collect_saves, launch_game, look_at
+from vms.setup import AgentRefused, AgentSilent, SessionOrder, collect_saves, launch_game, look_at, saving
 from vms.setup.site import PROGRAM
 
 SESSION = {
@@ -76,6 +76,29 @@ class TestState:
         says(None, text=text)
         with pytest.raises(AgentSilent):
             look_at(machine.target())
+
+
+class TestSaves:
+    @pytest.mark.parametrize(
+        ("bounds", "asked"), [({"MOST": 3}, 3), ({"LOOK_S": 0}, 1)], ids=["number", "time"]
+    )
+    def test_are_gone_through_a_few_at_a_time(
+        self,
+        machine: Machine,
+        says: Says,
+        monkeypatch: pytest.MonkeyPatch,
+        bounds: dict[str, int],
+        asked: int,
+    ) -> None:
+        """A thousand that are none would keep a worker for hours."""
+        for name, bound in bounds.items():
+            monkeypatch.setattr(saving, name, bound)
+        says(state(saves=[{"pending": [SAVE] * 1000, "error": ""}]))
+        program, log = machine.path(PROGRAM[1:]), machine.path("asked")
+        program.write_text(f"open({str(log)!r}, 'a').write('.')\n{program.read_text()}")
+        collected = collect_saves(machine.target(), {}, lambda save, archive: "never seen")
+        assert (len(collected.refused), collected.left) == (asked, 1000 - asked)
+        assert log.stat().st_size == 1 + asked  # its state first
 
 
 class TestTexts:
