@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import re
+import socket
+import time
 
 TCP_PORTS = (47984, 47989, 48010)
 UDP_PORTS = (47999, 48100, 48200)
@@ -12,21 +13,36 @@ HTTP_PORT = 47989
 
 TIMEOUT_S = 4.0
 MAX_ANSWER = 64 * 1024
+OK = re.compile(rb"HTTP/1\.[01] 200\s")
 # Read as text, not as XML: the machine is a player's, and entities of its making are not expanded here.
 STATE = re.compile(rb"<state>\s*SUNSHINE_SERVER_(FREE|BUSY)\s*</state>")
 
 
-def unreachable_because(host: str, port: int = HTTP_PORT) -> str:
+def unreachable_because(host: str, port: int = HTTP_PORT, *, within_s: float = TIMEOUT_S) -> str:
     """Asks Wolf at the machine's public address as Moonlight would; "" when it answers, else why it does not."""
-    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
     try:
-        connection.request("GET", "/serverinfo", headers={"Connection": "close"})
-        response = connection.getresponse()
-        answer = response.read(MAX_ANSWER)
-    except (OSError, http.client.HTTPException) as error:
+        answer = _answer(host, port, within_s)
+    except OSError as error:
         return f"Port {port} of the machine does not answer: {type(error).__name__}."
-    finally:
-        connection.close()
-    if response.status != 200 or not STATE.search(answer):
+    if not answer.startswith(b"HTTP/"):
+        return f"Port {port} of the machine does not answer in HTTP."
+    if not OK.match(answer) or not STATE.search(answer):
         return f"Something else than Wolf answers on port {port}."
     return ""
+
+
+def _answer(host: str, port: int, within_s: float) -> bytes:
+    """What is said until it holds a state. In that time as a whole: a byte now and then would keep a worker for days."""
+    until = time.monotonic() + within_s
+    answer = b""
+    with socket.create_connection((host, port), timeout=within_s) as wire:
+        name = f"[{host}]" if ":" in host else host
+        wire.sendall(f"GET /serverinfo HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\r\n".encode())
+        while len(answer) < MAX_ANSWER and not STATE.search(answer):
+            if (left_s := until - time.monotonic()) <= 0:
+                raise TimeoutError
+            wire.settimeout(left_s)
+            if not (more := wire.recv(MAX_ANSWER - len(answer))):
+                break
+            answer += more
+    return answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -33,6 +33,28 @@ def answering(answer: bytes) -> Iterator[int]:
         thread = threading.Thread(target=serve)
         thread.start()
         yield listener.getsockname()[1]
+        thread.join()
+
+
+@contextmanager
+def dripping(first: bytes = b"HTTP/1.0 200 OK\r\nX-Drip: ") -> Iterator[int]:
+    """A port that begins so, and goes on byte by byte until its caller leaves, or has waited for some seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        is_over = threading.Event()
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.sendall(first)
+                for _ in range(500):
+                    if is_over.wait(0.01):
+                        return
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        is_over.set()
         thread.join()
 
 
@@ -64,6 +86,14 @@ class TestWolf:
     def test_is_not_reached_by_what_speaks_no_http(self, answer):
         with answering(answer) as port:
             assert "does not answer" in unreachable_because("127.0.0.1", port)
+
+    def test_is_not_waited_for_where_a_byte_comes_now_and_then(self):
+        with dripping() as port:
+            assert "TimeoutError" in unreachable_because("127.0.0.1", port, within_s=0.1)
+
+    def test_is_reached_on_a_connection_that_stays_open(self):
+        with dripping(http(SERVERINFO)) as port:
+            assert unreachable_because("127.0.0.1", port) == ""
 
     def test_is_not_reached_where_nobody_listens(self):
         with socket.socket() as unused:
