@@ -143,6 +143,7 @@ class Actor:
         claims.rest(rests)
         _write_intents(acts, lease.token, now)
         _write_partings(acts, lease.token, now)
+        _write_watches(acts, lease.token, now)
         _listen_to_setup(acts, reports)
         _load_profiles(acts)
         _load_saves(acts)
@@ -181,6 +182,15 @@ def _write_partings(acts: Sequence[Act], token: UUID, now: datetime) -> None:
         VM.objects.filter(pk__in=new, lease_token=token).update(parting_since=now)
     for pk in new:
         first[pk].vm.parting_since = now
+
+
+def _write_watches(acts: Sequence[Act], token: UUID, now: datetime) -> None:
+    """When each machine was last asked how it is, before it is: one that outlasts its task is not due again at once."""
+    asked = {act.subject.vm.pk: act.subject for act in acts if act.step is WATCH}
+    if asked:
+        VM.objects.filter(pk__in=asked, lease_token=token).update(watched_at=now)
+    for subject in asked.values():
+        subject.vm.watched_at = now
 
 
 def _listen_to_setup(acts: Sequence[Act], reports: Reports) -> None:

@@ -1,4 +1,4 @@
-"""A VM leaves its machine: it waits for the saves, and not for ever, whatever the machine does."""
+"""A VM leaves its machine, or is only looked after: it waits for the saves, and not for ever, whatever the machine does."""
 
 from __future__ import annotations
 
@@ -91,3 +91,21 @@ class TestPatience:
         plane.settle(seconds=30, step=5)
         playing.refresh_from_db()
         assert (playing.phase != "ready", "save_at_risk" in said(playing)) == (True, True)
+
+
+class TestWatch:
+    def test_is_written_before_the_machine_is_asked(self, plane: ControlPlane, playing: VM) -> None:
+        """A machine that outlasts the task is not asked again as soon as the lease is over."""
+        plane.clock.advance(seconds=100)
+        plane.reconciler.turn()
+        seen = []
+
+        class Seeing(Shelled):
+            @property
+            def has_shell(self) -> bool:  # type: ignore[override]
+                seen.append(VM.objects.get(pk=playing.pk).watched_at)
+                return True
+
+        plane.actor.open_provider = lambda account: Seeing(plane.clouds[account.pk])
+        plane.actor.run_batch()
+        assert seen == [plane.clock()]
