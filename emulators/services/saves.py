@@ -184,14 +184,20 @@ def keep(slot: SaveSlot, brought: Brought, *, by: str, now: datetime) -> Taken:
 
 def lock(slot_id: UUID) -> SaveSlot:
     """The slot, alone with it and with its player's room until the transaction ends. Raises NotFound."""
-    whose = SaveSlot.objects.filter(pk=slot_id).values_list("owner_id", "subject").first()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"gamer.saves {whose}"])
+    _lock_rooms([slot_id])
     rows = SaveSlot.objects.select_related("current__archive")
     slot = rows.select_for_update(no_key=True, of=("self",)).filter(pk=slot_id).first()
     if slot is None:
         raise NotFound("There is no such save slot.")
     return slot
+
+
+def _lock_rooms(slots: Collection[UUID]) -> None:
+    """The rooms of these slots' players, in order. Before any slot's row: whoever has one of these wants its room next."""
+    players = SaveSlot.objects.filter(pk__in=slots).values_list("owner_id", "subject")
+    with connection.cursor() as cursor:
+        for name in sorted({f"gamer.saves {whose}" for whose in players}):
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
 
 
 def _known(slot: SaveSlot, digest: str, base: int) -> SaveVersion | None:
@@ -248,7 +254,8 @@ def add_version(
 
 
 def add_played(slots: Mapping[UUID, int]) -> None:
-    """So many seconds more were played on these slots: the clocks of their games go on."""
+    """So many seconds more were played on these slots: the clocks of their games go on. Within a transaction, as what `lock` locks."""
+    _lock_rooms(slots)
     for pk, seconds in sorted(slots.items()):
         SaveSlot.objects.filter(pk=pk).update(played_s=F("played_s") + seconds)
 

@@ -12,12 +12,16 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from accounts.principal import Principal, policy
+from emulators.archives import digest_of
+from emulators.services import saves
+from emulators.services.saves import Taken
 from tests import world as worlds
 from tests.at_once import at_once
+from tests.emulators.saving import packed
 from tests.vms.control_plane import ControlPlane, prepare
 from tests.world import Clock, World
-from vms import services
-from vms.models import VM, Attempt, ProviderAccount, Stray
+from vms import services, sessions
+from vms.models import VM, Attempt, GameSession, ProviderAccount, Stray
 from vms.reconcile import claims, loading
 from vms.reconcile.acting import Actor
 from vms.reconcile.apply import apply
@@ -107,6 +111,41 @@ class TestTwoLaunches:
         assert isinstance(vm, VM)
         assert isinstance(launched, Launched), launched
         assert (launched.vm.pk, launched.is_new) == (vm.pk, False)
+
+
+class TestSave:
+    def test_that_is_pushed_while_a_look_brings_it_as_well_is_taken_once(
+        self, plane: ControlPlane, world: World
+    ) -> None:
+        """The look has counted what was played on the slot, and has not come to its saves yet."""
+        vm = plane.launch(world.alice)
+        session = GameSession.objects.get(vm=vm)
+        archive = packed({"zelda.srm": b"one moon"})
+        told = {"session_id": session.pk, "base": 0, "digest": digest_of(archive), "archive": archive}
+        has_counted, is_over = threading.Event(), threading.Event()
+
+        def take() -> Taken:
+            subject = str(vm.pk)
+            return saves.take(slot_id=session.slot_id, subject=subject, by="test", now=plane.now(), **told)
+
+        def look() -> Taken:
+            with transaction.atomic():
+                sessions.note_played(vm_id=vm.pk, played={session.pk: 5.0}, now=plane.now())
+                has_counted.set()
+                while not is_somebody_waiting() and not is_over.wait(0.02):
+                    pass
+                return take()
+
+        def push() -> Taken:
+            has_counted.wait(20)
+            try:
+                return take()
+            finally:
+                is_over.set()
+
+        plane.clock.advance(seconds=60)
+        looked, pushed = at_once(look, push)
+        assert (looked, pushed) == (Taken(1, True, True), Taken(1, True, False))
 
 
 class TestChoosers:
