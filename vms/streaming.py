@@ -37,7 +37,8 @@ def _answer(host: str, port: int, within_s: float) -> bytes:
     answer = b""
     with socket.create_connection((host, port), timeout=within_s) as wire:
         name = f"[{host}]" if ":" in host else host
-        wire.sendall(f"GET /serverinfo HTTP/1.1\r\nHost: {name}:{port}\r\nConnection: close\r\n\r\n".encode())
+        # By 1.0, to which nobody answers in chunks.
+        wire.sendall(f"GET /serverinfo HTTP/1.0\r\nHost: {name}:{port}\r\n\r\n".encode())
         while len(answer) < MAX_ANSWER and not STATE.search(answer):
             if (left_s := until - time.monotonic()) <= 0:
                 raise TimeoutError

@@ -15,13 +15,13 @@ from vms.models import VM, Attempt
 from vms.reconcile.outcome import (
     UNSEEN_LOOKS,
     UNSEEN_S,
-    Advance,
     Fail,
     Note,
     Outcome,
     Subject,
     Wait,
     next_offer,
+    unstarted,
 )
 
 log = logging.getLogger(__name__)
@@ -86,9 +86,8 @@ def check(subject: Subject, now: datetime) -> Outcome | None:
     if vm.phase in REPLACED and not subject.is_restart and subject.attempt is not None:
         return next_offer(subject, now, "Overdue", text, cools=text)
     if vm.phase == Phase.BOOTING and subject.is_restart:
-        # What was played is on its disk: a machine that will not start is stopped again, never deleted for it.
-        refused = Note("start_refused", {"reason": text})
-        return Advance(phase=Phase.STOPPING, vm={"desired": Desired.STOPPED}, notes=(refused,))
+        # What was played is on its disk, which is not deleted for a start that does not happen.
+        return unstarted(subject, Phase.STOPPING, text)
     return Fail(error=f"{vm.phase}_overdue", text=text)
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from emulators.profile import Profile
 from emulators.services.saves import SaveContent
-from vms.lifecycle import Phase
+from vms.lifecycle import Desired, Phase
 from vms.models import VM, Attempt, GameSession
 from vms.providers.base import (
     BadCredentials,
@@ -178,6 +178,15 @@ class Fail(Outcome):
 
     error: str
     text: str
+
+
+def unstarted(subject: Subject, phase: Phase, reason: str) -> Advance:
+    """A machine that was started and does not run stays, and the VM says why: it is never replaced silently.
+
+    A move that was asked meanwhile begins from there.
+    """
+    wish = {} if subject.vm.is_asked_to_move else {"desired": Desired.STOPPED}
+    return Advance(phase=phase, vm=wish, notes=(Note("start_refused", {"reason": reason[:300]}),))
 
 
 # A broken provider is asked again at this pace, slower the longer it fails.

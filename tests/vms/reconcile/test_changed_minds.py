@@ -131,6 +131,23 @@ class TestAMove:
         self.assert_arrived(plane, vm)
         assert Hold.objects.get().vm == vm.pk
 
+    def test_asked_while_a_start_is_taken_that_never_happens_is_carried_out(
+        self, plane: ControlPlane, running: VM
+    ) -> None:
+        stop(plane, running)
+        vm = plane.until(running, "stopped")
+        (record,) = plane.cloud.alive()
+        record.boots = False
+        services.start(vm=vm, by=BY, now=plane.now())
+
+        class Meanwhile(MemoryProvider):
+            def start(self, machine_id: str) -> None:
+                super().start(machine_id)
+                move(plane, vm)
+
+        plane.actor.open_provider = lambda account: Meanwhile(plane.clouds[account.pk])
+        self.assert_arrived(plane, vm)
+
     def test_begins_afresh_where_one_was_lost_to_a_stop(self, plane: ControlPlane, running: VM) -> None:
         stop(plane, running)
         vm = plane.until(running, "stopped")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from vms.lifecycle import Desired, Phase
+from vms.lifecycle import Phase
 from vms.providers.base import Machine, MachineState, Provider, ProviderError
-from vms.reconcile.outcome import Advance, Fail, Note, Outcome, Subject, Wait, next_offer
+from vms.reconcile.outcome import Advance, Fail, Outcome, Subject, Wait, next_offer, unstarted
 from vms.reconcile.steps import missing, move
 from vms.reconcile.steps.create import gone_wrong
 
@@ -59,11 +59,10 @@ def _lost(subject: Subject, now: datetime) -> Outcome:
 
 
 def _failed(subject: Subject, failure: ProviderError, now: datetime) -> Outcome:
-    """An order that had been taken. Without capacity for a start the VM stays stopped and says so: it is never replaced silently."""
+    """An order that had been taken."""
     if not subject.is_restart:
         return gone_wrong(subject, failure, now)
-    refused = Note("start_refused", {"reason": str(failure)[:300]})
-    return Advance(phase=Phase.STOPPED, vm={"desired": Desired.STOPPED}, notes=(refused,))
+    return unstarted(subject, Phase.STOPPED, str(failure))
 
 
 def _in_full(provider: Provider, machine: Machine) -> Machine:
