@@ -10,12 +10,12 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import Case, F, Q, Value, When
 
-from vms.models import TERMINAL_PHASES
+from vms.models import TERMINAL_PHASES, VM, ProviderAccount
 
 LEASE_S: float = settings.LEASE_S
 RENEW_S = LEASE_S / 3
@@ -136,44 +136,31 @@ def take_calls(account_id: int, wanted: int, now: datetime) -> int:
 
 # Longer than any wait of a row, an offer or a sweep.
 FAR = timedelta(minutes=10)
+# What counts from a moment, or waits for one.
+MOMENTS = (
+    *("next_look_at", "hinted_at", "phase_since", "action_sent_at", "missing_since", "watched_at"),
+    "parting_since",
+)
 
 
+@transaction.atomic
 def set_back(now: datetime) -> int:
     """Puts right what was written by a clock that ran ahead, or nothing would be looked at until it is as late again; how many VMs.
 
     Leases begin anew, so that their holders may still write; what counts from a moment to come counts from now.
     """
-    told: dict[str, Any] = {
-        "now": now,
-        "far": now + FAR,
-        "lease": now + timedelta(seconds=LEASE_S),
-        "over": TERMINAL_PHASES,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE vms_provideraccount SET
-                next_refresh_at = LEAST(next_refresh_at, %(now)s), next_sweep_at = LEAST(next_sweep_at, %(now)s)
-            WHERE next_refresh_at > %(far)s OR next_sweep_at > %(far)s
-            """,
-            told,
-        )
-        cursor.execute(
-            """
-            UPDATE vms_vm SET
-                next_look_at = LEAST(next_look_at, %(now)s), lease_until = LEAST(lease_until, %(lease)s),
-                hinted_at = LEAST(hinted_at, %(now)s), phase_since = LEAST(phase_since, %(now)s),
-                action_sent_at = LEAST(action_sent_at, %(now)s), missing_since = LEAST(missing_since, %(now)s),
-                watched_at = LEAST(watched_at, %(now)s), parting_since = LEAST(parting_since, %(now)s)
-            WHERE id = ANY (ARRAY(
-                SELECT id FROM vms_vm
-                WHERE NOT (phase = ANY(%(over)s))
-                  AND (next_look_at > %(far)s OR lease_until > %(lease)s OR phase_since > %(now)s)
-                FOR UPDATE SKIP LOCKED))
-            """,
-            told,
-        )
-        return int(cursor.rowcount)
+    far, lease_until = now + FAR, now + timedelta(seconds=LEASE_S)
+    ProviderAccount.objects.filter(Q(next_refresh_at__gt=far) | Q(next_sweep_at__gt=far)).update(
+        **_no_later("next_refresh_at", "next_sweep_at", than=now)
+    )
+    ahead = Q(next_look_at__gt=far) | Q(lease_until__gt=lease_until) | Q(phase_since__gt=now)
+    free = VM.objects.live().filter(ahead).select_for_update(no_key=True, skip_locked=True)
+    changes = {**_no_later(*MOMENTS, than=now), **_no_later("lease_until", than=lease_until)}
+    return VM.objects.filter(pk__anyof=list(free.values_list("pk", flat=True))).update(**changes)
+
+
+def _no_later(*names: str, than: datetime) -> dict[str, Case]:
+    return {name: Case(When(**{f"{name}__gt": than}, then=Value(than)), default=F(name)) for name in names}
 
 
 def database_now() -> datetime:

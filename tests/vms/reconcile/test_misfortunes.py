@@ -245,9 +245,19 @@ class TestClock:
         now = stocked.now()
         token = uuid.uuid4()
         VM.objects.filter(pk=vm.pk).update(lease_token=token, lease_until=now + timedelta(hours=1))
+        before = VM.objects.filter(pk=vm.pk).values().get()
         assert claims.set_back(now) == 1
-        vm.refresh_from_db()
-        assert (vm.lease_token, vm.lease_until) == (token, now + timedelta(seconds=claims.LEASE_S))
+        lease_until = now + timedelta(seconds=claims.LEASE_S)
+        assert VM.objects.filter(pk=vm.pk).values().get() == {**before, "lease_until": lease_until}
+
+    def test_that_went_back_makes_no_moments_of_none(self, stocked: ControlPlane) -> None:
+        vm = stocked.until(stocked.launch(), "running")
+        now = stocked.now() - timedelta(hours=1)
+        VM.objects.filter(pk=vm.pk).update(action_sent_at=stocked.now(), watched_at=now)
+        before = VM.objects.filter(pk=vm.pk).values().get()
+        assert claims.set_back(now) == 1
+        put_right = dict.fromkeys(("next_look_at", "phase_since", "action_sent_at"), now)
+        assert VM.objects.filter(pk=vm.pk).values().get() == {**before, **put_right}
 
 
 class TestDelete:
