@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import timedelta
 
 from django.db import connection, connections
 from django.utils import timezone
@@ -61,7 +60,7 @@ def through_the_queue(account: object) -> None:
         against="at least 200",
         holds=rate >= 200,
     )
-    VM.objects.update(next_look_at=timezone.now() + timedelta(days=1))
+    plane.put_aside()
 
 
 def _wait(condition: Callable[[], bool], limit_s: float = 60) -> None:
@@ -113,7 +112,7 @@ def in_one_process(coming: object, going: object) -> None:
     assert meters.count() == CHANGES
     actor.close()
 
-    VM.objects.update(next_look_at=timezone.now() + timedelta(days=1))
+    plane.put_aside()
     gone = plane.waiting_vms(going, CHANGES, Phase.DELETING, MemoryCloud())
     plane.metered(gone, is_charged=True)
     VM.objects.filter(pk__in=[vm.pk for vm in gone]).update(action_sent_at=timezone.now())
@@ -123,7 +122,7 @@ def in_one_process(coming: object, going: object) -> None:
     reconciler = Reconciler(threads=0, ring=lambda tasks: None)
     measured("machines proven gone, each charged and its meter ended, one process", reconciler.turn)
     assert not Meter.objects.filter(subject__vm__in=[vm.pk for vm in gone]).exists()
-    VM.objects.update(next_look_at=timezone.now() + timedelta(days=1))
+    plane.put_aside()
 
 
 def measured(name: str, work: Callable[[], object]) -> None:
