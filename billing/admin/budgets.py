@@ -112,7 +112,7 @@ class BudgetAdmin(ServiceAdmin):
     raw_id_fields = ("project",)
     ordering = ("-id",)
     fieldsets = (
-        (None, {"fields": ("name", "limit_usd", ("period", "starts_on", "ends_on"), "is_active")}),
+        (None, {"fields": ("name", "limit_usd", "period", ("starts_on", "ends_on"), "is_active")}),
         ("Covers one of these, or everything", {"fields": (("provider", "project"), ("department", "user"))}),
         ("What happens", {"fields": ("thresholds", "emails", "webhook_url", "webhook_secret")}),
     )
