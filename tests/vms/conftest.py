@@ -17,6 +17,14 @@ def plane(db: None, clock: Clock) -> ControlPlane:
     return prepare(clock)
 
 
+@pytest.fixture
+def stocked(plane: ControlPlane) -> ControlPlane:
+    """Offers are known already."""
+    plane.turn()
+    plane.turn()
+    return plane
+
+
 @pytest.fixture(scope="session")
 def tensordock() -> Iterator[SandboxServer]:
     """A sandbox that only sells: nobody boots there."""

@@ -27,13 +27,6 @@ def library(settings: Any) -> None:
     settings.GAMES_URL = "gs://games"
 
 
-@pytest.fixture
-def stocked(plane: ControlPlane) -> ControlPlane:
-    plane.turn()
-    plane.turn()
-    return plane
-
-
 def filed(plane: ControlPlane, *, is_missing: bool) -> None:
     """What a scan that looked for the file has left."""
     Game.objects.filter(console="switch", game_id="mario-odyssey").update(file=FILE)

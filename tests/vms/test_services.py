@@ -30,13 +30,6 @@ from vms.services import Launched, Order
 BY = policy("test")
 
 
-@pytest.fixture
-def stocked(plane: ControlPlane) -> ControlPlane:
-    plane.turn()
-    plane.turn()
-    return plane
-
-
 def order(console: str = "switch", game_id: str = "zelda", **wish: object) -> Order:
     return Order(console=console, game_id=game_id, **wish)  # type: ignore[arg-type]
 

@@ -13,8 +13,7 @@ from accounts.principal import policy
 from billing.models import Hold, Meter
 from events.models import Event
 from tests.billing.metered import broken
-from tests.vms.control_plane import ControlPlane, prepare, story
-from tests.world import Clock, World
+from tests.vms.control_plane import ControlPlane, story
 from vms import moves, services
 from vms.models import VM, Attempt, ProviderAccount, Stray
 from vms.moves import Destination
@@ -27,21 +26,6 @@ from vms.reconcile.steps import decide
 from vms.reconcile.steps.part import GIVE_UP
 
 BY = policy("test")
-
-
-@pytest.fixture
-def plane(world: World, clock: Clock) -> ControlPlane:
-    plane = prepare(clock)
-    plane.turn()
-    plane.turn()
-    return plane
-
-
-@pytest.fixture
-def running(plane: ControlPlane, world: World) -> VM:
-    vm = plane.until(plane.launch(world.alice), "running")
-    plane.settle(seconds=60, step=5)
-    return vm
 
 
 def stop(plane: ControlPlane, vm: VM) -> None:
@@ -61,8 +45,8 @@ def settled(plane: ControlPlane) -> tuple[Subject, uuid.UUID, Outcome]:
     return subject, lease.token, step.settle(subject, plane.now())
 
 
-def stays_on_its_machine(plane: ControlPlane, vm: VM) -> bool:
-    """Whether it ends stopped on the one machine it has had, and nothing of a move is left."""
+def assert_stays_on_its_machine(plane: ControlPlane, vm: VM) -> None:
+    """It ends stopped on the one machine it has had, and nothing of a move is left."""
     before = vm.attempt_id
     plane.until(vm, "stopped")
     plane.settle(seconds=60, step=5)
@@ -71,7 +55,6 @@ def stays_on_its_machine(plane: ControlPlane, vm: VM) -> bool:
     assert (vm.moves_from_id, vm.moves_back_to, Stray.objects.count()) == (None, "", 0)
     assert [record.tag for record in plane.cloud.alive()] == [attempt.tag]
     assert (Meter.objects.get().kind, Hold.objects.count(), broken()) == ("stopped", 0, [])
-    return True
 
 
 class TestAStop:
@@ -90,7 +73,7 @@ class TestAStop:
 
         ProviderAccount.objects.update(kind="tensordock")  # whose machines are asked
         plane.actor.open_provider = lambda account: Parting(plane.clouds[account.pk])
-        assert stays_on_its_machine(plane, running)
+        assert_stays_on_its_machine(plane, running)
         assert not once
 
     @pytest.mark.parametrize("since", [None, GIVE_UP], ids=["depart", "give_up"])
@@ -102,7 +85,7 @@ class TestAStop:
         subject, token, departs = settled(plane)
         stop(plane, running)
         assert not apply(subject, token, departs, plane.now())
-        assert stays_on_its_machine(plane, running)
+        assert_stays_on_its_machine(plane, running)
 
 
 class TestAMove:

@@ -24,14 +24,6 @@ from vms.spending import unproven_deletes
 HOUR = 3600
 
 
-@pytest.fixture
-def stocked(plane: ControlPlane) -> ControlPlane:
-    """Offers are known already."""
-    plane.turn()
-    plane.turn()
-    return plane
-
-
 def destroy(plane: ControlPlane, vm: VM) -> None:
     services.destroy(vm=vm, by=policy("test"), now=plane.clock())
 

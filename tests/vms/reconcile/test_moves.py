@@ -16,8 +16,8 @@ from gamer.crash import Died, dying_at
 from gamer.errors import Conflict, InsufficientCredits, InvalidState, NoCapacity, NotFound, ValidationError
 from tests.billing.metered import D, broken
 from tests.vms import simulation
-from tests.vms.control_plane import ControlPlane, prepare, story
-from tests.world import Clock, World
+from tests.vms.control_plane import ControlPlane, story
+from tests.world import World
 from vms import metering, moves, queries, services
 from vms.lifecycle import Phase
 from vms.models import VM, Attempt, GameSession, ProviderAccount
@@ -27,21 +27,6 @@ from vms.providers.memory import Fault, MemoryCloud
 BY = policy("test")
 VIRGINIA = Destination(region="Manassas")
 HOLLAND = Destination(region="Netherlands")
-
-
-@pytest.fixture
-def plane(world: World, clock: Clock) -> ControlPlane:
-    plane = prepare(clock)
-    plane.turn()
-    plane.turn()
-    return plane
-
-
-@pytest.fixture
-def running(plane: ControlPlane, world: World) -> VM:
-    vm = plane.until(plane.launch(world.alice), "running")
-    plane.settle(seconds=60, step=5)
-    return vm
 
 
 @pytest.fixture

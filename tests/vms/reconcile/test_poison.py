@@ -49,13 +49,6 @@ class Buggy(MemoryProvider):
         super().delete(machine_id)
 
 
-@pytest.fixture
-def stocked(plane: ControlPlane) -> ControlPlane:
-    plane.turn()
-    plane.turn()
-    return plane
-
-
 def use(plane: ControlPlane, adapter: type[Buggy]) -> None:
     opened = lambda account: adapter(plane.clouds[account.pk])  # noqa: E731
     plane.reconciler.open_provider = plane.actor.open_provider = opened
