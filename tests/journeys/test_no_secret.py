@@ -37,11 +37,12 @@ def secrets_of(vm: VM, world: World) -> list[str]:
 
 
 def told(secrets: list[str], text: str) -> list[str]:
-    """Which of the secrets a text holds, also as JSON writes them or only their middle."""
+    """Which of the secrets a text holds, also as JSON writes them or only a long one's middle: a few letters prove nothing."""
+    words = set(text.split())
     return [
         one[:30]
         for one in secrets
-        if one in text or json.dumps(one)[1:-1] in text or one[40:80] in text.split()
+        if one in text or json.dumps(one)[1:-1] in text or (len(one) >= 80 and one[40:80] in words)
     ]
 
 
