@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpResponse
 from django.utils import timezone
+from django.views.generic import RedirectView
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiJsonRenderer2, OpenApiYamlRenderer
 from drf_spectacular.types import OpenApiTypes
@@ -25,10 +26,18 @@ from rest_framework.views import APIView
 
 from gamer.web import health, metrics
 from gamer.web.errors import error_body
+from gamer.web.navigation import favicon
 from gamer.web.schema import errors
 from gamer.web.throttles import client_ip
 
 SERVICE = "provisioner-api"
+
+
+class FaviconView(RedirectView):
+    """The tab's picture, where browsers look for one by themselves."""
+
+    def get_redirect_url(self, *args: Any, **kwargs: Any) -> str:
+        return favicon(self.request)
 
 
 class IdentityView(APIView):

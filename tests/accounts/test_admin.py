@@ -62,6 +62,7 @@ class TestFavicon:
         (address,) = re.findall(r'<link rel="icon" href="([^"]+)"', anyone.get(page).content.decode())
         found = finders.find(address.removeprefix(settings.STATIC_URL))
         assert ElementTree.parse(str(found)).getroot().tag.endswith("svg")
+        assert anyone.get("/favicon.ico")["Location"] == address
 
 
 class TestLogin:

@@ -20,6 +20,7 @@ ROWS = (
     Row("GET", "schema", EVERYBODY),
     Row("GET", "docs", EVERYBODY),
     Row("GET", "admin", EVERYBODY, 302),
+    Row("GET", "favicon", EVERYBODY, 302),
     Row("POST", "signup", EVERYBODY, 201, body=lambda s: SIGNUP),
     Row("POST", "login", EVERYBODY, body=lambda s: {"email": "alice@gamer.test", "password": PASSWORD}),
     Row("POST", "refresh", EVERYBODY, body=lambda s: {"refresh": s.refresh}),

@@ -111,6 +111,12 @@ class TestPage:
         page.unroute("**/change/")
         page.locator("#live").get_by_text("Seen when it is back").first.wait_for()
 
+    def test_shows_that_its_vm_is_gone_and_asks_no_more(self, page, vm):
+        VM.objects.filter(pk=vm.pk).update(desired=Desired.GONE)
+        page.goto(f"/admin/vms/vm/{vm.pk}/change/")
+        page.route("**/change/", lambda route: route.fulfill(status=404, body="<h1>Not here</h1>"))
+        page.get_by_role("heading", name="Not here").wait_for()
+
 
 def told(vm: VM, now: datetime, **values: float) -> None:
     monitoring.record(subject=vm.pk, samples=[Reading(now, values)], now=now)
