@@ -1,4 +1,4 @@
-"""A window of a real browser (Debian's Chromium) on the test's server."""
+"""A window of a real browser (Debian's Chromium, as its build without a window system) on the test's server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from tests.world import PASSWORD
 
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM = Path("/usr/bin/chromium-headless-shell")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
