@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from .files import read_json
 
@@ -12,8 +12,7 @@ class BadConfig(Exception):
     """The file is missing or says something impossible."""
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(NamedTuple):
     """`agent_token` proves the control plane to this agent, and this agent to `public_url` when it registers.
 
     `root` is where the machine's paths start. A machine that has had no word from us for `dead_man_s` powers itself off; 0 never.
@@ -23,7 +22,7 @@ class Config:
     """
 
     vm_id: str
-    agent_token: str = field(repr=False)
+    agent_token: str
     state_dir: Path
     socket_path: Path
     public_url: str = ""
@@ -37,6 +36,10 @@ class Config:
     save_quiet_s: float = 2.0
     save_interval_s: float = 30.0
     path: Path = Path()
+
+    def __repr__(self) -> str:
+        """Without the token."""
+        return f"Config({self.path}, vm_id={self.vm_id!r})"
 
 
 def load(path: Path) -> Config:

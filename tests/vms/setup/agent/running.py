@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,26 @@ from vms.setup import bundle
 from vms.setup.agent import archive
 from vms.setup.agent.call import NoAnswer, call
 from vms.setup.agent.config import Config, load
+from vms.setup.agent.files import short_name
 
 TOKEN = "agent-token-canary"
 
 # Answers: (status, body), or what writes bytes to the connection by itself.
 Answer = tuple[int, bytes] | Callable[[BaseHTTPRequestHandler], None]
+
+
+class UnixConnection(HTTPConnection):
+    """To the agent's socket, as any client of HTTP speaks."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("agent", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        with short_name(self._path) as name:
+            self.sock.connect(name)
 
 
 class PublicUrl:

@@ -6,13 +6,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.vms.setup.agent.running import TOKEN, Agent, is_silent
-from vms.setup.agent.call import NoAnswer, UnixConnection, call
+from tests.vms.setup.agent.running import TOKEN, Agent, UnixConnection, is_silent
+from vms.setup.agent.call import NoAnswer, call
 from vms.setup.agent.config import BadConfig, Config, load
 
 
@@ -164,7 +163,7 @@ class TestCall:
     def test_repeats_only_a_look_that_was_cut_off(
         self, agent: Agent, tmp_path: Path, method: str, tries: int
     ) -> None:
-        config = replace(agent.config, socket_path=tmp_path / "agent.sock")
+        config = agent.config._replace(socket_path=tmp_path / "agent.sock")
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(config.socket_path))
             listener.listen()
@@ -188,6 +187,33 @@ class TestCall:
         assert is_silent(agent)
         done = self.run(agent, '{"path": "/state"}')
         assert (done.returncode, done.stderr) == (1, "the agent does not listen\n")
+
+    @pytest.mark.parametrize("path", ["/state HTTP/1.1\r\nX: y", "/a b", "", "/\x00"])
+    def test_sends_nothing_that_is_no_path(self, agent: Agent, path: str) -> None:
+        with pytest.raises(NoAnswer, match="a method and a path"):
+            agent.ask("GET", path)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [b"nonsense", b"HTTP/1.0 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n{", b"HTTP/1.0 x\r\n\r\n{}"],
+    )
+    def test_believes_no_half_an_answer(self, agent: Agent, tmp_path: Path, answer: bytes) -> None:
+        config = agent.config._replace(socket_path=tmp_path / "agent.sock")
+
+        def answers(listener: socket.socket) -> None:
+            connection = listener.accept()[0]
+            connection.recv(4096)
+            connection.sendall(answer)
+            connection.close()
+
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(config.socket_path))
+            listener.listen()
+            thread = threading.Thread(target=answers, args=(listener,))
+            thread.start()
+            with pytest.raises(NoAnswer):
+                call(config, {"path": "/state"}, wait_s=0)
+            thread.join()
 
     @pytest.mark.parametrize("request_text", ["", "[]", "nonsense"])
     def test_refuses_what_is_no_request(self, agent: Agent, request_text: str) -> None:
