@@ -108,10 +108,17 @@ def accounts_of(principal: Principal, now: datetime) -> QuerySet[CreditAccount]:
 
 
 def transactions_of(principal: Principal, now: datetime) -> QuerySet[Leg]:
-    """What moved on those accounts."""
-    return Leg.objects.filter(account__in=accounts_of(principal, now)).select_related(
-        "entry", "account", "record__subject"
-    )
+    """What moved on those accounts. Of people's own, managers see no use but the department's: what was before they joined is theirs."""
+    legs = Leg.objects.filter(account__in=accounts_of(principal, now))
+    sight = sight_of(principal)
+    if sight.department_id is not None:
+        elsewhere = Q(account__user__isnull=False, record__isnull=False) & ~Q(
+            record__centre__department=sight.department_id
+        )
+        if principal.user is not None and principal.key is None:
+            elsewhere &= ~Q(account__user=principal.user)
+        legs = legs.exclude(elsewhere)
+    return legs.select_related("entry", "account", "record__subject")
 
 
 def owner_named(

@@ -53,6 +53,7 @@ class Till:
                 console=changes.get("console", "switch"),
                 preset=changes.get("preset", "premium"),
                 user_id=self.user.pk,
+                department_id=changes.get("department_id"),
             )
             return Machine(dimensions, price, started_at or now, changes.get("vm"))
 

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts.models import DepartmentRole, Scope
+from accounts.models import DepartmentRole, Scope, User
 from billing.models import CreditAccount
 from billing.services import accounts
 from tests.bad_inputs import sweep_bodies
@@ -114,6 +114,24 @@ class TestLooking:
         assert {one["vm_id"] for one in played} == {str(vm)}
         assert round(sum(one["amount_usd"] for one in played), 6) == -0.26
         assert [one["amount_usd"] for one in as_alice.get(MOVED, {"kind": "signup"}).json()] == [5]
+
+    def test_shows_managers_no_use_from_before_somebody_joined(
+        self, world: World, as_mona: APIClient, as_charlie: APIClient
+    ) -> None:
+        now = timezone.now()
+        till = Till(world.charlie, now - timedelta(hours=3))
+        till.follow("before", PLAYS, now - timedelta(minutes=10))
+        till.follow("before", None, now)
+        User.objects.filter(pk=world.charlie.pk).update(department=world.arcade, department_role="member")
+        till.follow("since", PLAYS, now - timedelta(minutes=5), department_id=world.arcade.pk)
+        till.follow("since", None, now)
+        asked = {"account_id": till.account.pk, "kind": "usage"}
+        amounts = [
+            round(sum(one["amount_usd"] for one in client.get(MOVED, asked).json()), 6)
+            for client in (as_charlie, as_mona)
+        ]
+        assert amounts == [-0.39, -0.13]
+        assert as_mona.get(MOVED, {"account_id": till.account.pk, "kind": "signup"}).json() != []
 
     def test_shows_nobody_elses(self, world: World, as_alice: APIClient) -> None:
         theirs = accounts.account_of(world.charlie, timezone.now())
