@@ -44,17 +44,16 @@ def look(now: datetime) -> Look:
         rows = cursor.fetchall()
     hours = WARN_AHEAD / timedelta(hours=1)
     found = Look(looked_at=len(rows))
-    well: list[int] = []
+    low: list[int] = []
     for account_id, is_warned, left, per_hour in rows:
         if left <= 0:
             found.empty.append(account_id)
         if float(left) < float(per_hour) * hours:
+            low.append(account_id)
             if not is_warned:
                 found.warned.append(account_id)
-        elif is_warned:
-            well.append(account_id)
-    if well:
-        CreditAccount.objects.filter(pk__in=well).update(warned_at=None)
+    # Also where nothing charges any more, or somebody plays on account by now: nobody looks at those again.
+    CreditAccount.objects.filter(warned_at__isnull=False).exclude(pk__in=low).update(warned_at=None)
     figures = {row[0]: (row[2], row[3]) for row in rows}
     for account_id in found.warned:
         _warn(account_id, *figures[account_id], now)

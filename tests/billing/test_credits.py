@@ -294,6 +294,13 @@ class TestRunningOut:
         till.account.refresh_from_db()
         assert till.account.warned_at is None
 
+    def test_is_forgotten_when_nothing_runs_any_more(self, till: Till, world: World) -> None:
+        runway.look(at(185))
+        assert CreditAccount.objects.get(pk=till.account.pk).warned_at is not None
+        till.follow("a", None, at(186))
+        runway.look(at(187))
+        assert CreditAccount.objects.get(pk=till.account.pk).warned_at is None
+
     def test_never_meets_those_who_play_on_account(self, world: World) -> None:
         Till(world.sam, NOON).follow("a", PLAYS, at(0))
         assert runway.look(at(10_000)).looked_at == 0
