@@ -100,10 +100,11 @@ def _projected(usd_of: Mapping[Key, Decimal], now: datetime, zone: ZoneInfo) -> 
     month, usual = month_of(day_of(now, zone), zone), last_days(LEARNS_FROM_DAYS + 1, now, zone).each()[:-1]
     spent = sum((usd_of.get(day, ZERO) for day in month_so_far(now, zone).each()), ZERO)
     usd = [usd_of.get(day, ZERO) for day in usual]
-    first = next((at for at, one in enumerate(usd) if one), None)
-    if first is None:
+    known = Period(_learnt(now, zone), day_of(now, zone), zone).each()[:-1]
+    if not any(usd_of.get(day) for day in known):
         gone = share_gone(month, now)
         return amount(spent / gone) if gone else spent
+    first = next((at for at, one in enumerate(usd) if one), 0)
     a_day = sum(usd, ZERO) / (len(usd) - first)
     left = Decimal((month.ends_at - now) // timedelta(microseconds=1)) / (DAY // timedelta(microseconds=1))
     return amount(spent + a_day * left)

@@ -273,6 +273,10 @@ class TestSpending:
             used(of(world.alice), start, start + timedelta(hours=2), cost="1.5")
         assert forecast(sight=STAFF, now=NOON, zone=UTC_ZONE) == 21 + 3 * Decimal("15.5")
 
+    def test_is_foreseen_to_stay_after_a_week_without_use(self, world: World) -> None:
+        used(of(world.alice), at("2026-06-02 10:00"), at("2026-06-02 12:00"), cost="1.5")
+        assert forecast(sight=STAFF, now=NOON, zone=UTC_ZONE) == 3
+
     def test_is_foreseen_at_the_months_own_pace_on_its_first_days(self, world: World) -> None:
         used(of(world.alice), at("2026-06-15 00:00"), at("2026-06-15 12:00"), cost="1")
         assert forecast(sight=STAFF, now=NOON, zone=UTC_ZONE) == rating.amount(12 / (Decimal("14.5") / 30))
