@@ -10,6 +10,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.decorators import display
+from unfold.views import ChangeList
 
 from accounts.principal import at_admin
 from billing.admin.wording import usd
@@ -26,6 +27,18 @@ class DatedForm(ModelForm):  # type: ignore[type-arg]
         if starts_at < timezone.now() - prices.GRACE:
             raise ValidationError("In the past. What was sold before was sold at the rates of then.")
         return starts_at
+
+
+class DatedList(ChangeList):  # type: ignore[misc]
+    """One page of rows, each told whether it is in force, from one reading of the card."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        now = timezone.now()
+        card = prices.card(now)
+        current = {*card.rates.values(), *card.factors.values(), card.margin}
+        for row in self.result_list:
+            row.told = "to come" if row.starts_at > now else "in force" if row in current else "over"
 
 
 class DatedAdmin(ServiceAdmin):
@@ -50,14 +63,12 @@ class DatedAdmin(ServiceAdmin):
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         prices.remove(row=obj, by=at_admin(request), now=timezone.now())
 
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return DatedList
+
     @display(description="State", label=COLOURS)  # type: ignore[untyped-decorator]
     def state(self, row: Any) -> str:
-        now = timezone.now()
-        if row.starts_at > now:
-            return "to come"
-        card = prices.card(now)
-        current = {*card.rates.values(), *card.factors.values(), card.margin}
-        return "in force" if row in current else "over"
+        return str(row.told)
 
 
 @admin.register(Rate)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import SAFE_METHODS, BasePermission
@@ -24,7 +24,9 @@ from billing.api.budget_serializers import (
 )
 from billing.budgets import rows, watch
 from billing.budgets.rows import Made
-from billing.models import Budget
+from billing.budgets.watch import zone
+from billing.models import Budget, BudgetCrossing
+from billing.rating import day_of
 from billing.sight import sight_of
 from gamer.errors import NotFound
 from gamer.web.reading import ListView, body_of, expect_nothing
@@ -46,10 +48,10 @@ class MaySteer(BasePermission):
 
 
 def _shown(by: Principal) -> QuerySet[Budget]:
-    visible = Budget.objects.visible_to(by)
-    return visible.select_related("user", "project", "department", "webhook").prefetch_related(
-        "thresholds", "crossings"
-    )
+    """With the crossings that may still be told: those of all periods would be more every day."""
+    crossed = BudgetCrossing.objects.filter(period_end__gte=day_of(timezone.now(), zone()), lifted_at=None)
+    visible = Budget.objects.visible_to(by).select_related("user", "project", "department", "webhook")
+    return visible.prefetch_related("thresholds", Prefetch("crossings", crossed))
 
 
 def _find(by: Principal, budget_id: str) -> Budget:

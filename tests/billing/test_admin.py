@@ -137,6 +137,13 @@ class TestRates:
         sam.post(f"{HOME}rate/{row.pk}/delete/", {"post": "yes"})
         assert not Rate.objects.filter(pk=row.pk).exists()
 
+    def test_are_told_whether_they_are_in_force_from_one_reading_of_the_card(
+        self, till: Till, sam: Client, django_assert_max_num_queries: Any
+    ) -> None:
+        assert Rate.objects.count() > 10
+        with django_assert_max_num_queries(15):
+            assert "in force" in text(sam, "rate/")
+
     def test_change_nothing_that_was_sold(self, till: Till, sam: Client) -> None:
         answer = sam.post(f"{HOME}rate/add/", self.form(timezone.now() - timedelta(days=1)))
         assert "In the past" in answer.content.decode()
