@@ -7,7 +7,7 @@ slot's versions holds the slot's lock.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -169,7 +169,10 @@ class Brought:
 def keep(slot: SaveSlot, brought: Brought, *, by: str, now: datetime) -> Taken:
     """What `take` does with an archive it has looked into. Called under the slot's lock."""
     if brought.base > slot.last_number:
-        raise bad_field("base", f"the slot has no version {brought.base}")
+        if brought.session_id is None:
+            raise bad_field("base", f"the slot has no version {brought.base}")
+        # Told to the machine, and lost with the rows since: a restored database. What was played is kept, beside what is here.
+        brought = replace(brought, base=0)
     known = _known(slot, brought.digest, brought.base)
     if known is not None:
         return Taken(known.number, known.pk == slot.current_id, False)

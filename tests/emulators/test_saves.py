@@ -125,9 +125,21 @@ class TestTake:
         assert brought(slot, b"one", now, base=2) == Taken(3, True, True)
         assert SaveArchive.objects.count() == 2
 
-    def test_refuses_a_base_that_never_was(self, slot: SaveSlot, now: datetime) -> None:
+    def test_of_a_base_that_a_restored_database_forgot_is_kept_beside(
+        self, slot: SaveSlot, now: datetime
+    ) -> None:
+        brought(slot, b"one", now)
+        assert brought(slot, b"three", now, base=2) == Taken(2, False, True)
+        assert current_of(slot)[0] == 1
+        assert slot.versions.get(number=2).base == 0
+
+    def test_refuses_a_base_that_never_was_outside_of_a_session(self, slot: SaveSlot, now: datetime) -> None:
+        archive = packed({})
         with pytest.raises(ValidationError, match="base"):
-            brought(slot, b"one", now, base=1)
+            saves.take(
+                slot_id=slot.pk, session_id=None, subject="", base=1, digest=digest_of(archive),
+                archive=archive, by="agent:1", now=now,
+            )  # fmt: skip
 
     def test_refuses_another_digest_than_the_contents(self, slot: SaveSlot, now: datetime) -> None:
         archive = packed({"a": b"1"})

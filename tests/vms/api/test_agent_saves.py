@@ -153,9 +153,7 @@ class TestRefusal:
         right = {name: str(value) for name, value in told(session).items()}
         assert sweep_query(agent, SAVES, right, method="PUT") > 10
 
-    @pytest.mark.parametrize(
-        "query", [{"base": 7}, {"base": -1}, {"played_s": "-1"}, {"digest": "0" * 63}], ids=str
-    )
+    @pytest.mark.parametrize("query", [{"base": -1}, {"played_s": "-1"}, {"digest": "0" * 63}], ids=str)
     def test_of_numbers_that_cannot_be(self, agent, session, query):
         assert list(details(put(agent, told(session, **query)))) == list(query)
 
