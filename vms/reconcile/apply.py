@@ -219,18 +219,18 @@ def _write_saves(vm: VM, outcome: Outcome, now: datetime) -> None:
     if outcome.played:
         sessions.note_played(vm_id=vm.pk, played=outcome.played, now=now)
     for one in outcome.saves:
+        # Looked into where it was fetched (`saving.refusal`): unpacking it again would hold these locks for seconds.
+        brought = saves.Brought(
+            digest=one.save.digest,
+            packed=one.archive,
+            base=one.save.base,
+            session_id=one.session_id,
+            subject=str(vm.pk),
+            played_s=int(one.save.played_s),
+        )
         try:
-            saves.take(
-                slot_id=one.slot_id,
-                session_id=one.session_id,
-                subject=str(vm.pk),
-                base=one.save.base,
-                digest=one.save.digest,
-                archive=one.archive,
-                by=ACTOR,
-                now=now,
-                played_s=int(one.save.played_s),
-            )
+            with transaction.atomic():
+                saves.keep(saves.lock(one.slot_id), brought, by=ACTOR, now=now)
         except GamerError as error:
             log.warning("save not taken vm=%s slot=%s why=%s", vm.pk, one.slot_id, error)
     if outcome.refusals:
