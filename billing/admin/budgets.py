@@ -39,7 +39,7 @@ def read(text: str) -> list[Step]:
     """The thresholds of the form's text. Raises ValidationError naming the line."""
     steps = []
     for line in filter(None, (one.strip().lower() for one in text.splitlines())):
-        percent, *words = line.replace("%", " ").split()
+        percent, *words = line.replace("%", " ").split() or [""]
         if not (percent.isascii() and percent.isdigit() and len(percent) < 6) or not set(words) <= set(
             ACTIONS
         ):

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import action
 from unfold.views import ChangeList
@@ -18,7 +18,7 @@ from gamer.web.admin import ReadOnlyAdmin, ServiceAdmin
 from portal import services
 from portal.admin import acts
 from portal.admin.acts import Act
-from portal.admin.quotas import limits_link, limits_words
+from portal.admin.quotas import limits_words, to_limits
 
 INVITE = Act(
     "Send an invitation",
@@ -156,7 +156,7 @@ class DepartmentAdmin(acts.Acting, ServiceAdmin):
 
     @action(description="Set limits", permissions=["administer"], icon="speed", url_path="limits")  # type: ignore[untyped-decorator]
     def set_limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return HttpResponseRedirect(limits_link("department", object_id))
+        return to_limits(self, request, object_id)
 
     @admin.display(description="People")
     def people(self, department: Department) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from unfold.decorators import action
 from unfold.forms import UserChangeForm
 
@@ -15,7 +15,7 @@ from accounts.models import User
 from portal import services
 from portal.admin import acts
 from portal.admin.acts import Act
-from portal.admin.quotas import limits_link
+from portal.admin.quotas import to_limits
 
 SUSPEND = Act(
     "Suspend",
@@ -67,4 +67,4 @@ class PersonAdmin(acts.Acting, UserAdmin):  # type: ignore[misc]
 
     @action(description="Set limits", permissions=["administer"], icon="speed", url_path="limits")  # type: ignore[untyped-decorator]
     def set_limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return HttpResponseRedirect(limits_link("user", object_id))
+        return to_limits(self, request, object_id)

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import action, display
 from unfold.views import ChangeList
@@ -20,7 +20,7 @@ from gamer.web.admin import ServiceAdmin
 from portal import queries, services
 from portal.admin import acts
 from portal.admin.acts import Act
-from portal.admin.quotas import limits_link, limits_words
+from portal.admin.quotas import limits_words, to_limits
 from vms.admin.fleet import UNSHOWN
 from vms.lifecycle import Desired
 from vms.models import VM, VMQuerySet
@@ -138,7 +138,7 @@ class ProjectAdmin(acts.Acting, ServiceAdmin):
 
     @action(description="Set limits", permissions=["administer"], icon="speed", url_path="limits")  # type: ignore[untyped-decorator]
     def set_limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return HttpResponseRedirect(limits_link("project", object_id))
+        return to_limits(self, request, object_id)
 
     @display(description="State", label=STATES)  # type: ignore[untyped-decorator]
     def label(self, project: Project) -> str:

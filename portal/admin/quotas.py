@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from unfold.views import ChangeList
@@ -21,12 +21,17 @@ from portal import queries
 KINDS = ("user", "project", "department")
 
 
-def limits_link(kind: str, pk: int | str) -> str:
-    """Where the limits of a user, a project or a department are set: their quota's page, or a new one's."""
-    quota = Quota.objects.filter(**{kind: pk}).first()
+def to_limits(page: Any, request: HttpRequest, object_id: str) -> HttpResponse:
+    """Leads to where the limits of a page's user, project or department are set: their quota's page, or a new one's."""
+    holder = page.get_object(request, object_id)
+    if holder is None:
+        gone: HttpResponse = page._get_obj_does_not_exist_redirect(request, page.opts, object_id)
+        return gone
+    quota = quotas.of(holder)
     if quota is not None:
-        return reverse("admin:accounts_quota_change", args=[quota.pk])
-    return f"{reverse('admin:accounts_quota_add')}?{kind}={pk}"
+        return HttpResponseRedirect(reverse("admin:accounts_quota_change", args=[quota.pk]))
+    new = reverse("admin:accounts_quota_add")
+    return HttpResponseRedirect(f"{new}?{page.opts.model_name}={holder.pk}")
 
 
 def limits_words(holder: quotas.Holder) -> str:

@@ -86,6 +86,7 @@ class TestBudgets:
         [
             ({"thresholds": "soon"}, "thresholds"),
             ({"thresholds": "80 shout"}, "thresholds"),
+            ({"thresholds": "80 notify\n%"}, "thresholds"),
             ({"emails": "nobody"}, "emails"),
             ({"webhook_secret": "x"}, "webhook_secret"),
             ({"webhook_url": "https://a.test", "webhook_secret": ""}, "webhook_secret"),

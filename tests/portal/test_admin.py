@@ -197,6 +197,12 @@ class TestQuota:
             assert answer["Location"] == f"/admin/accounts/quota/add/?{name}={row.pk}"
             page(sam, "quota/add/", **{name: row.pk})
 
+    @pytest.mark.parametrize("name", ["user", "project", "department"])
+    def test_is_not_reached_from_what_is_not_there(self, world: World, sam: Client, name: str) -> None:
+        for odd in ("abc", "0", "999999999999999999999"):
+            answer = sam.get(f"/admin/accounts/{name}/{odd}/limits/")
+            assert (answer.status_code, "quota" in answer["Location"]) == (302, False)
+
     def test_is_set_changed_and_lifted_by_the_service(self, world: World, sam: Client) -> None:
         form = {
             "user": world.alice.pk,
