@@ -19,6 +19,7 @@ from events.services import record
 from gamer.crash import crash_point
 from gamer.errors import Conflict
 from gamer.queue import schedules
+from portal import parting
 from vms import services as vms
 from vms.lifecycle import Desired
 from vms.models import LIVE_PHASES, VM, VMQuerySet
@@ -68,12 +69,14 @@ def reinstate(*, by: Principal, user: User, now: datetime) -> None:
 def remove_member(
     *, by: Principal, department: Department, member: User, cascade: bool = False, now: datetime
 ) -> None:
-    """Ends a membership, by oneself or by who may. What was launched for the department stays in its history.
+    """Ends a membership, by oneself or by who may, and what the department set on the person. What was launched for the
+    department stays in its history.
 
     Raises PermissionDenied, Conflict while their VMs of the department live that nobody has ended, unless `cascade` ends them.
     """
     with transaction.atomic():
-        departments.part(by=by, department=department, member=member, now=now)
+        person = departments.part(by=by, department=department, member=member, now=now)
+        parting.release(person=person, department=department, now=now)
         theirs = VM.objects.filter(owner=member, department=department)
         _demand_idle(theirs, cascade, member.handle)
         vms.destroy_all(vms=theirs, by=by, now=now)

@@ -21,7 +21,7 @@ from events import deliveries
 from events.channels.webhook import is_secret, make_secret
 from events.models import Webhook
 from events.services import Happening, record
-from gamer.errors import Conflict, PermissionDenied, bad_field
+from gamer.errors import Conflict, NotFound, PermissionDenied, bad_field
 
 MOST_THRESHOLDS = 10
 # Of a department, while its managers make more: each may be told to many at once.
@@ -84,6 +84,7 @@ def create(
     covers, sight = target.covers, sight_of(by)
     _may_steer(sight, covers, target)
     _demand_few(sight, by)
+    _demand_still_there(sight, target.user)
     budget = Budget(
         name=name, covers=covers, provider=target.provider, project=target.project, department=target.department,
         user=target.user, period=period, starts_on=starts_on, ends_on=ends_on, limit_usd=limit_usd, emails=list(emails),
@@ -112,6 +113,9 @@ def change(
 ) -> Made:  # fmt: skip
     """Changes columns of COLUMNS, thresholds, the webhook; what it covers stays. A raised limit lifts what no longer holds."""
     row = Budget.objects.select_for_update().get(pk=budget.pk)
+    # Whom it is of may have left the manager's department since it was found.
+    if not Budget.objects.visible_to(by).filter(pk=row.pk).exists():
+        raise NotFound("There is no such budget.")
     unknown = set(changes) - set(COLUMNS)
     if unknown:
         raise TypeError(f"a budget has no changeable {', '.join(sorted(unknown))}")
@@ -165,6 +169,14 @@ def _demand_few(sight: Sight, by: Principal) -> None:
     if Budget.objects.visible_to(by).count() >= MOST_BUDGETS:
         text = f"The department {department} may have {MOST_BUDGETS} budgets and has as many."
         raise Conflict(text, details={"budgets": [text]})
+
+
+def _demand_still_there(sight: Sight, user: User | None) -> None:
+    """Under the department's lock: who leaves meanwhile takes no budget of it along."""
+    if sight.department_id is None or user is None:
+        return
+    if not User.objects.filter(pk=user.pk, department=sight.department_id).exists():
+        raise Conflict(f"{user} changed department a moment ago. Try again.")
 
 
 def _may_write_to(sight: Sight, emails: Collection[str]) -> None:

@@ -47,7 +47,8 @@ ROLE = Act(
 )
 REMOVE = Act(
     "Remove a person",
-    "Their projects of the department go over to its owner, their keys of it end. Refused while their VMs live, unless these end too.",
+    "Their projects of the department go over to its owner; their keys of it, and budgets and limits that it set on them, end. "
+    "Refused while their VMs live, unless these end too.",
     "removed",
     lambda by, row, given, now: services.remove_member(
         by=by, department=row, member=given["person"], cascade=given["cascade"], now=now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ from rest_framework.test import APIClient
 from accounts import logins, suspensions
 from accounts.models import ApiKey, Project, Scope, User
 from accounts.principal import Principal
+from billing.budgets import rows
+from billing.budgets.rows import Target
+from billing.models import Budget
 from events.models import Event
 from gamer.crash import Died, dying_at
-from gamer.errors import Conflict, NotAuthenticated, PermissionDenied, ValidationError
+from gamer.errors import Conflict, NotAuthenticated, NotFound, PermissionDenied, ValidationError
 from portal import services, tasks
 from tests.factories import ApiKeyFactory, ProjectFactory, UserFactory
 from tests.vms.api.asking import made, post
@@ -21,6 +25,8 @@ from tests.vms.control_plane import ControlPlane
 from tests.world import World, client_of, client_with_key
 from vms.lifecycle import Desired
 from vms.models import VM
+
+POCKET_MONEY = {"name": "Pocket money", "covers": "user", "limit_usd": 10}
 
 
 @pytest.fixture
@@ -39,6 +45,13 @@ def state(project: Project) -> str:
 
 def close(client: APIClient, project: Project, *, cascade: bool = True) -> Any:
     return client.delete(f"/projects/{project.pk}{'?cascade=terminate' if cascade else ''}")
+
+
+def set_on(client: APIClient, path: str, who: str, **limits: Any) -> Any:
+    """A budget or a quota of a person, as somebody sets it over HTTP."""
+    answer = client.post(path, {"user_id": who, **limits}, format="json")
+    assert answer.status_code == 201, answer.content
+    return answer.json()
 
 
 class TestClosing:
@@ -269,6 +282,52 @@ class TestLeaving:
         assert owners == [world.mona, world.alice]
         assert ApiKey.objects.get(pk=key.pk).revoked_at is not None
         assert ApiKey.objects.get(pk=own_key.pk).revoked_at is None
+
+    def test_ends_what_managers_set_and_keeps_what_staff_did(
+        self,
+        plane: ControlPlane,
+        world: World,
+        as_alice: APIClient,
+        as_bob: APIClient,
+        as_mona: APIClient,
+        as_sam: APIClient,
+    ) -> None:
+        bob, alice = world.bob.handle, world.alice.handle
+        hers = [
+            set_on(as_mona, "/billing/budgets", bob, **POCKET_MONEY)["budget_id"],
+            set_on(as_sam, "/billing/budgets", bob, **POCKET_MONEY)["budget_id"],
+        ]
+        assert (
+            as_mona.patch(f"/billing/budgets/{hers[1]}", {"limit_usd": 1}, format="json").status_code == 200
+        )
+        of_staff = set_on(as_sam, "/billing/budgets", bob, **POCKET_MONEY)["budget_id"]
+        ours = set_on(as_mona, "/billing/budgets", alice, **POCKET_MONEY)["budget_id"]
+        set_on(as_mona, "/quotas", bob, max_vms=0)
+        quota = set_on(as_sam, "/quotas", alice, max_vms=5)
+        assert as_bob.delete(self.path(world, world.bob)).status_code == 204
+        assert as_alice.delete(self.path(world, world.alice)).status_code == 204
+
+        budgets = {one["budget_id"]: one["is_active"] for one in as_sam.get("/billing/budgets").json()}
+        assert budgets == {hers[0]: False, hers[1]: False, ours: False, of_staff: True}
+        assert [one["quota_id"] for one in as_sam.get("/quotas").json()] == [quota["quota_id"]]
+        assert made(as_bob).owner == world.bob
+        told = Event.objects.filter(actor="policy:membership").order_by("id")
+        assert [(one.action, one.owner_id) for one in told] == [
+            *(("update", world.bob.pk), ("update", world.bob.pk)),
+            *(("quota", world.bob.pk), ("update", world.alice.pk)),
+        ]
+
+    def test_ends_what_a_manager_does_at_the_same_moment(self, world: World, as_bob: APIClient) -> None:
+        """They looked before and write after."""
+        by, bob = Principal(user=world.mona), User.objects.get(pk=world.bob.pk)
+        wish = {"by": by, "name": "Bob's", "limit_usd": Decimal(1), "now": world.arcade.created_at}
+        known = rows.create(**wish, target=Target(user=bob)).budget
+        assert as_bob.delete(self.path(world, world.bob)).status_code == 204
+        with pytest.raises(Conflict, match="a moment ago"):
+            rows.create(**wish, target=Target(user=bob))
+        with pytest.raises(NotFound):
+            rows.change(by=by, budget=known, is_active=True, now=world.arcade.created_at)
+        assert not Budget.objects.filter(is_active=True).exists()
 
     def test_is_not_for_who_is_nobody_without_it(self, world: World, as_mona: APIClient) -> None:
         kim = User.objects.create(handle="kim", department=world.arcade)

@@ -1,0 +1,41 @@
+"""What the end of a membership ends with it: what the department set on the person. What the house set stays.
+
+Who set it is who wrote it last, as the events tell: no row of a budget or a quota names its author, and events are never deleted.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from accounts import quotas
+from accounts.models import ApiKey, Department, Quota, Scope, User
+from accounts.principal import policy
+from billing.budgets import rows
+from billing.models import Budget
+from events.models import Event, EventQuerySet
+
+MEMBERSHIP = policy("membership")
+
+
+def release(*, person: User, department: Department, now: datetime) -> None:
+    """Switches off the department's budgets of somebody who left, and takes its limits away. Call in the transaction of the
+    end, after it, holding the department's row and the person's.
+    """
+    for budget in Budget.objects.select_for_update().filter(user=person, is_active=True).order_by("id"):
+        told = Event.objects.about("billing", f"budget:{budget.pk}").filter(action__in=("create", "update"))
+        if _is_set_by(department, told):
+            rows.change(by=MEMBERSHIP, budget=budget, is_active=False, now=now)
+    quota = Quota.objects.filter(user=person).first()
+    told = Event.objects.owned_by(person.pk).filter(resource="users", action="quota")
+    if quota is not None and _is_set_by(department, told):
+        quotas.lift(by=MEMBERSHIP, quota=quota, now=now)
+
+
+def _is_set_by(department: Department, told: EventQuerySet) -> bool:
+    """Whether the last to write was a person who is not of the staff, or a key that speaks for the department only."""
+    actor = told.order_by("-id").values_list("actor", flat=True).first() or ""
+    kind, _, name = actor.partition(":")
+    if kind == "user":
+        return not User.objects.filter(handle=name, is_staff=True).exists()
+    theirs = ApiKey.objects.filter(department=department).exclude(scopes__contains=[Scope.ADMIN])
+    return kind == "key" and theirs.filter(prefix=name).exists()
