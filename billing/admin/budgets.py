@@ -95,6 +95,8 @@ class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]
         is_new = url and (budget.pk is None or budget.webhook is None or budget.webhook.url != url)
         if is_new and not values.get("webhook_secret") and "webhook_secret" not in self.errors:
             self.add_error("webhook_secret", "Needed for a new address.")
+        if budget.pk is None and not url:
+            values["webhook_secret"] = ""  # we offered it, for an address that nobody wants
         return values
 
     def _post_clean(self) -> None:

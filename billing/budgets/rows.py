@@ -125,6 +125,8 @@ def change(
     _check(row)
     # Whom staff named may stay.
     _may_write_to(sight_of(by), set(row.emails) - before)
+    if webhook_url is None and webhook_secret:
+        webhook_url = row.webhook.url if row.webhook is not None else ""
     secret = "" if webhook_url is None else _point(row, webhook_url, webhook_secret)
     row.save()
     if thresholds is not None:
@@ -211,6 +213,8 @@ def _point(budget: Budget, url: str, secret: str) -> str:
     """Points a budget at a webhook, or at none; returns a secret that was made here, which nobody else has seen."""
     if secret and not is_secret(secret):
         raise bad_field("webhook_secret", "whsec_ and base64 of 24 to 64 bytes.")
+    if secret and not url:
+        raise bad_field("webhook_url", "A secret signs what goes to an address.")
     old = budget.webhook
     if old is not None and old.url == url:
         if secret:

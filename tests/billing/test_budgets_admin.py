@@ -134,7 +134,9 @@ class TestBudgets:
 
     def test_are_changed_and_deleted(self, staff: Client) -> None:
         budget = rows.create(by=policy("test"), now=NOON, name="June", limit_usd=Decimal(5)).budget
-        answer = staff.post(f"{BUDGETS}{budget.pk}/change/", typed(limit_usd="7", thresholds="90 stop"))
+        assert "webhook_url" in errors_of(staff.post(f"{BUDGETS}{budget.pk}/change/", typed()))
+        changes = typed(limit_usd="7", thresholds="90 stop", webhook_secret="")
+        answer = staff.post(f"{BUDGETS}{budget.pk}/change/", changes)
         assert answer.status_code == 302, errors_of(answer)
         budget.refresh_from_db()
         assert budget.limit_usd == 7

@@ -84,6 +84,8 @@ class TestCreate:
             ({"emails": ["x"]}, "emails.0"),
             ({"webhook_url": "gopher://a.test"}, "webhook_url"),
             ({"webhook_url": "https://a.test", "webhook_secret": "x"}, "webhook_secret"),
+            ({"webhook_secret": SECRET}, "webhook_url"),
+            ({"webhook_url": "", "webhook_secret": SECRET}, "webhook_url"),
             ({"spent_usd": 5}, "spent_usd"),
         ],
     )
@@ -203,6 +205,19 @@ class TestChange:
         assert as_sam.patch(path, days, format="json").status_code == 200
         back = {"period": "daily", "starts_on": None, "ends_on": None}
         assert as_sam.patch(path, back, format="json").json()["period"] == "daily"
+
+    def test_gives_the_webhook_there_is_another_secret(self, as_sam: APIClient) -> None:
+        url = "https://hooks.gamer.test/x"
+        path = f"{PATH}/{made(as_sam, webhook_url=url)['budget_id']}"
+        answer = as_sam.patch(path, {"webhook_secret": SECRET}, format="json")
+        assert (answer.json()["webhook_url"], answer.json()["webhook_secret"]) == (url, None)
+        assert Webhook.objects.get().secret.reveal() == SECRET
+        gone = as_sam.patch(path, {"webhook_url": "", "webhook_secret": SECRET}, format="json")
+        assert details(gone) == {"webhook_url": ["A secret signs what goes to an address."]}
+
+    def test_takes_no_secret_without_a_webhook(self, as_sam: APIClient) -> None:
+        path = f"{PATH}/{made(as_sam)['budget_id']}"
+        assert "webhook_url" in details(as_sam.patch(path, {"webhook_secret": SECRET}, format="json"))
 
     def test_refuses_broken_bodies(self, as_sam: APIClient) -> None:
         path = f"{PATH}/{made(as_sam)['budget_id']}"
