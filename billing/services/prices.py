@@ -107,9 +107,11 @@ GRACE = timedelta(minutes=5)  # a form is typed meanwhile
 
 @transaction.atomic
 def add(*, row: Rate | RateFactor | Margin, by: Principal, now: datetime) -> None:
-    """Puts a row in force from its start on. Raises ValidationError for one that would change what was already sold."""
+    """Puts a row in force from its start on, never before now. Raises ValidationError for one that would change what was already sold."""
     if row.starts_at < now - GRACE:
         raise bad_field("starts_at", "what was sold before was sold at the rates of then")
+    # What was quoted while the form was typed is charged as it was quoted.
+    row.starts_at = max(row.starts_at, now)
     row.save(force_insert=True)
     record(_about(row, "create", by, now))
 

@@ -150,6 +150,15 @@ class TestRates:
         begun = Rate.objects.first()
         assert sam.post(f"{HOME}rate/{begun.pk}/delete/", {"post": "yes"}).status_code == 403
 
+    def test_begin_when_they_are_saved_however_long_the_form_was_typed(self, till: Till, sam: Client) -> None:
+        """What was quoted meanwhile is charged as it was quoted."""
+        opened = timezone.now()
+        typed = opened - timedelta(minutes=2)
+        when = {"starts_at_0": f"{typed:%Y-%m-%d}", "starts_at_1": f"{typed:%H:%M:%S}"}
+        assert sam.post(f"{HOME}margin/add/", {"share": "0.15", **when}).status_code == 302
+        assert Margin.objects.latest("id").starts_at >= opened
+        assert Event.objects.latest("id").details["starts_at"] == str(Margin.objects.latest("id").starts_at)
+
     def test_come_with_a_margin_of_their_own(self, till: Till, sam: Client) -> None:
         soon = timezone.now() + timedelta(minutes=1)
         when = {"starts_at_0": f"{soon:%Y-%m-%d}", "starts_at_1": f"{soon:%H:%M:%S}"}
