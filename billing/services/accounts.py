@@ -47,6 +47,8 @@ def _open(kind: AccountKind, owner: Owner, now: datetime) -> CreditAccount:
         ignore_conflicts=True,
     )
     account = CreditAccount.objects.get(**{kind: owner})
+    if isinstance(owner, User) and owner.is_postpaid != account.is_postpaid:
+        User.objects.filter(pk=owner.pk).update(is_postpaid=account.is_postpaid)
     credit = settings.SIGNUP_CREDIT_USD
     if isinstance(owner, User) and not is_postpaid and credit > 0:
         give(

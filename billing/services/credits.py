@@ -82,6 +82,9 @@ def set_postpaid(*, by: Principal, account: CreditAccount, is_postpaid: bool, no
         if CreditAccount.objects.filter(pk=account.pk, is_postpaid=not is_postpaid).update(
             is_postpaid=is_postpaid
         ):
+            if account.user_id is not None:
+                # The person's page and lists show it, too.
+                User.objects.filter(pk=account.user_id).update(is_postpaid=is_postpaid)
             record(about(account, "update", {"is_postpaid": str(is_postpaid)}, now, by.label))
     account.refresh_from_db(fields=["is_postpaid"])
 

@@ -7,11 +7,14 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
 from unfold.decorators import action
 from unfold.forms import UserChangeForm
 
 from accounts.admin import UserAdmin
 from accounts.models import User
+from billing.models import CreditAccount
 from portal import services
 from portal.admin import acts
 from portal.admin.acts import Act
@@ -43,19 +46,32 @@ class PersonForm(UserChangeForm):  # type: ignore[misc]
         return handle
 
 
+def _account_of(user: User | None) -> CreditAccount | None:
+    return CreditAccount.objects.filter(user=user).first() if user is not None else None
+
+
 admin.site.unregister(User)
 
 
 @admin.register(User)
 class PersonAdmin(acts.Acting, UserAdmin):  # type: ignore[misc]
-    """What services decide is not a field: being active, and the department."""
+    """What services decide is not a field: being active, the department and, once there is a credit account, how they pay."""
 
     form = PersonForm
     actions_detail = (*UserAdmin.actions_detail, "suspend", "reinstate", "set_limits")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         decided = ("is_active", "department") if obj is not None else ()
-        return (*super().get_readonly_fields(request, obj), *decided)
+        paid = ("is_postpaid",) if _account_of(obj) is not None else ()
+        return (*super().get_readonly_fields(request, obj), *decided, *paid)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any) -> Any:
+        account = _account_of(obj)
+        if account is not None:
+            page = reverse("admin:billing_creditaccount_change", args=[account.pk])
+            words = 'Changed at <a href="{}">their credit account</a>: Let play on account, Demand credit.'
+            options["help_texts"] = {"is_postpaid": format_html(words, page)}
+        return super().get_form(request, obj, change=change, **options)
 
     @action(description=SUSPEND.label, permissions=["administer"], icon="block", url_path="suspend")  # type: ignore[untyped-decorator]
     def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from importlib import import_module
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts.models import Project, User
 from accounts.principal import Principal
@@ -49,6 +50,8 @@ class TestOpening:
         for user in (named, world.sam):
             account = accounts.account_of(user, NOON)
             assert (account.balance_usd, account.is_postpaid) == (0, True)
+            user.refresh_from_db()
+            assert user.is_postpaid
 
 
 class TestThePayer:
@@ -252,6 +255,20 @@ class TestHolds:
         credits.set_postpaid(by=Principal(user=world.sam), account=account, is_postpaid=True, now=NOON)
         holds.put(vm=uuid4(), account=account, usd_per_hour=D("100"), now=NOON)
         assert self.free(account) == D("-100")
+
+    def test_are_needed_or_not_as_the_person_shows(self, world: World, account: CreditAccount) -> None:
+        for is_postpaid in (True, False):
+            by = Principal(user=world.sam)
+            credits.set_postpaid(by=by, account=account, is_postpaid=is_postpaid, now=NOON)
+            assert account.user is not None
+            assert User.objects.get(pk=account.user.pk).is_postpaid == is_postpaid
+
+    def test_of_before_are_shown_by_the_person_too(self, account: CreditAccount) -> None:
+        CreditAccount.objects.filter(pk=account.pk).update(is_postpaid=True)
+        with connection.cursor() as cursor:
+            cursor.execute(import_module("billing.migrations.0010_people_as_their_accounts").AS_ACCOUNTS)
+        assert account.user is not None
+        assert User.objects.get(pk=account.user.pk).is_postpaid
 
     def test_are_renewed_while_the_account_covers_them(self, world: World, account: CreditAccount) -> None:
         till, vm = Till(world.alice, NOON), uuid4()

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import Department, Invitation, Project, Quota, User
+from billing.services.accounts import account_of
 from events.models import Event
 from tests.bad_inputs import ODD_TEXTS
 from tests.factories import DepartmentFactory, ProjectFactory, QuotaFactory, UserFactory
@@ -242,6 +244,19 @@ class TestPerson:
         assert as_alice.get("/vms").status_code == 401
         assert do(sam, f"{path}/reinstate").status_code == 302
         assert User.objects.get(pk=world.alice.pk).is_active
+
+    def test_plays_on_account_as_their_credit_account_says(self, world: World, sam: Client) -> None:
+        path = f"/admin/accounts/user/{world.bob.pk}/change/"
+        form = {"handle": world.bob.handle, "email": world.bob.email, "is_postpaid": "on"}
+        assert sam.post(path, form).status_code == 302
+        assert User.objects.get(pk=world.bob.pk).is_postpaid
+        account = account_of(User.objects.get(pk=world.bob.pk), timezone.now())
+        assert account.is_postpaid
+        assert f"/admin/billing/creditaccount/{account.pk}/change/" in page(
+            sam, f"user/{world.bob.pk}/change/"
+        )
+        assert sam.post(path, {**form, "is_postpaid": ""}).status_code == 302
+        assert User.objects.get(pk=world.bob.pk).is_postpaid
 
     def test_is_not_suspended_by_staff_below(self, world: World) -> None:
         helper = UserFactory(handle="helper", is_staff=True)
