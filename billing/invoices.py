@@ -14,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from django.db import transaction
 
 from accounts.principal import Principal
+from billing import kinds
 from billing.models import InvoiceLine, ProviderInvoice
 from billing.rating import amount
 from events.services import Happening, record
@@ -49,7 +50,10 @@ class Line:
 
 
 def load(*, by: Principal, provider: str, file_name: str, content: bytes, now: datetime) -> Imported:
-    """Imports a file. Raises ValidationError naming every bad line, Conflict for a line that was imported with another amount."""
+    """Imports a file. Raises ValidationError naming the provider or every bad line, Conflict for a line that was imported with
+    another amount and for a file that was imported as another provider's.
+    """
+    provider = kinds.known(provider)
     digest = hashlib.sha256(content).hexdigest()
     lines = read(content)
     with transaction.atomic():
@@ -62,6 +66,8 @@ def load(*, by: Principal, provider: str, file_name: str, content: bytes, now: d
                 "actor": by.label,
             },
         )
+        if invoice.provider != provider:
+            raise Conflict(f"This file was imported before, as one of {invoice.provider}.")
         if not is_new:
             return Imported(invoice, 0, len(lines))
         known = _known(provider, lines)

@@ -15,7 +15,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from accounts.principal import at_admin
-from billing.admin.wording import NONE
+from billing.admin.wording import NONE, provider_field
 from billing.budgets import rows, watch
 from billing.budgets.notices import subject_of
 from billing.budgets.rows import USUAL, Step, Target
@@ -49,6 +49,7 @@ def read(text: str) -> list[Step]:
 
 
 class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]
+    provider = provider_field(required=False)
     thresholds = forms.CharField(widget=UnfoldAdminTextareaWidget({"rows": 3}), help_text=HELP)
     emails = SimpleArrayField(
         forms.EmailField(),
@@ -174,7 +175,6 @@ class BudgetAdmin(ServiceAdmin):
         if change:
             rows.change(by=by, budget=obj, now=now, **values)
         else:
-            target["provider"] = target["provider"] or ""
             obj.pk = rows.create(by=by, now=now, target=Target(**target), **values).budget.pk
         obj.refresh_from_db()
 

@@ -10,11 +10,11 @@ from django.contrib import admin, messages
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from accounts.principal import at_admin
 from billing import invoices
-from billing.admin.wording import listed
+from billing.admin.wording import listed, provider_field
 from billing.models import FleetDifference, InvoiceLine, ProviderBalance, ProviderInvoice
 from gamer.errors import GamerError
 from gamer.web.admin import BoundedAdmin, ReadOnlyAdmin, ServiceAdmin
@@ -70,9 +70,7 @@ class FleetDifferenceAdmin(ReadOnlyAdmin):
 
 
 class InvoiceForm(forms.ModelForm):  # type: ignore[type-arg]
-    provider = forms.CharField(
-        max_length=30, widget=UnfoldAdminTextInputWidget(), help_text="Like tensordock."
-    )
+    provider = provider_field()
     file = forms.FileField(
         widget=UnfoldAdminFileFieldWidget(),
         help_text="CSV with day, machine_id, amount and, if there is one, line_id. At most 1 MB here, because no page takes more; "

@@ -13,7 +13,7 @@ from unfold.decorators import display
 from unfold.views import ChangeList
 
 from accounts.principal import at_admin
-from billing.admin.wording import usd
+from billing.admin.wording import provider_field, usd
 from billing.models import Margin, Rate, RateFactor
 from billing.services import prices
 from gamer.web.admin import ServiceAdmin
@@ -27,6 +27,10 @@ class DatedForm(ModelForm):  # type: ignore[type-arg]
         if starts_at < timezone.now() - prices.GRACE:
             raise ValidationError("In the past. What was sold before was sold at the rates of then.")
         return starts_at
+
+
+class ProviderForm(DatedForm):
+    provider = provider_field()
 
 
 class DatedList(ChangeList):  # type: ignore[misc]
@@ -73,6 +77,7 @@ class DatedAdmin(ServiceAdmin):
 
 @admin.register(Rate)
 class RateAdmin(DatedAdmin):
+    form = ProviderForm
     list_display = ("provider", "size", "price", "starts_at", "state")
     list_filter = ("provider",)
     list_filter_sheet = False
@@ -97,6 +102,7 @@ class RateAdmin(DatedAdmin):
 
 @admin.register(RateFactor)
 class RateFactorAdmin(DatedAdmin):
+    form = ProviderForm
     list_display = ("provider", "of", "times", "starts_at", "state")
     list_filter = ("provider",)
     list_filter_sheet = False

@@ -12,7 +12,6 @@ from rest_framework import serializers
 
 from accounts.models import Department, Project, User
 from accounts.principal import Principal
-from billing.api.report_serializers import kind_of
 from billing.budgets.rows import MOST_THRESHOLDS, Step, Target
 from billing.models import Budget, BudgetCrossing
 from billing.models.budgets import MOST_EMAILS, MOST_PERCENT, BudgetPeriod, Covers, Threshold
@@ -131,7 +130,7 @@ class BudgetCreationSerializer(BudgetChangesSerializer):
 
         match values["covers"]:
             case Covers.PROVIDER:
-                return Target(provider=kind_of(values["provider"]))
+                return Target(provider=values["provider"])
             case Covers.PROJECT:
                 return Target(project=_one(known(Project.objects), "project_id", pk=values["project_id"]))
             case Covers.DEPARTMENT:

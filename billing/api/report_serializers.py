@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from billing.kinds import kind_of
 from billing.periods import LONGEST_DAYS, Period, month_so_far
 from billing.rating import day_of
 from billing.reports import GROUPS, Filters, Report, Row
@@ -25,10 +26,6 @@ from gamer.errors import bad_field
 from gamer.web.serializers import MoneyField, StrictCharField, StrictIntegerField, StrictSerializer
 
 NO_MONEY = Decimal(0)
-# Names that the first product had for its clouds.
-ALIASES: Mapping[str, str] = {
-    name: f"cloudypad_{name}" for name in ("gcp", "aws", "azure", "paperspace", "scaleway")
-}
 MOST_ROWS = 1000
 
 
@@ -127,11 +124,6 @@ class ReportQuerySerializer(StrictSerializer):
         if "provider" in found:
             found["provider"] = kind_of(found["provider"])
         return Filters(**found)
-
-
-def kind_of(provider: str) -> str:
-    """The kind of provider that is meant: `gcp` is `cloudypad_gcp`."""
-    return ALIASES.get(provider, provider)
 
 
 # -- out

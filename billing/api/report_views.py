@@ -32,12 +32,12 @@ from billing.api.report_serializers import (
     Seen,
     UsageSerializer,
     breakdown,
-    kind_of,
     period_of,
     report_answer,
     shown_period,
 )
 from billing.budgets.watch import zone
+from billing.kinds import kind_of
 from billing.periods import Period, last_days, month_so_far
 from billing.reports import Filters, forecast, report, series, spending_now
 from billing.reports.spending import alerts

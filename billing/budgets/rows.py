@@ -12,6 +12,7 @@ from django.db import transaction
 
 from accounts.models import Department, Project, User
 from accounts.principal import Principal
+from billing import kinds
 from billing.budgets.notices import subject_of
 from billing.budgets.watch import evaluate
 from billing.models import Budget, Threshold
@@ -85,8 +86,9 @@ def create(
     _may_steer(sight, covers, target)
     _demand_few(sight, by)
     _demand_still_there(sight, target.user)
+    provider = target.provider and kinds.known(target.provider)
     budget = Budget(
-        name=name, covers=covers, provider=target.provider, project=target.project, department=target.department,
+        name=name, covers=covers, provider=provider, project=target.project, department=target.department,
         user=target.user, period=period, starts_on=starts_on, ends_on=ends_on, limit_usd=limit_usd, emails=list(emails),
         is_active=is_active, created_at=now,
     )  # fmt: skip

@@ -144,6 +144,14 @@ class TestRates:
         with django_assert_max_num_queries(15):
             assert "in force" in text(sam, "rate/")
 
+    @pytest.mark.parametrize("page", ["rate", "ratefactor"])
+    def test_are_of_a_provider_there_is(self, till: Till, sam: Client, page: str) -> None:
+        form = self.form(timezone.now(), provider="tensordok", console="switch", factor="1.2")
+        answer = sam.post(f"{HOME}{page}/add/", form)
+        assert "provider" in answer.context["adminform"].form.errors
+        form = self.form(timezone.now(), provider="cloudypad_gcp", console="switch", factor="1.2")
+        assert sam.post(f"{HOME}{page}/add/", form).status_code == 302
+
     def test_change_nothing_that_was_sold(self, till: Till, sam: Client) -> None:
         answer = sam.post(f"{HOME}rate/add/", self.form(timezone.now() - timedelta(days=1)))
         assert "In the past" in answer.content.decode()

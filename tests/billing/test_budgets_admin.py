@@ -91,6 +91,7 @@ class TestBudgets:
             ({"webhook_secret": "x"}, "webhook_secret"),
             ({"webhook_url": "https://a.test", "webhook_secret": ""}, "webhook_secret"),
             ({"limit_usd": "much"}, "limit_usd"),
+            ({"provider": "tensordok"}, "provider"),
         ],
     )
     def test_say_what_is_wrong_beside_the_field(
@@ -174,6 +175,8 @@ class TestWhatProvidersSay:
         bad = SimpleUploadedFile("june.csv", b"day,machine_id,amount\n2026-06-01,m1,much\n")
         answer = staff.post(path, {"provider": "tensordock", "file": bad})
         assert "line 2" in str(errors_of(answer)["file"])
+        bad.seek(0)
+        assert "provider" in errors_of(staff.post(path, {"provider": "tensordok", "file": bad}))
         good = SimpleUploadedFile("june.csv", b"day,machine_id,amount\n2026-06-01,m1,1.5\n")
         assert staff.post(path, {"provider": "tensordock", "file": good}).status_code == 302
         assert InvoiceLine.objects.get().amount_usd == Decimal("1.5")

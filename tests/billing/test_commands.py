@@ -129,11 +129,15 @@ class TestUsageReport:
         assert found["totals"]["charge_usd"] == 2.25
         assert {row["provider"] for row in found["rows"]} == {"tensordock", "libvirt"}
 
-    def test_is_narrowed(self) -> None:
+    def test_is_narrowed(self, world: World) -> None:
         found = json.loads(
             said("usage_report", "--format", "json", "--provider", "libvirt", "--user", "bob@gamer.test")[0]
         )
         assert found["totals"]["vms"] == 1
+        start = timezone.now() - timedelta(days=2)
+        used(of(world.bob, provider="cloudypad_gcp"), start, start + timedelta(hours=1), cost="3", charge="3")
+        found = json.loads(said("usage_report", "--format", "json", "--provider", "gcp")[0])
+        assert found["totals"]["cost_usd"] == 3
         assert json.loads(said("usage_report", "--format", "json", "--days", "1")[0])["rows"] == []
 
     @pytest.mark.parametrize(
@@ -141,6 +145,7 @@ class TestUsageReport:
         [
             ["--days", "0"], ["--days", "366"], ["--from", "yesterday"], ["--from", "2026-02-01", "--to", "2026-01-01"],
             ["--from", "2024-01-01", "--to", "2026-01-01"], ["--group-by", "colour"], ["--group-by", "day", "--group-by", "day"],
+            ["--provider", "tensordok"],
         ],
     )  # fmt: skip
     def test_refuses_what_it_does_not_understand(self, arguments: list[str]) -> None:

@@ -18,9 +18,9 @@ HEAD = "date,instance_id,cost\n"
 OURS = policy("test")
 
 
-def load(text: str | bytes, name: str = "june.csv") -> Imported:
+def load(text: str | bytes, name: str = "june.csv", provider: str = "tensordock") -> Imported:
     content = text if isinstance(text, bytes) else text.encode()
-    return invoices.load(by=OURS, provider="tensordock", file_name=name, content=content, now=NOON)
+    return invoices.load(by=OURS, provider=provider, file_name=name, content=content, now=NOON)
 
 
 @pytest.mark.django_db
@@ -42,6 +42,15 @@ class TestLoad:
             ProviderInvoice.objects.count(),
             InvoiceLine.objects.count(),
         ) == (0, 1, 1)
+
+    def test_is_of_a_provider_there_is(self) -> None:
+        text = HEAD + "2026-06-01,m1,1.5\n"
+        with pytest.raises(ValidationError) as caught:
+            load(text, provider="tensordok")
+        assert list(caught.value.details) == ["provider"]
+        assert load(text, provider="gcp").invoice.provider == "cloudypad_gcp"
+        with pytest.raises(Conflict, match="cloudypad_gcp"):
+            load(text)
 
     def test_imports_the_same_line_once_also_from_a_longer_file(self) -> None:
         load(HEAD + "2026-06-01,m1,1.5\n2026-06-01,m1,1.5\n")

@@ -8,16 +8,9 @@ from typing import Any, Self
 from django.db import models
 from django.db.models.base import ModelState
 
-PROVIDER_KINDS = (
-    "tensordock",
-    "cloudypad_gcp",
-    "cloudypad_aws",
-    "cloudypad_azure",
-    "cloudypad_paperspace",
-    "cloudypad_scaleway",
-    "libvirt",
-    "memory",
-)
+from billing.kinds import KINDS
+
+PROVIDER_KINDS = KINDS
 
 CLOUD_KINDS = tuple(kind for kind in PROVIDER_KINDS if kind.startswith("cloudypad_"))
 

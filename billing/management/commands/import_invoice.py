@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.principal import command
 from billing import invoices
+from billing.kinds import KINDS, kind_of
 from gamer.errors import GamerError
 
 
@@ -18,7 +19,7 @@ class Command(BaseCommand):
     help = "Imports a provider's invoice (CSV with day, machine_id, amount and, if there is one, line_id). All of it or nothing."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("provider", help="like tensordock")
+        parser.add_argument("provider", type=kind_of, choices=KINDS)
         parser.add_argument("file", type=Path)
 
     def handle(self, *args: Any, provider: str, file: Path, **options: Any) -> None:

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from billing.budgets.watch import zone
+from billing.kinds import KINDS, kind_of
 from billing.periods import LONGEST_DAYS, Period, last_days
 from billing.reports import GROUPS, Filters, Report, Row, report
 from billing.reports.spending import STAFF
@@ -48,7 +49,8 @@ class Command(BaseCommand):
             help="once or twice (provider)",
             dest="groups",
         )
-        for name in ("provider", "region", "console", "preset"):
+        parser.add_argument("--provider", default="", type=kind_of, choices=KINDS)
+        for name in ("region", "console", "preset"):
             parser.add_argument(f"--{name}", default="")
         parser.add_argument("--user", default="", metavar="USER_ID")
 

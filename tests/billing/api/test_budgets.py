@@ -70,6 +70,7 @@ class TestCreate:
             ({"covers": "user", "user_id": "nobody"}, "user_id"),
             ({"covers": "project", "project_id": 10**9}, "project_id"),
             ({"provider": "libvirt"}, "provider"),
+            ({"covers": "provider", "provider": "tensordok"}, "provider"),
             ({"limit_usd": 0}, "limit_usd"),
             ({"limit_usd": -5}, "limit_usd"),
             ({"limit_usd": "500"}, "limit_usd"),

@@ -15,8 +15,9 @@ from accounts.api.permissions import needs
 from accounts.models import Scope
 from accounts.principal import principal_of
 from billing.api.report_examples import VM_USAGE
-from billing.api.report_serializers import Seen, kind_of, shown_period
+from billing.api.report_serializers import Seen, shown_period
 from billing.budgets.watch import zone
+from billing.kinds import kind_of
 from billing.periods import last_days
 from billing.reports import Filters, VmUsage, report, usage_of_vms
 from billing.reports.rows import hours

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from billing.budgets.watch import zone
+from billing.kinds import KINDS, kind_of
 from billing.periods import month_so_far
 from vms import bills
 
@@ -22,7 +23,7 @@ class Command(BaseCommand):
     help = "Lists what a provider asks, what we metered, and the difference, for each machine and day with either."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("provider", help="like tensordock")
+        parser.add_argument("provider", type=kind_of, choices=KINDS)
         parser.add_argument(
             "--from", dest="start", type=date.fromisoformat, metavar="DAY", help="this month's first"
         )
