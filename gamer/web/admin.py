@@ -7,11 +7,28 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin.widgets import AutocompleteSelect, AutocompleteSelectMultiple
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.admin import ModelAdmin
 
 from gamer.errors import GamerError
 from gamer.web.pagination import BoundedPaginator
+
+
+class ByKey:
+    """The mixin of fields in which a row is searched and picked: Django looks up whatever was sent, and dies of what is no key."""
+
+    def optgroups(self, name: str, value: list[str], attr: Any = None) -> Any:
+        keys = [one for one in value if one.isascii() and one.isdecimal()]
+        return super().optgroups(name, keys, attr)  # type: ignore[misc]
+
+
+class Picked(ByKey, AutocompleteSelect):  # type: ignore[misc]
+    """One row."""
+
+
+class PickedRows(ByKey, AutocompleteSelectMultiple):  # type: ignore[misc]
+    """Several rows."""
 
 
 class BoundedAdmin(ModelAdmin):  # type: ignore[misc]
@@ -23,6 +40,16 @@ class BoundedAdmin(ModelAdmin):  # type: ignore[misc]
     paginator = BoundedPaginator
     show_full_result_count = False
     list_per_page = 50
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if db_field.name in self.get_autocomplete_fields(request):
+            options.setdefault("widget", Picked(db_field, self.admin_site, using=options.get("using")))
+        return super().formfield_for_foreignkey(db_field, request, **options)
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **options: Any) -> Any:
+        if db_field.name in self.get_autocomplete_fields(request):
+            options.setdefault("widget", PickedRows(db_field, self.admin_site, using=options.get("using")))
+        return super().formfield_for_manytomany(db_field, request, **options)
 
 
 ALL_WRITES = frozenset({"create", "update", "delete", "action"})

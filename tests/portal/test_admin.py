@@ -51,6 +51,23 @@ class TestLists:
             assert sam.get(f"/admin/accounts/{name}/", {"q": odd[:500]}).status_code < 500, odd
 
     @pytest.mark.parametrize(
+        ("form", "field"),
+        [
+            ("accounts/quota", "user"),
+            ("accounts/project", "owner"),
+            ("accounts/user", "groups"),
+            ("billing/budget", "department"),
+        ],
+    )
+    def test_have_forms_that_answer_every_odd_choice(
+        self, world: World, sam: Client, form: str, field: str
+    ) -> None:
+        page = f"{world.alice.pk}/change" if form == "accounts/user" else "add"
+        for odd in ("abc", "0", "-1", "٣", "9" * 30, "'"):
+            for ask in (sam.get, sam.post):
+                assert ask(f"/admin/{form}/{page}/", {field: odd}).status_code in (200, 403), (ask, odd)
+
+    @pytest.mark.parametrize(
         ("name", "most"), [("department", 8), ("project", 9), ("quota", 10), ("user", 8)]
     )
     def test_cost_the_same_for_many_rows(
