@@ -6,7 +6,9 @@ import json
 import re
 import stat
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +121,24 @@ class TestCloudypad:
         driver.begin(site, target)
         assert len(calls(target)) == 1
         self.kill(target)
+
+    def test_is_waited_for_until_it_says_more_or_ends(self, driver, site, target, tmp_path):
+        (tmp_path / "does").write_text("hangs")
+        driver.begin(site, target)
+        eventually(lambda: calls(target) and driver.look(site, target).state == "running")
+        known = driver.look(site, target)
+        began = time.monotonic()
+        assert driver.look(site, target, seen=known.version, wait_s=0.3).version == known.version
+        assert time.monotonic() - began >= 0.3
+        with ThreadPoolExecutor(1) as pool:
+            looking = pool.submit(driver.look, site, target, seen=known.version, wait_s=60)
+            with (home(target) / "log").open("a") as log:
+                log.write("Installing the driver\n")
+            said = looking.result(20)
+            assert "Installing the driver" in said.reason
+            looking = pool.submit(driver.look, site, target, seen=said.version, wait_s=60)
+            self.kill(target)
+            assert looking.result(20).state == "idle"
 
     def test_is_gone_on_with_after_it_was_killed(self, driver, site, target, tmp_path):
         (tmp_path / "does").write_text("hangs")

@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,6 +35,8 @@ SYSTEMS = ("ubuntu 22.04", "ubuntu 24.04")
 SSH_PORT = 22
 CREATE_S = 1500
 GET_S = 60.0
+# How often a create that runs is looked at while news of it is waited for.
+TICK_S = 0.25
 LOG_TAIL = 2048
 TITLE = "CloudyPad"
 _SILENT: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
@@ -89,10 +92,19 @@ class CloudypadDriver(Driver):
         return not site.has_driver or _home(target).exists()
 
     def look(self, site: Site, target: Target, *, seen: str = "", wait_s: float = 0) -> Progress:
-        state, report = self._created(target)
+        deadline = time.monotonic() + wait_s
+        while True:
+            # Asked first: what is said meanwhile is news for the next look.
+            version = _version(target)
+            state, report = self._created(target)
+            left = deadline - time.monotonic()
+            # Whoever calls relies on the wait; without it a create costs a whole core for its twelve minutes.
+            if state != "running" or version != seen or left <= 0:
+                break
+            time.sleep(min(TICK_S, left))
         if state != "done":
-            return Progress(state, (report,), self.name, report.log_tail[-300:])
-        after = installing.look(site, _around(site, target), target.secrets, seen=seen, wait_s=wait_s)
+            return Progress(state, (report,), self.name, report.log_tail[-300:], version=version)
+        after = installing.look(site, _around(site, target), target.secrets, seen=seen, wait_s=max(0.0, left))
         return Progress(
             after.state, (report, *after.steps), after.step, after.reason, after.left_out, after.version
         )
@@ -187,6 +199,14 @@ def _around(site: Site, target: Target) -> list[Step]:
 def _home(target: Target) -> Path:
     assert target.cloudypad is not None
     return Path(target.cloudypad.home) / instance_name(target.vm_id)
+
+
+def _version(target: Target) -> str:
+    """Differs once a create has said more."""
+    try:
+        return f"log-{(_home(target) / 'log').stat().st_size}"
+    except FileNotFoundError:
+        return ""
 
 
 def _environ(target: Target) -> dict[str, str]:
