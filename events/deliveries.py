@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from django.db import transaction
 
 from events import channels
-from events.channels.base import ChannelError, Message, TryLater
+from events.channels.base import ChannelError, Message, Refused, TryLater
 from events.models import Delivery, Webhook
 from gamer.errors import bad_field
 from gamer.queue import schedules
@@ -89,14 +89,23 @@ def deliver_due(now: datetime, clock: Callable[[], datetime]) -> int:
         return 0
     secrets = [_secret_of(one) for one in claimed]
     with ThreadPoolExecutor(min(THREADS, len(claimed)), thread_name_prefix="deliver") as pool:
-        outcomes = list(pool.map(_send, claimed, secrets))
-    for one, outcome in zip(claimed, outcomes, strict=True):
-        _write(one, outcome, clock())
+        sendings = [pool.submit(_send, one, secret) for one, secret in zip(claimed, secrets, strict=True)]
+    for one, sending in zip(claimed, sendings, strict=True):
+        _write(one, _outcome(one, sending), clock())
     return len(claimed)
 
 
-def _secret_of(delivery: Delivery) -> str | CannotOpen:
-    """Read row by row: one that no key opens must not hold up the others."""
+def _outcome(delivery: Delivery, sending: Future[Outcome]) -> Outcome:
+    """What nobody expected costs the one message: raised here, it would have its whole batch sent again for ever."""
+    error = sending.exception()
+    if error is None:
+        return sending.result()
+    log.error("delivery %s by %s: a fault of ours", delivery.pk, delivery.channel, exc_info=error)
+    return TryLater("A fault of ours.")
+
+
+def _secret_of(delivery: Delivery) -> str | CannotOpen | Refused:
+    """Read row by row: one that no key opens, or that is deleted meanwhile, must not hold up the others."""
     if delivery.webhook_id is None:
         return ""
     try:
@@ -104,9 +113,13 @@ def _secret_of(delivery: Delivery) -> str | CannotOpen:
         return secret.reveal()
     except CannotOpen as error:
         return error
+    except Webhook.DoesNotExist:
+        return Refused("The webhook is deleted.")
 
 
-def _send(delivery: Delivery, secret: str | CannotOpen) -> Outcome:
+def _send(delivery: Delivery, secret: str | CannotOpen | Refused) -> Outcome:
+    if isinstance(secret, Refused):
+        return secret
     if isinstance(secret, CannotOpen):
         return TryLater(str(secret))
     payload = delivery.payload

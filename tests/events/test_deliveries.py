@@ -128,6 +128,34 @@ class TestDelivery:
         assert len(mail.outbox) == 1
         assert "GAMER_KEYS" in Delivery.objects.get(channel="webhook").last_error
 
+    def test_of_a_webhook_that_is_deleted_meanwhile_costs_only_itself(
+        self, receiver: Receiver, clock: Clock
+    ) -> None:
+        deliveries.post([by_webhook(receiver), by_mail("b")], now=clock.now)
+        with connection.cursor() as cursor:  # as of one that was claimed a moment before
+            cursor.execute("DELETE FROM events_webhook")
+        assert deliver_due(clock.now, clock) == 2
+        assert len(mail.outbox) == 1
+        assert Delivery.objects.get(channel="email").delivered_at == clock.now
+        assert not receiver.requests
+        Delivery.objects.all().delete()
+
+    def test_that_fails_unforeseen_is_tried_again_alone(
+        self, clock: Clock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        pigeon = Post("a", "pigeon", "the loft", "budget.crossed", "Subject", "Text")
+        deliveries.post([pigeon, by_mail("b")], now=clock.now)
+        assert deliver_due(clock.now, clock) == 2
+        assert Delivery.objects.get(channel="email").delivered_at == clock.now
+        row = Delivery.objects.get(channel="pigeon")
+        assert (row.last_error, row.next_try_at) == (
+            "A fault of ours.",
+            clock.now + timedelta(seconds=WAITS_S[0]),
+        )
+        assert "no channel is called 'pigeon'" in caplog.text
+        assert deliver_due(clock.advance(seconds=WAITS_S[0]), clock) == 1
+        assert len(mail.outbox) == 1
+
     def test_goes_in_batches(self, clock: Clock) -> None:
         deliveries.post([by_mail(str(number)) for number in range(BATCH + 1)], now=clock.now)
         assert [deliver_due(clock.now, clock) for _ in range(3)] == [BATCH, 1, 0]

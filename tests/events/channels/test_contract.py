@@ -185,3 +185,9 @@ class TestEmail:
             "Arcade Bcc: eve@gamer.test",
         )
         assert sent["Message-ID"] == "<msg_0001@gamer.test>"
+
+    def test_is_tried_later_when_the_mail_servers_name_is_none(self) -> None:
+        backend = "django.core.mail.backends.smtp.EmailBackend"
+        with override_settings(EMAIL_BACKEND=backend, EMAIL_HOST="smtp..example.com"):
+            with pytest.raises(TryLater, match="EMAIL_URL"):
+                EmailChannel(sender="gamer@gamer.test").send(MESSAGE, target="alice@gamer.test")
