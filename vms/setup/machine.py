@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from vms.setup import agent_link, saving
-from vms.setup.agent_link import AgentRefused, NoSuchSession
+from vms.setup.agent_link import AgentRefused, AgentSilent, NoSuchSession
 from vms.setup.drivers import Driver, choose, cloudypad
 from vms.setup.orders import (
     AgentState,
@@ -199,15 +199,26 @@ def collect_saves(
     """What `look_at` tells, and the saves that wait there; see `saving.collect`. Ends the sessions named in `ending` first.
 
     `is_last`: what the games wrote to the end is packed before. May take half a minute. Raises as `launch_game` does.
+    A machine that cannot pack gives what it packed earlier all the same, and raises once that is all stored.
     """
+    unpacked: SshError | None = None
     with _site(target) as site:
         for session_id in ending:
             with contextlib.suppress(NoSuchSession):
                 agent_link.ask(site, "DELETE", f"/sessions/{session_id}")
         if is_last:
-            with contextlib.suppress(NoSuchSession):  # of an agent that knows no saves
+            try:
                 agent_link.ask(site, "POST", "/saves/flush", {}, timeout_s=saving.FLUSH_S)
-        return saving.collect(site, stored, refuse)
+            except NoSuchSession:
+                pass  # an agent that knows no saves
+            except (AgentSilent, TimedOut) as error:
+                unpacked = error
+        collected = saving.collect(site, stored, refuse)
+    if unpacked is None:
+        return collected
+    if not (collected.fetched or collected.left or collected.refused):
+        raise unpacked
+    return replace(collected, unpacked=(*collected.unpacked, str(unpacked)))
 
 
 def forget(vm_id: str, kept_by: Cloudypad) -> None:

@@ -164,3 +164,18 @@ class TestCollect:
         collected = collect_saves(machine.target(), {}, store.refuse, is_last=True)
         assert collected.fetched == ()
         assert "more than 4096" in collected.unpacked[0]
+
+    def test_fetches_what_is_packed_from_a_machine_that_packs_no_more(
+        self, machine: Machine, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        launch_game(machine.target(), order())
+        write(machine, "one moon")
+        packed = collect_saves(machine.target(), {}, store.refuse, is_last=True)
+        monkeypatch.setattr(saving, "FLUSH_S", 0.01)
+        collected = collect_saves(machine.target(), {}, store.refuse, is_last=True)
+        assert collected.fetched == packed.fetched
+        assert "took longer" in collected.unpacked[0]
+        # What was written since may be packed the next time: it is not taken for done.
+        store.keep(collected.fetched[0][0], 1)
+        with pytest.raises(SshError, match="took longer"):
+            collect_saves(machine.target(), store.stored, store.refuse, is_last=True)

@@ -49,6 +49,8 @@ class Saves:
         self._lock = threading.RLock()
         self._shelf = Shelf(folder)
         self._looks: dict[str, Look] = {}
+        # Why a slot could not be packed, where not even that could be written down: on a full disk, say.
+        self._unwritten: dict[str, str] = {}
         self.wake = threading.Event()
         for slot in self._shelf.slots():
             _finish_swap(self._place(slot.folder))
@@ -127,7 +129,7 @@ class Saves:
         while True:
             with self._lock:
                 now = time.monotonic()
-                moments = [self._seen(slot, now).changed_at for slot in self._shelf.slots()]
+                moments = [self._changed_at(slot, now) for slot in self._shelf.slots()]
             pause = min(max(moments, default=0.0) + self._quiet_s, deadline) - now
             if pause <= 0:
                 break
@@ -135,6 +137,14 @@ class Saves:
         with self._lock:
             for slot in self._shelf.slots():
                 self._pack_or_say_why(slot, is_torn_fine=True)
+
+    def _changed_at(self, slot: Slot, now: float) -> float:
+        """A folder that cannot be looked at is not waited for; the others are."""
+        try:
+            return self._seen(slot, now).changed_at
+        except OSError as error:
+            sys.stderr.write(f"saves: {slot.slot}: {error}\n")
+            return 0.0
 
     def _look_at(self, slot: Slot, active: str | None, now: float) -> float:
         """The seconds until this folder has to be looked at again."""
@@ -158,7 +168,7 @@ class Saves:
         return look
 
     def _pack_or_say_why(self, slot: Slot, *, is_torn_fine: bool) -> bool:
-        """Whether it is done with. What cannot be packed is said in the slot's state."""
+        """Whether it is done with. What cannot be packed is said in the slot's state, and costs no other slot anything."""
         why = ""
         try:
             self._pack(slot, is_torn_fine=is_torn_fine)
@@ -167,8 +177,13 @@ class Saves:
         except (TooLarge, OSError) as error:
             why = str(error) or type(error).__name__
         slot = self._shelf.slot(slot.slot) or slot
+        self._unwritten.pop(slot.slot, None)
         if slot.error != why:
-            self._shelf.keep(replace(slot, error=why))
+            try:
+                self._shelf.keep(replace(slot, error=why))
+            except OSError as error:
+                sys.stderr.write(f"saves: {slot.slot}: {why or error}\n")
+                self._unwritten[slot.slot] = why or str(error)
         return True
 
     def _pack(self, slot: Slot, *, is_torn_fine: bool) -> None:
@@ -213,11 +228,12 @@ class Saves:
 
     def view(self) -> list[dict[str, Any]]:
         """Each slot's {slot, session_id, base, digest, error}, with its pending versions as `pending`."""
-        names = ("slot", "session_id", "base", "digest", "error")
+        names = ("slot", "session_id", "base", "digest")
         with self._lock:
             return [
                 {
                     **{name: getattr(slot, name) for name in names},
+                    "error": self._unwritten.get(slot.slot, slot.error),
                     "pending": [asdict(one) for one in self._shelf.waiting(slot.slot)],
                 }
                 for slot in self._shelf.slots()

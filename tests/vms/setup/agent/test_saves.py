@@ -274,6 +274,26 @@ class TestWaiting:
         console.one("well")
         assert console.slot()["error"] == ""
 
+    def test_of_one_slot_does_not_hang_on_another_of_which_nothing_can_be_written(
+        self, console: Console
+    ) -> None:
+        """As on a full disk: neither the archive nor the reason."""
+        console.play()
+        other = "/srv/gamer/saves/other"
+        console.play("s2", slot=OTHER, folder=other)
+        for path in (f"outgoing/{SLOT}.part", f"slots/{SLOT}.json.part"):
+            (console.kept / path).mkdir()
+        console.write("no room")
+        (console.folder / "root" / other[1:] / "zelda.srm").write_text("room")
+        status, told = console.ask("POST", "/saves/flush", {})
+        assert status == 200
+        assert [len(one["pending"]) for one in told["saves"]] == [0, 1]
+        assert "Is a directory" in console.slot()["error"]
+        for path in (f"outgoing/{SLOT}.part", f"slots/{SLOT}.json.part"):
+            (console.kept / path).rmdir()
+        console.ask("POST", "/saves/flush", {})
+        assert (len(console.slot()["pending"]), console.slot()["error"]) == (1, "")
+
     def test_of_a_game_that_never_rests_is_taken_all_the_same(
         self, make_console: Callable[..., Console]
     ) -> None:
