@@ -311,6 +311,23 @@ class TestSetUp:
         assert [report.name for report in outcome.left_out] == ["saves"]
         assert "read-only file system" in outcome.left_out[0].log_tail
 
+    def test_tries_what_it_left_out_again_after_the_next_start(
+        self, machine: Machine, reports: Reports
+    ) -> None:
+        machine.fail("chown", "read-only file system")
+        set_up(machine.target(), reports)
+        machine.heal("chown")
+        outcome = set_up(machine.target(), reports)
+        assert isinstance(outcome, Ready)
+        assert [report.name for report in outcome.left_out] == ["saves"]
+        # The kernel's name of this boot is what it is; the record is of an earlier one.
+        record = machine.path("var/lib/gamer/setup/saves.json")
+        record.write_text(json.dumps({**json.loads(record.read_text()), "boot_id": "before"}))
+        outcome = set_up(machine.target(), reports)
+        assert isinstance(outcome, Ready)
+        assert outcome.left_out == ()
+        assert len(machine.calls("docker")) == len(set(machine.calls("docker")))
+
     def test_adds_only_what_is_ours_to_a_machine_that_arrives_configured(
         self, machine: Machine, reports: Reports
     ) -> None:

@@ -4,10 +4,11 @@ All is in one folder, which only root reads:
 
     plan.json     {digest, pauses_s, steps: [{name, title, digest, is_required, files, commands, timeout_s}]}, written by the control plane
     lock          held as long as an installer lives
-    <step>.json   {digest, state, tries, seconds, error}     <step>.log   what its commands say
+    <step>.json   {digest, state, tries, seconds, error, boot_id}     <step>.log   what its commands say
 
 A step writes its files and runs its commands, all harmless to repeat. One that is done under the same digest is passed over;
-one that fails is tried again after each of the pauses. A required step that goes on failing ends the work there, another is left.
+one that fails is tried again after each of the pauses. A required step that goes on failing ends the work there, another is left
+until the machine is started anew: what it needed was away then, and need not be for ever.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .files import is_locked, make_private, read_json, read_tail, take_lock, write_json
+from .files import boot_id, is_locked, make_private, read_json, read_tail, take_lock, write_json
 
 LOG_TAIL = 2048
 MAX_LOG = 1024 * 1024
@@ -96,11 +97,14 @@ def _progress(folder: Path) -> dict[str, Any]:
 
 
 def _state_of(folder: Path, step: dict[str, Any]) -> dict[str, Any]:
-    """The step's state under its present digest."""
-    known = read_json(folder / f"{step['name']}.json")
-    if known is not None and known.get("digest") == step["digest"]:
+    """The step's state under its present digest. The tries of another boot do not count."""
+    known = read_json(folder / f"{step['name']}.json") or {}
+    booted = boot_id()
+    counts = known.get("state") == DONE or known.get("boot_id") == booted
+    if known.get("digest") == step["digest"] and counts:
         return known
-    return {"digest": step["digest"], "state": WAITING, "tries": 0, "seconds": None, "error": ""}
+    fresh = {"digest": step["digest"], "state": WAITING, "tries": 0, "seconds": None, "error": ""}
+    return {**fresh, "boot_id": booted}
 
 
 def _carry_out(folder: Path, step: dict[str, Any], pauses_s: list[float], state: dict[str, Any]) -> bool:
