@@ -4,6 +4,7 @@ Nobody can push a stream to a player: what can be done is that Wolf's menu in Mo
 connected already is taken into it where Wolf has lobbies. `offered.json` in the session's folder says that the game is there to play.
 
 Whatever dies, nothing is offered twice: the app carries a name made from console, game and file, and is looked for before it is added.
+One of that name with the mounts or the variables of another session is taken back first.
 """
 
 from __future__ import annotations
@@ -116,7 +117,12 @@ def _stay_offered(wolf: Wolf, app: dict[str, Any], asked: threading.Event) -> No
 def ensure_offered(wolf: Wolf, app: dict[str, Any]) -> str:
     """Wolf's id of the app, which is added unless it is there; other apps of ours go. Raises WolfError."""
     apps = wolf.rows("/apps", "apps")
-    mine = [each for each in apps if _name_of(each) == app["name"]]
+    if any(_name_of(each) == app["name"] and not _is_of(each, app) for each in apps):
+        # Left of another session of this game: what is played there goes into another slot's folder, by another slot's clock.
+        take_back(wolf, app["name"])
+        _await_gone(app["name"])
+        apps = wolf.rows("/apps", "apps")
+    mine = [each for each in apps if _is_of(each, app)]
     for each in apps:
         if _name_of(each).startswith(OURS) and each not in mine[:1]:
             wolf.post("/apps/delete", {"id": str(each.get("id"))})
@@ -127,7 +133,7 @@ def ensure_offered(wolf: Wolf, app: dict[str, Any]) -> str:
     if model is None:
         raise WolfError("Wolf has no app whose pipelines could be copied")
     wolf.post("/apps/add", {**model, "id": app["name"], "title": app["title"], "runner": runner_of(app)})
-    added = [each for each in wolf.rows("/apps", "apps") if _name_of(each) == app["name"]]
+    added = [each for each in wolf.rows("/apps", "apps") if _is_of(each, app)]
     if not added:
         raise WolfError("Wolf took the app and does not show it")
     return str(added[0].get("id"))
@@ -242,3 +248,13 @@ def _lay_out(config: Config, app: dict[str, Any]) -> None:
 def _name_of(app: dict[str, Any]) -> str:
     runner = app.get("runner")
     return str(runner.get("name", "")) if isinstance(runner, dict) else ""
+
+
+def _is_of(shown: dict[str, Any], app: dict[str, Any]) -> bool:
+    """Whether this is what the order makes of Wolf: the name alone is the game's, the mounts and variables are its slot's."""
+    if _name_of(shown) != app["name"]:
+        return False
+    wanted = runner_of(app)
+    return all(
+        sorted(map(str, shown["runner"].get(one) or ())) == sorted(wanted[one]) for one in ("mounts", "env")
+    )

@@ -17,6 +17,7 @@ from vms.setup.agent import activity as activity_module
 from vms.setup.agent.activity import Activity
 from vms.setup.agent.archive import EMPTY
 from vms.setup.agent.deadman import UNKNOWN_TIMES, DeadMan
+from vms.setup.agent.offering import runner_of
 from vms.setup.agent.wolf import Wolf, WolfError
 
 
@@ -133,6 +134,28 @@ class TestOffering:
         agent.until("s2", "launched")
         assert agent.session("s1")["state"] == "ended"
         assert wolf.titles() == ["Test ball", "Mario"]
+
+    @pytest.mark.parametrize(
+        "left",
+        [
+            {"mounts": ["/srv/gamer/saves/another:/saves:rw"]},
+            {"env": {"RUN_SWAY": "1", "FAKETIME": "another"}},
+        ],
+        ids=["mounts", "env"],
+    )
+    def test_is_not_mistaken_for_what_another_session_left(self, make_agent, wolf, tmp_path, left):
+        (model,) = wolf.client.rows("/apps", "apps")
+        wolf.client.post(
+            "/apps/add", {**model, "id": "gamer-zelda", "title": "Zelda", "runner": runner_of(app(**left))}
+        )
+        wolf.does("stream", client_id="77", app_id=wolf.client.rows("/apps", "apps")[1]["id"])
+        agent = make_agent(root=str(tmp_path / "root"), wolf_sockets=[str(wolf.socket)])
+        agent.start()
+        launch(agent, "s1", app())
+        agent.until("s1", "launched")
+        (_, mine) = wolf.client.rows("/apps", "apps")
+        assert (mine["title"], mine["runner"]) == ("Zelda", runner_of(app()))
+        assert wolf.client.rows("/sessions", "sessions") == []
 
     def test_survives_the_agent_and_is_never_made_twice(self, agent, wolf):
         launch(agent, "s1", app())
