@@ -189,6 +189,10 @@ class Machine:
         self.path(f"{program}.at").write_text(at)
         self.path(f"{program}.waits").touch()
 
+    def interrupt_apt(self) -> None:
+        """As one that was killed in the middle: it refuses everything until dpkg has set up what it left."""
+        self.path("apt-get.interrupted").touch()
+
     def heal(self, program: str) -> None:
         for what in ("fails", "hangs", "waits"):
             self.path(f"{program}.{what}").unlink(missing_ok=True)

@@ -34,7 +34,7 @@ MIDDLES = {
     "stack": ("docker", "info"),
     "wolf": ("docker", "pull"),
     "saves": ("chown", ""),
-    "clock": ("dpkg", ""),
+    "clock": ("dpkg", "-L"),
     "monitor": ("nvidia-smi", "-pm"),
     "agent": ("systemctl", "enable gamer-agent"),
 }
@@ -155,6 +155,22 @@ class TestSetUp:
         # What was done before is not done again.
         assert len(machine.calls("modprobe")) == (2 if step == "base" else 1)
         assert len(machine.calls("chown")) == (2 if step == "saves" else 1)
+
+    def test_mends_what_an_apt_left_that_was_killed(self, machine: Machine, reports: Reports) -> None:
+        machine.interrupt_apt()
+        assert isinstance(set_up(replace(machine.target(), has_gpu=True), reports), Ready)
+        assert {name: one["tries"] for name, one in setup_state(machine).items()} == dict.fromkeys(STEPS, 0)
+        plan = json.loads(machine.path("var/lib/gamer/setup/plan.json").read_text())
+        using_apt = [step for step in plan["steps"] if "apt-get" in str(step["commands"])]
+        assert [step["name"] for step in using_apt] == ["base", "stack", "clock"]
+        # Any of them may have been killed in the middle, so each begins with it.
+        assert all("dpkg --configure -a" in str(step["commands"][0]) for step in using_apt)
+
+    def test_is_not_kept_up_by_a_dpkg_that_others_use(self, machine: Machine, reports: Reports) -> None:
+        machine.fail("dpkg", "dpkg frontend lock was locked by another process", "--configure")
+        outcome = set_up(machine.target(), reports)
+        assert isinstance(outcome, Ready)
+        assert outcome.left_out == ()
 
     @pytest.mark.parametrize("step", ["base", "stack", "wolf", "agent"])
     def test_fails_with_the_name_of(self, machine: Machine, reports: Reports, step: str) -> None:

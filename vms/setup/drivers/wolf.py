@@ -27,6 +27,9 @@ NVIDIA = "https://nvidia.github.io/libnvidia-container"
 
 # The lock is held for minutes after the first boot by unattended-upgrades.
 APT = ("apt-get", "-o", "DPkg::Lock::Timeout=600", "--assume-yes", "--no-install-recommends")
+# An installer that was killed in the middle of apt leaves packages half set up, and apt refuses everything until this was run.
+# It does not wait for the lock as apt does, so it may fail where nothing is broken: what is, apt says afterwards.
+MEND = ("sh", "-c", "dpkg --configure -a || true")
 PACKAGES, MOUNTING = ("ca-certificates", "curl"), ("rclone", "fuse3")
 DRIVER = (
     "nvidia-headless-570-server",
@@ -86,13 +89,17 @@ def around(site: Site, target: Target) -> list[Step]:
     return [*mounted, saves(site), clock(site), monitor(site, target), agent(site, target)]
 
 
+def _installed(*packages: str) -> list[Sequence[str]]:
+    """The commands after which these packages are there."""
+    return [MEND, [*APT, "update"], [*APT, "install", *packages]]
+
+
 def base(site: Site) -> Step:
     return Step(
         "base",
         "Base system",
         [
-            [*APT, "update"],
-            [*APT, "install", *PACKAGES],
+            *_installed(*PACKAGES),
             ["modprobe", "uinput"],
             ["udevadm", "control", "--reload"],
         ],
@@ -126,7 +133,7 @@ def stack(site: Site, target: Target) -> Step:
             ["nvidia-ctk", "runtime", "configure", "--runtime=docker"],
             ["nvidia-smi"],
         ]
-    commands += [["systemctl", "restart", "docker"], ["docker", "info"]]
+    commands = [MEND, *commands, ["systemctl", "restart", "docker"], ["docker", "info"]]
     return Step("stack", "Containers", commands, files, timeout_s=SLOW_S)
 
 
@@ -235,8 +242,7 @@ WantedBy=multi-user.target
         "library",
         "Game library",
         [
-            [*APT, "update"],
-            [*APT, "install", *MOUNTING],
+            *_installed(*MOUNTING),
             [site.python, "-c", _FOLDERS, place],
             # Says in words what is wrong with the address or the login; a mount would only time out.
             [
@@ -277,8 +283,7 @@ def clock(site: Site) -> Step:
         "clock",
         "Game clock",
         [
-            [*APT, "update"],
-            [*APT, "install", CLOCK_PACKAGE],
+            *_installed(CLOCK_PACKAGE),
             [site.python, "-c", _COPY_LIBRARY, CLOCK_PACKAGE, CLOCK_LIBRARY, site.path(TOOLS)],
         ],
         is_required=False,
