@@ -47,7 +47,6 @@ class EmailChannel(Channel):
             raise TryLater(f"The mail server answers {error.smtp_code}.") from None
         except OSError as error:  # every smtplib error is one, too
             raise TryLater(f"The mail server does not answer ({type(error).__name__}).") from None
-        except (
-            ValueError
-        ) as error:  # a host that is no name, as in smtp..example.com: a UnicodeError of the idna codec
+        except ValueError as error:
+            # A host that is no name, as in smtp..example.com: a UnicodeError of the idna codec.
             raise TryLater(f"The mail cannot be sent ({type(error).__name__}); see EMAIL_URL.") from None
