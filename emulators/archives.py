@@ -28,7 +28,15 @@ _CHUNK = 256 * 1024
 _MAX_TAR = MAX_UNPACKED + MAX_ENTRIES * 8192 + 64 * 1024
 _MOST_HEADS = 8  # of one member: a long name, a long link, a pax header
 _MAX_HEAD = 64 * 1024  # of what says a long name; tarfile reads it whole
-_KINDS = (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE)
+_KINDS = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE, tarfile.DIRTYPE)
+# What may come before a member and says more of it; the last one of all that follow.
+_HEADS = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.XGLTYPE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +107,43 @@ class _Bounded(io.RawIOBase):
 
 
 class _Member(tarfile.TarInfo):
+    """Refused by its header: of the map of a sparse file, tarfile builds lists many times as large as the archive."""
+
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.type not in _KINDS:
-            if self.size > _MAX_HEAD:
-                raise _refused("a name or its like is too long")
-            # Of those before one member, of which tarfile reads each inside the one before.
-            tar.heads = getattr(tar, "heads", 0) + 1  # type: ignore[attr-defined]
-            if tar.heads > _MOST_HEADS:  # type: ignore[attr-defined]
-                raise _refused("a member has too many headers")
-        else:
+        if self.type in _KINDS:
             tar.heads = 0  # type: ignore[attr-defined]
+        elif self.type in _HEADS:
+            self._check_head(tar)
+        else:
+            raise _neither(self)
         return super()._proc_member(tar)  # type: ignore[misc,no-any-return]
+
+    def _check_head(self, tar: tarfile.TarFile) -> None:
+        if self.size > _MAX_HEAD:
+            raise _refused("a name or its like is too long")
+        # Of those before one member, of which tarfile reads each inside the one before.
+        tar.heads = getattr(tar, "heads", 0) + 1  # type: ignore[attr-defined]
+        if tar.heads > _MOST_HEADS:  # type: ignore[attr-defined]
+            raise _refused("a member has too many headers")
+        if self.type == tarfile.XGLTYPE:
+            if getattr(tar, "has_global", False):  # tarfile keeps them all, and copies them into every member
+                raise _refused("it has more than one global header")
+            tar.has_global = True  # type: ignore[attr-defined]
+
+    def _refuse_sparse(self, member: tarfile.TarInfo, *_: object) -> None:
+        raise _neither(member)
+
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
 def _members(source: _Bounded) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
     with tarfile.open(
         fileobj=source, mode="r|", tarinfo=_Member, encoding="utf-8", errors="surrogateescape"
     ) as tar:
-        for member in tar:
-            if member.type not in _KINDS or member.issparse():
-                raise _refused(f"{_shown(member.name)} is neither a file nor a folder")
+        for count, member in enumerate(tar, start=1):
+            if count > 2 * MAX_ENTRIES:  # folders may be named again, but not for ever
+                raise _too_many()
+            tar.members.clear()  # type: ignore[attr-defined]  # it keeps every one
             yield member, tar
 
 
@@ -148,7 +173,7 @@ def _place(name: str, is_folder: bool, seen: dict[str, bool]) -> None:
             raise _refused(f"{_shown(above)} is a file and a folder")
         above = above.rpartition("/")[0]
     if len(seen) > MAX_ENTRIES:
-        raise TooLarge(f"The archive is refused: it holds more than {MAX_ENTRIES} files and folders.")
+        raise _too_many()
 
 
 def _sha256(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
@@ -175,6 +200,14 @@ def _shown(name: str) -> str:
 
 def _refused(why: str) -> ValidationError:
     return bad_field("archive", f"{why}.")
+
+
+def _neither(member: tarfile.TarInfo) -> ValidationError:
+    return _refused(f"{_shown(member.name)} is neither a file nor a folder")
+
+
+def _too_many() -> TooLarge:
+    return TooLarge(f"The archive is refused: it holds more than {MAX_ENTRIES} files and folders.")
 
 
 def _too_large(bound: int, how: str) -> TooLarge:

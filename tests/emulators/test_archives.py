@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import tarfile
+import tracemalloc
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -97,6 +98,32 @@ class TestRefusal:
         }
         refused(tar(member("a", b"0\n" + b"\x00" * 510, **sparse)))
 
+    @pytest.mark.parametrize("kind", ["GNU", "pax"])
+    def test_of_sparse_files_before_their_map_is_read(self, kind: str) -> None:
+        """A few kilobytes of map would be hundreds of thousands of pairs."""
+        if kind == "GNU":
+            head = tarfile.TarInfo("a")
+            head.type = tarfile.GNUTYPE_SPARSE
+            raw = bytearray(head.tobuf(tarfile.GNU_FORMAT))
+            raw[482] = 1  # more of the map follows
+            raw[148:156] = b"%06o\x00 " % (sum(raw[:148]) + 8 * 32 + sum(raw[156:]))
+            part = b"%011o\x00" % 8 * 42 + b"\x01" + bytes(7)
+            archive = gzip.compress(bytes(raw) + part * 10_000)
+        else:
+            told = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+            archive = tar(member("a", b"200000\n" + b"8\n" * 400_000, pax_headers=told))
+        tracemalloc.start()
+        assert "neither a file nor a folder" in refused(archive)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 4 * archives.MIB
+
+    def test_of_more_than_one_global_header(self) -> None:
+        head = tarfile.TarInfo.create_pax_global_header({"comment": "as git writes one"})
+        one = gzip.decompress(packed({"a": b"1"}))
+        assert [found.name for found in files_in(gzip.compress(head + one))] == ["a"]
+        assert "global header" in refused(gzip.compress(head + head + one))
+
     @pytest.mark.parametrize(
         "names", [("a", "a"), ("a", "./a"), ("a/b", "a"), ("a", "a/b")], ids=lambda names: " ".join(names)
     )
@@ -147,6 +174,14 @@ class TestRefusal:
         assert digest_of(tar(*few))
         with pytest.raises(TooLarge, match="4096"):
             digest_of(tar(*few, member("one more")))
+
+    def test_of_a_folder_that_is_named_for_ever(self) -> None:
+        folder = tarfile.TarInfo("./")
+        folder.type = tarfile.DIRTYPE
+        most = 2 * archives.MAX_ENTRIES
+        assert files_in(gzip.compress(folder.tobuf() * most, 1)) == []
+        with pytest.raises(TooLarge, match="4096"):
+            digest_of(gzip.compress(folder.tobuf() * (most + 1), 1))
 
     def test_of_what_unpacks_to_too_much(self) -> None:
         """A few hundred kilobytes that would be 300 MiB: named as it is, and cut off long before where it is hidden."""
