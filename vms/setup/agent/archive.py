@@ -19,6 +19,16 @@ from pathlib import Path
 
 MAX_PACKED, MAX_UNPACKED, MAX_ENTRIES = 64 * 1024 * 1024, 256 * 1024 * 1024, 4096
 EMPTY = hashlib.sha256().hexdigest()
+_MEMBERS = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE, tarfile.DIRTYPE)
+# What may come before one and says more of it: a long name, a pax header.
+_HEADS = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.XGLTYPE,
+)
+_MAX_HEAD, _MOST_HEADS = 64 * 1024, 8  # tarfile reads each whole, inside the one before
 PLAYER = 1000  # apps run as this user (Wolf's default)
 
 
@@ -32,6 +42,30 @@ class Changed(Exception):
 
 class BadArchive(Exception):
     """Not an archive of ours, or not the expected one. The text says why."""
+
+
+class _Member(tarfile.TarInfo):
+    """Refused by its header: of the map of a sparse file, tarfile builds lists many times as large as the archive."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _MEMBERS:
+            archive.heads = 0  # type: ignore[attr-defined]
+        elif self.type in _HEADS:
+            archive.heads = getattr(archive, "heads", 0) + 1  # type: ignore[attr-defined]
+            if self.size > _MAX_HEAD or archive.heads > _MOST_HEADS:  # type: ignore[attr-defined]
+                raise BadArchive("headers without end")
+            if self.type == tarfile.XGLTYPE:
+                if getattr(archive, "has_global", False):  # tarfile copies them all into every entry
+                    raise BadArchive("more than one global header")
+                archive.has_global = True  # type: ignore[attr-defined]
+        else:
+            raise BadArchive("neither a file nor a folder")
+        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
+
+    def _refuse_sparse(self, *_: object) -> None:
+        raise BadArchive("neither a file nor a folder")
+
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
 def signature(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
@@ -95,7 +129,7 @@ def unpack(source: Path, folder: Path, digest: str) -> None:
     lines: dict[str, str] = {}
     left = MAX_UNPACKED
     try:
-        with tarfile.open(str(source), "r:gz") as archive:
+        with tarfile.open(str(source), "r:gz", tarinfo=_Member) as archive:
             for count, entry in enumerate(archive):
                 if count >= MAX_ENTRIES:
                     raise BadArchive("too many entries")
@@ -140,11 +174,10 @@ def _content(archive: tarfile.TarFile, entry: tarfile.TarInfo, left: int) -> byt
     """An entry's bytes, None for a folder."""
     if entry.isdir():
         return None
-    file = archive.extractfile(entry) if entry.isreg() else None
-    if file is None:
-        raise BadArchive("neither a file nor a folder")
     if entry.size > left:
         raise BadArchive(f"more than {MAX_UNPACKED >> 20} MiB")
+    file = archive.extractfile(entry)
+    assert file is not None  # only links have none
     return file.read()
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -79,4 +82,41 @@ class TestArchive:
             entry.type, entry.linkname = archive.tarfile.SYMTYPE, "/etc"
             bad.addfile(entry)
         with pytest.raises(archive.BadArchive, match="neither a file nor a folder"):
+            archive.unpack(source, tmp_path / "out", EMPTY)
+
+    @pytest.mark.parametrize("kind", ["GNU", "pax"])
+    def test_of_sparse_files_is_refused_before_their_map_is_read(self, tmp_path: Path, kind: str) -> None:
+        """A few kilobytes of map would be hundreds of thousands of pairs."""
+        entry, source = archive.tarfile.TarInfo("a"), tmp_path / "bad.tgz"
+        if kind == "GNU":
+            entry.type = archive.tarfile.GNUTYPE_SPARSE
+            raw = bytearray(entry.tobuf(archive.tarfile.GNU_FORMAT))
+            raw[482] = 1  # more of the map follows
+            raw[148:156] = b"%06o\x00 " % (sum(raw[:148]) + 8 * 32 + sum(raw[156:]))
+            part = b"%011o\x00" % 8 * 42 + b"\x01" + bytes(7)
+            source.write_bytes(gzip.compress(bytes(raw) + part * 10_000))
+        else:
+            content = b"200000\n" + b"8\n" * 400_000
+            with archive.tarfile.open(source, "w:gz", format=archive.tarfile.PAX_FORMAT) as bad:
+                entry.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+                entry.size = len(content)
+                bad.addfile(entry, io.BytesIO(content))
+        tracemalloc.start()
+        with pytest.raises(archive.BadArchive, match="neither a file nor a folder"):
+            archive.unpack(source, tmp_path / "out", EMPTY)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 4 * 1024 * 1024
+
+    @pytest.mark.parametrize(
+        ("length", "count", "words"),
+        [(70_000, 1, "headers without end"), (1, 2, "more than one global header")],
+    )
+    def test_of_headers_that_take_memory_is_refused(
+        self, tmp_path: Path, length: int, count: int, words: str
+    ) -> None:
+        source = tmp_path / "bad.tgz"
+        head = archive.tarfile.TarInfo.create_pax_global_header({"comment": "x" * length})
+        source.write_bytes(gzip.compress(head * count + bytes(1024)))
+        with pytest.raises(archive.BadArchive, match=words):
             archive.unpack(source, tmp_path / "out", EMPTY)
