@@ -60,7 +60,8 @@ def begin(
 ) -> GameUpload:
     """Announces a file. Title and id are those of its name where none are given.
 
-    Raises ValidationError, InvalidState without a library, Conflict while the same file is on its way.
+    Raises ValidationError, InvalidState without a library, Conflict while the same file is on its way, Unavailable without a
+    folder for what is received.
     """
     if not shelves.is_configured():
         raise InvalidState(NO_LIBRARY)
@@ -100,7 +101,8 @@ def begin(
 def receive(*, upload_id: UUID, offset: int, piece: bytes, now: datetime) -> GameUpload:
     """Takes the piece that begins at `offset`; the answer says how much is there. One that came before changes nothing.
 
-    Raises NotFound, InvalidState, ValidationError for a piece that does not fit, Conflict for one that comes too early.
+    Raises NotFound, InvalidState, ValidationError for a piece that does not fit, Conflict for one that comes too early,
+    Unavailable where it cannot be kept.
     """
     upload = GameUpload.objects.filter(pk=upload_id).first()
     if upload is None:
@@ -231,9 +233,13 @@ def _check_size(size: int) -> None:
     if size > most:
         raise bad_field("file", f"It is larger than {most // 1024**3} GiB (GAMES_UPLOAD_MAX_GB).")
     folder = Path(settings.GAMES_UPLOAD_DIR)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise _unkept(error) from error
     rest = GameUpload.objects.filter(state=State.RECEIVING).aggregate(rest=Sum(F("size") - F("received")))
-    if shutil.disk_usage(folder).free - (rest["rest"] or 0) < size:
+    if free - (rest["rest"] or 0) < size:
         raise bad_field("file", "There is no room for it where uploads are kept (GAMES_UPLOAD_DIR).")
 
 
@@ -254,19 +260,29 @@ def _check_place(upload: GameUpload) -> None:
 
 
 def _write(upload: GameUpload, offset: int, piece: bytes, *, is_last: bool) -> None:
-    """Raises Unavailable where an earlier piece went to another host's folder."""
-    path = staged(upload)
+    """Raises Unavailable where it cannot be written, or an earlier piece went to another host's folder."""
     create = os.O_CREAT if offset == 0 else 0
     try:
-        handle = os.open(path, os.O_WRONLY | create, 0o600)
+        handle = os.open(staged(upload), os.O_WRONLY | create, 0o600)
+        try:
+            rest = memoryview(piece)
+            while rest:  # a disk that fills up takes a part, and says why at the next
+                written = os.pwrite(handle, rest, offset)
+                rest, offset = rest[written:], offset + written
+            if is_last:
+                os.fsync(handle)
+        finally:
+            os.close(handle)
     except FileNotFoundError:
         raise Unavailable(NOT_HERE) from None
-    try:
-        os.pwrite(handle, piece, offset)
-        if is_last:
-            os.fsync(handle)
-    finally:
-        os.close(handle)
+    except OSError as error:
+        raise _unkept(error) from error
+
+
+def _unkept(error: OSError) -> Unavailable:
+    return Unavailable(
+        f"Nothing can be kept where uploads are received (GAMES_UPLOAD_DIR): {error.strerror}."
+    )
 
 
 class _Watched(BufferedReader):
@@ -284,6 +300,9 @@ class _Watched(BufferedReader):
 
 def _put(lease: Lease[GameUpload]) -> None:
     upload = lease.row
+    kept = staged(upload).stat().st_size
+    if kept != upload.size:
+        raise Conflict(f"{kept} of {upload.size} bytes are where uploads are received. Upload it again.")
     with shelves.opened(to_write=True) as shelf:
         if upload.started_at is None:
             if not upload.replaces and shelf.has(upload.file):

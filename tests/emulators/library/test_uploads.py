@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,12 @@ class TestBegin:
         with pytest.raises(ValidationError, match="no room"):
             begun(size=2**61)
 
+    def test_without_a_folder_for_what_is_received_says_so(self, shelf: Shelf, settings, tmp_path: Path):
+        (tmp_path / "file").touch()
+        settings.GAMES_UPLOAD_DIR = str(tmp_path / "file" / "uploads")
+        with pytest.raises(Unavailable, match="GAMES_UPLOAD_DIR"):
+            begun()
+
     def test_without_a_library_is_refused(self, shelf: Shelf, settings):
         settings.GAMES_URL = ""
         with pytest.raises(InvalidState, match="GAMES_URL"):
@@ -200,6 +207,20 @@ class TestReceive:
         uploads.staged(upload).unlink()
         with pytest.raises(Unavailable, match="GAMES_UPLOAD_DIR"):
             uploads.receive(upload_id=upload.pk, offset=4, piece=b"efgh", now=timezone.now())
+
+    def test_where_only_a_part_of_a_piece_has_room_says_so_and_takes_it_again(self, shelf: Shelf):
+        upload = begun()
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (6, hard))
+        try:
+            with pytest.raises(Unavailable, match="GAMES_UPLOAD_DIR"):
+                sent(upload, piece=len(CONTENT))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        upload.refresh_from_db()
+        assert (upload.received, uploads.staged(upload).stat().st_size) == (0, 6)
+        assert moved(sent(upload)).state == State.DONE
+        assert (shelf.root / upload.file).read_bytes() == CONTENT
 
     def test_when_it_is_over_is_refused(self, shelf: Shelf):
         upload = moved(sent(begun()))
@@ -258,6 +279,13 @@ class TestMove:
         upload = sent(begun())
         uploads.discard(upload)
         assert "GAMES_UPLOAD_DIR" in moved(upload).error_text
+
+    def test_of_what_is_not_whole_fails_in_words(self, shelf: Shelf):
+        upload = sent(begun())
+        uploads.staged(upload).write_bytes(CONTENT[:-1])
+        upload = moved(upload)
+        assert (upload.state, (shelf.root / upload.file).exists()) == (State.FAILED, False)
+        assert "9 of 10 bytes" in upload.error_text
 
 
 class TestCancel:
