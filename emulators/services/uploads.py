@@ -107,11 +107,13 @@ def receive(*, upload_id: UUID, offset: int, piece: bytes, now: datetime) -> Gam
     upload = GameUpload.objects.filter(pk=upload_id).first()
     if upload is None:
         raise NotFound("There is no such upload.")
+    end = offset + len(piece)
     if upload.state != State.RECEIVING:
+        if _is_known(upload, end):
+            return upload
         raise InvalidState(f"The upload is {upload.state}.")
     if offset > upload.received:
         raise Conflict(f"{upload.received} bytes are there, so the next piece begins there.")
-    end = offset + len(piece)
     if end > upload.size:
         raise bad_field("piece", f"It ends at {end} of {upload.size} bytes.")
     if not piece or end <= upload.received:
@@ -128,6 +130,13 @@ def receive(*, upload_id: UUID, offset: int, piece: bytes, now: datetime) -> Gam
             hand_out(upload)
     upload.refresh_from_db()
     return upload
+
+
+def _is_known(upload: GameUpload, end: int) -> bool:
+    """Whether a piece came before and its sender may ask again: the answer to the last one is lost like any other."""
+    if upload.state == State.DONE:
+        return end == upload.size
+    return upload.state in (State.WAITING, State.MOVING) and end <= upload.received
 
 
 def hand_out(upload: GameUpload) -> None:

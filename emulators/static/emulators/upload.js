@@ -6,6 +6,7 @@
   const progress = document.getElementById("progress");
   const PIECE = Number(form.dataset.piece);
   const TRIES = 8;
+  const SIGNED_OUT = "You are signed out. Sign in and upload again.";
   const token = form.querySelector("[name=csrfmiddlewaretoken]").value;
 
   const say = (text, isBad = false) => {
@@ -41,13 +42,16 @@
           body: file.slice(sent, sent + PIECE),
         });
         told = await answer.json();
-      } catch {
-        // No answer, or not ours: the piece may be there or not.
+      } catch (error) {
+        // No answer: the piece may be there or not. One that came and is no JSON is somebody's page.
+        if (!(error instanceof SyntaxError)) answer = null;
       }
+      const isOurs = typeof told.received === "number";
+      if (answer && (answer.redirected || (answer.ok && !isOurs))) throw new Error(SIGNED_OUT);
       if (answer && answer.ok) {
         failed = told.received > sent ? 0 : failed + 1;
         sent = told.received;
-      } else if (answer && answer.status === 409) {
+      } else if (answer && answer.status === 409 && isOurs) {
         failed += 1;
         sent = told.received;
       } else if (answer && answer.status < 500 && answer.status !== 429) {
@@ -73,6 +77,7 @@
     form.querySelectorAll("[data-error]").forEach((one) => one.remove());
     try {
       const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+      if (answer.redirected) throw new Error(SIGNED_OUT);
       const told = await answer.json();
       if (!answer.ok) { showErrors(told.errors); return; }
       progress.hidden = false;

@@ -67,6 +67,32 @@ class TestUpload:
         assert (tmp_path / "games/nes/Castle (USA).nes").read_bytes() == CONTENT
         assert Game.objects.filter(game_id="castle").exists()
 
+    def test_is_well_when_the_answer_to_the_last_piece_gets_lost(self, page):
+        lost: list[str] = []
+
+        def lose(route: Route) -> None:
+            lost.append(route.request.url)
+            if len(lost) == 1:
+                route.fetch()
+                route.abort()
+            else:
+                route.continue_()
+
+        page.route(f"**/piece/?offset={len(CONTENT) // 1000 * 1000}", lose)
+        choose(page, "Castle (USA).nes")
+        page.wait_for_url("**/change/")
+        assert (len(lost), GameUpload.objects.get().state) == (2, "waiting")
+
+    def test_of_somebody_who_is_signed_out_meanwhile_says_so(self, page, settings):
+        def sign_out(route: Route) -> None:
+            page.context.clear_cookies(name=settings.SESSION_COOKIE_NAME)
+            route.abort()
+
+        page.route("**/piece/?offset=1000", sign_out, times=1)
+        choose(page, "Castle (USA).nes")
+        page.get_by_text("You are signed out").wait_for()
+        assert GameUpload.objects.get().received == 1000
+
     def test_says_beside_the_field_what_is_wrong(self, page):
         choose(page, "Castle.zip")
         page.locator("[data-field=file] [data-error]").get_by_text("is no game file").wait_for()

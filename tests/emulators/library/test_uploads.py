@@ -178,6 +178,17 @@ class TestReceive:
             upload = uploads.receive(upload_id=upload.pk, offset=0, piece=b"abcd", now=timezone.now())
         assert upload.received == 4
 
+    @pytest.mark.parametrize("state", [State.WAITING, State.MOVING, State.DONE])
+    def test_the_last_piece_again_changes_nothing_whatever_became_of_it(self, shelf: Shelf, state):
+        upload = sent(begun())
+        if state == State.MOVING:
+            with dying_at("upload.moved"), pytest.raises(Died):
+                uploads.move(upload_id=upload.pk, now=timezone.now())
+        elif state == State.DONE:
+            moved(upload)
+        again = uploads.receive(upload_id=upload.pk, offset=8, piece=b"ij", now=timezone.now())
+        assert (again.state, again.received) == (state, len(CONTENT))
+
     def test_a_piece_that_comes_too_early_hears_where_it_is(self, shelf: Shelf):
         upload = begun()
         with pytest.raises(Conflict, match="0 bytes are there"):
