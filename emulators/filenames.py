@@ -112,7 +112,7 @@ def named_after(stem: str) -> Named:
     plain = " ".join(_TAG.sub(" ", text).split()).strip(" -.") or " ".join(text.split()) or "?"
     if article := _ARTICLE.match(plain):
         plain = f"{article['article']} {article['rest']}{article['more']}"
-    title = f"{plain[: MAX_TITLE - len(kept)]}{kept}"
+    title = f"{plain[: max(0, MAX_TITLE - len(kept))]}{kept}"[:MAX_TITLE]
     return Named(title, id_of(title), rank_of(tags))
 
 

@@ -128,14 +128,19 @@ def _seen(shelf: shelves.Shelf) -> Iterator[tuple[str, str, int, Judged]]:
     """Every file of a console with its folder, size and judgement; a folder of no console as one thing."""
     extensions = _extensions()
     folders, files = shelf.top()
-    for name in sorted(files):
+    for name in map(_storable, sorted(files)):
         if not filenames.is_hidden(name):
-            yield "", _storable(name), 0, filenames.judge(name, 0, extensions)
+            yield "", name, 0, filenames.judge(name, 0, extensions)
     for folder in sorted(folders):
         if filenames.is_hidden(folder) or folder == PROGRAMS:
             continue
         if not filenames.console_of(folder, extensions):
-            yield folder, _storable(f"{folder}/"), 0, Judged("", Named("", ""), Finding.UNKNOWN_FOLDER)
+            yield (
+                _storable(folder),
+                _storable(f"{folder}/"),
+                0,
+                Judged("", Named("", ""), Finding.UNKNOWN_FOLDER),
+            )
             continue
         for found in shelf.files(folder):
             if not filenames.is_hidden(found.path):

@@ -71,6 +71,10 @@ class TestName:
         assert 0 <= named.rank < 100
         assert named_after(stem) == named
 
+    @pytest.mark.parametrize("length", [190, 200, 250])
+    def test_of_a_long_disc_keeps_to_what_a_title_may_have(self, length):
+        assert len(named_after(f"A Quest of Blocks (Disc {'1' * length})").title) == MAX_TITLE
+
     def test_that_is_long_is_told_from_another_with_the_same_beginning(self):
         one, other = id_of("x" * 150 + "a"), id_of("x" * 150 + "b")
         assert one != other

@@ -150,6 +150,17 @@ class TestScan:
         scanned()
         assert findings() == {"nes/nothing.nes": "empty", "nes/br\\udcffoken.nes": "unsafe_name"}
 
+    def test_tells_names_at_the_top_that_are_no_text(self, shelf: Shelf, monkeypatch):
+        monkeypatch.setattr(scanning, "BATCH", 1)  # so that the row of the scan has each folder's name
+        shelf.put("l\udcffose.nes", "f\udcfflder/a.nes")
+        told: list[str] = []
+        scan, _ = scanning.ask(by=BY, now=timezone.now())
+        scanning.carry_out(
+            scan_id=scan.pk, now=timezone.now(), tell=lambda folder, files: told.append(folder)
+        )
+        assert findings() == dict.fromkeys(("l\\udcffose.nes", "f\\udcfflder/"), "unknown_folder")
+        assert "f\\udcfflder" in told
+
     def test_takes_folders_and_extensions_in_any_case(self, shelf: Shelf):
         shelf.put("NES/CASTLE.NES")
         assert scanned().made == 1
