@@ -21,11 +21,17 @@ CONNECT_S, READ_S = 10, 30
 
 
 class PinnedStorage(SFTPStorage):  # type: ignore[misc]  # untyped
-    """Knows the host by the key in its address, where that has one."""
+    """Knows the host by the key in its address, where that has one. Waits for no answer for ever."""
 
     known_hosts = ""
 
     def _connect(self) -> None:
+        self._connect_to_known()
+        channel = self._sftp and self._sftp.get_channel()
+        if channel:  # none where the connection is gone again
+            channel.settimeout(READ_S)
+
+    def _connect_to_known(self) -> None:
         if not self.known_hosts:
             super()._connect()
             return
@@ -73,9 +79,6 @@ class Sftp(Shelf):
 
     def _open(self) -> paramiko.SFTPClient:
         sftp: paramiko.SFTPClient = self.storage.sftp
-        channel = sftp.get_channel()
-        assert channel is not None
-        channel.settimeout(READ_S)
         return sftp
 
     def _reading(self, error: Exception) -> tuple[bool, str]:

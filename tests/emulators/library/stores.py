@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -98,8 +98,22 @@ class _Login(asyncssh.SSHServer):
         return (username, password) == (USER, PASSWORD)
 
 
+class Hanging(asyncssh.SFTPServer):
+    """Takes questions and answers none, as long as its client stays."""
+
+    async def stat(self, path: bytes) -> asyncssh.SFTPAttrs:
+        await self.connection.wait_closed()
+        raise asyncssh.SFTPNoSuchFile("")
+
+    async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+        await self.connection.wait_closed()
+        yield asyncssh.SFTPName(b"late")
+
+
 @contextmanager
-def asyncssh_server(root: Path, key: asyncssh.SSHKey | None = None) -> Iterator[int]:
+def asyncssh_server(
+    root: Path, key: asyncssh.SSHKey | None = None, kind: type[asyncssh.SFTPServer] = asyncssh.SFTPServer
+) -> Iterator[int]:
     """An SFTP server of asyncssh's in a thread, with this host key or one of its own; its port. It shows the folder and nothing else."""
     loop = asyncio.new_event_loop()
     connections: list[asyncssh.SSHServerConnection] = []
@@ -110,7 +124,7 @@ def asyncssh_server(root: Path, key: asyncssh.SSHKey | None = None) -> Iterator[
             0,
             server_factory=lambda: _Login(connections),
             server_host_keys=[key or asyncssh.generate_private_key("ssh-ed25519")],
-            sftp_factory=lambda channel: asyncssh.SFTPServer(channel, chroot=str(root)),
+            sftp_factory=lambda channel: kind(channel, chroot=str(root)),
         )
 
     async def stop(server: asyncssh.SSHAcceptor) -> None:

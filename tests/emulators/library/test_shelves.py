@@ -19,6 +19,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from emulators import shelves
 from emulators.models import Game, GameUpload
 from emulators.services import uploads
+from emulators.shelves import sftp
 from emulators.storages.google import ASKED
 from gamer.env import ROOT
 from tests.emulators.library.conftest import BY, scanned
@@ -26,6 +27,7 @@ from tests.emulators.library.stores import (
     PASSWORD,
     RCLONE,
     USER,
+    Hanging,
     ListingGcs,
     ListingS3,
     asyncssh_server,
@@ -95,6 +97,12 @@ def listed(folder: str) -> dict[str, int]:
 def put(path: str, content: bytes) -> None:
     with shelves.opened(to_write=True) as shelf:
         shelf.put(path, io.BytesIO(content), len(content))
+
+
+def address_of_sftp(port: int, key: asyncssh.SSHKey | None) -> str:
+    """Of an SFTP host on loopback, with its key where one is given."""
+    shown = key and key.export_public_key().decode().strip().replace(" ", "+")
+    return f"sftp://{USER}:{PASSWORD}@127.0.0.1:{port}/{f'?host_key={shown}' if shown else ''}"
 
 
 class TestEveryPlace:
@@ -175,6 +183,20 @@ class TestRefusal:
         with pytest.raises(shelves.LibraryAway), shelves.opened() as shelf:
             shelf.top()
 
+    @pytest.mark.parametrize("is_pinned", [True, False])
+    def test_of_an_sftp_host_that_falls_silent_is_for_later(
+        self, tmp_path: Path, settings: Any, monkeypatch: Any, is_pinned: bool
+    ) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        with asyncssh_server(tmp_path, key, Hanging) as port:
+            settings.GAMES_URL = address_of_sftp(port, key if is_pinned else None)
+            with shelves.opened() as shelf:
+                monkeypatch.setattr(sftp, "READ_S", 0.2)
+                for ask in (lambda: shelf.has("nes/a.nes"), shelf.top, lambda: list(shelf.files("nes"))):
+                    with pytest.raises(shelves.LibraryAway, match="Timeout"):
+                        ask()
+
 
 class TestLinks:
     def test_that_point_nowhere_are_passed_over(self, library: Library) -> None:
@@ -193,19 +215,15 @@ class TestLinks:
 class TestHostKey:
     """Of an SFTP host, in its address."""
 
-    def address(self, port: int, key: asyncssh.SSHKey) -> str:
-        shown = key.export_public_key().decode().strip().replace(" ", "+")
-        return f"sftp://{USER}:{PASSWORD}@127.0.0.1:{port}/?host_key={shown}"
-
     def test_is_what_the_host_must_show(self, tmp_path: Path, settings: Any, monkeypatch: Any) -> None:
         monkeypatch.setenv("HOME", str(tmp_path))
         key, other = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
         with asyncssh_server(tmp_path, key) as port:
             (tmp_path / "nes").mkdir()
-            settings.GAMES_URL = self.address(port, key)
+            settings.GAMES_URL = address_of_sftp(port, key)
             with shelves.opened() as shelf:
                 assert shelf.top()[0] == ["nes"]
-            settings.GAMES_URL = self.address(port, other)
+            settings.GAMES_URL = address_of_sftp(port, other)
             with pytest.raises(shelves.LibraryRefuses, match="BadHostKey"), shelves.opened() as shelf:
                 shelf.top()
 
