@@ -10,11 +10,13 @@ from django.utils import timezone
 
 from emulators.services import keeping, scanning, storing, upkeep, uploads
 from emulators.storages import SaveUnavailable
+from gamer.queue.enqueue import enqueue
 
 log = logging.getLogger(__name__)
 
 # The last archive starts on its way within this time, so that the slowest still ends before the queue's time-out.
 START_WITHIN_S = 20
+FORGET_FOR_S = 55 * 60
 
 
 def store_saves() -> None:
@@ -24,12 +26,18 @@ def store_saves() -> None:
         pass
 
 
-def forget_saves() -> None:
-    """Deletes doomed archives until there are none, or the time is up; what is left, and what fails, has another hour."""
-    until = time.monotonic() + START_WITHIN_S
+def forget_saves(last_s: float = 0) -> None:
+    """Deletes doomed archives until there are none, or one fails: what is left has another hour.
+
+    By turns, so that other tasks get the worker; until `last_s`, when the next hour's run takes over.
+    """
+    until, last_s = time.monotonic() + START_WITHIN_S, last_s or time.time() + FORGET_FOR_S
     try:
-        while time.monotonic() < until and keeping.forget_next(timezone.now()):
-            pass
+        while keeping.forget_next(timezone.now()):
+            if time.monotonic() >= until:
+                if time.time() < last_s:
+                    enqueue(keeping.FORGET_TASK, last_s, group="saves")
+                return
     except SaveUnavailable as error:
         log.warning("doomed saves wait for the storage: %s", error)
 

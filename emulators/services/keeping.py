@@ -7,7 +7,7 @@ Whoever dies in between leaves a doomed row, and deleting again is no error.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -20,6 +20,8 @@ from gamer.crash import crash_point
 from gamer.errors import Conflict
 from gamer.queue import schedules
 
+FORGET_TASK = "emulators.tasks.forget_saves"
+FORGET_EVERY = timedelta(hours=1)
 BATCH = 200
 MIB = 1024 * 1024
 MOST_SLOTS = 1000  # of one player
@@ -105,13 +107,20 @@ def _thin(slots: Collection[UUID], now: datetime) -> int:
 
 
 def forget_next(now: datetime) -> bool:
-    """Deletes the archive that was doomed first in the storage, then its row; False when none is. Raises SaveUnavailable."""
+    """Deletes the archive that was doomed first in the storage, then its row; False when none is.
+
+    Raises SaveUnavailable; that archive is due again later, so that the others get their turn.
+    """
     at_work = Q(unstored__token__isnull=False, unstored__next_try_at__gt=now)
     doomed = SaveArchive.objects.filter(doomed_at__lte=now).exclude(at_work)
     archive = doomed.order_by("doomed_at", "pk").first()
     if archive is None:
         return False
-    storages.open_place().delete(archive.name)
+    try:
+        storages.open_place().delete(archive.name)
+    except storages.SaveUnavailable:
+        SaveArchive.objects.filter(pk=archive.pk).update(doomed_at=now + FORGET_EVERY)
+        raise
     crash_point("saves.after_delete")
     archive.delete()
     return True
@@ -120,5 +129,5 @@ def forget_next(now: datetime) -> bool:
 def seed(now: datetime) -> None:
     """Has archives moved to the storage and doomed ones deleted, and old versions let go every night."""
     schedules.keep("store saves", "emulators.tasks.store_saves", minutes=1)
-    schedules.keep("delete doomed saves", "emulators.tasks.forget_saves", minutes=60)
+    schedules.keep("delete doomed saves", FORGET_TASK, minutes=FORGET_EVERY // timedelta(minutes=1))
     schedules.keep("thin saves", "emulators.tasks.thin_saves", minutes=24 * 60)

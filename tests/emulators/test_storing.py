@@ -16,6 +16,7 @@ from emulators.models import SaveArchive, SaveSlot, UnstoredArchive
 from emulators.services import keeping, saves, slots, storing
 from emulators.storages import SaveUnavailable
 from gamer.crash import Died, dying_at
+from gamer.queue.enqueue import waiting
 from tests.at_once import at_once
 from tests.emulators.s3 import S3
 from tests.emulators.saving import brought, packed, slot_of
@@ -192,11 +193,37 @@ class TestForgetting:
         s3.status = 503
         with pytest.raises(SaveUnavailable):
             forget(clock)
+        assert forget(clock) == 0
+        clock.advance(hours=1)
+        s3.status = 200
+        assert forget(clock) == 1
+
+    def test_of_one_that_fails_lets_the_others_go_first(self, slot: SaveSlot, s3: S3, clock: Clock) -> None:
+        for at in (clock(), clock.advance(minutes=1)):
+            doomed = slot_of(UserFactory(), at)
+            brought(doomed, b"one", at)
+            store(clock)
+            slots.delete(slot=doomed, by=Principal(user=doomed.owner), now=at)
+        first = SaveArchive.objects.order_by("doomed_at").first()
+        s3.status = 503
         tasks.forget_saves()
-        assert SaveArchive.objects.count() == 1
         s3.status = 200
         tasks.forget_saves()
-        assert not SaveArchive.objects.exists()
+        assert SaveArchive.objects.get() == first
+        assert not waiting(keeping.FORGET_TASK)
+
+    def test_of_more_than_one_turn_can_do_goes_on_in_another_until_the_next_hour(
+        self, slot: SaveSlot, s3: S3, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        brought(slot, b"one", clock())
+        brought(slot, b"two", clock(), base=1)
+        store(clock)
+        slots.delete(slot=slot, by=Principal(user=slot.owner), now=clock())
+        monkeypatch.setattr(tasks, "START_WITHIN_S", 0)
+        tasks.forget_saves()
+        assert (len(s3.objects), waiting(keeping.FORGET_TASK)) == (1, 1)
+        tasks.forget_saves(1.0)
+        assert (len(s3.objects), waiting(keeping.FORGET_TASK)) == (0, 1)
 
 
 class TestThinning:
