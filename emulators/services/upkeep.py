@@ -36,11 +36,13 @@ def look_after(now: datetime) -> None:
 def _forget(now: datetime) -> None:
     LibraryScan.objects.filter(ended_at__lt=now - KEPT).delete()
     GameUpload.objects.filter(ended_at__lt=now - KEPT).delete()
+    # Listed before the rows are asked: what begins in between has a row, and is not in the list.
+    lying = uploads.staged_ids()
     # Kept for a while after a failure, so that it can be moved again.
     needed = GameUpload.objects.filter(state__in=GameUpload.OPEN) | GameUpload.objects.filter(
         state=GameUpload.State.FAILED, ended_at__gte=now - ABANDONED
     )
-    uploads.sweep_staged({str(pk) for pk in needed.values_list("pk", flat=True)})
+    uploads.sweep_staged(lying - {str(pk) for pk in needed.values_list("pk", flat=True)})
 
 
 def scan_nightly(now: datetime) -> None:

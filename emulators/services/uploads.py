@@ -12,7 +12,6 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
 from io import BufferedReader, FileIO
 from pathlib import Path
@@ -370,9 +369,11 @@ def _label(upload: GameUpload) -> str:
     return f"game:{upload.console_id}/{upload.game_id}"[:64]
 
 
-def sweep_staged(known: set[str]) -> None:
-    """Deletes what lies in the folder and belongs to no upload that still needs it."""
-    with suppress(FileNotFoundError):
-        for path in Path(settings.GAMES_UPLOAD_DIR).glob("*.part"):
-            if path.stem not in known:
-                path.unlink(missing_ok=True)
+def staged_ids() -> set[str]:
+    """Of whatever lies in the folder, be it an upload's or not."""
+    return {path.stem for path in Path(settings.GAMES_UPLOAD_DIR).glob("*.part")}
+
+
+def sweep_staged(ids: set[str]) -> None:
+    for name in ids:
+        (Path(settings.GAMES_UPLOAD_DIR) / f"{name}.part").unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import resource
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from emulators.models import Game, GameUpload, LibraryFile
@@ -345,6 +346,22 @@ class TestUpkeep:
         assert upload.state == State.FAILED
         upkeep.look_after(later + 2 * upkeep.ABANDONED)
         assert not uploads.staged(upload).exists()
+
+    def test_leaves_alone_what_begins_while_it_looks(self, shelf: Shelf):
+        begun("Other.nes")  # so that there is a folder
+        late: list[GameUpload] = []
+
+        def begins(execute, sql, *rest):
+            """Once the database has said which uploads need their files."""
+            found = execute(sql, *rest)
+            if not late and '"ended_at" >=' in sql:
+                late.append(begun())
+                uploads.receive(upload_id=late[0].pk, offset=0, piece=b"abcd", now=timezone.now())
+            return found
+
+        with connection.execute_wrapper(begins):
+            upkeep.look_after(timezone.now())
+        assert uploads.staged(late[0]).exists()
 
     def test_forgets_what_is_long_over(self, shelf: Shelf):
         moved(sent(begun()))
