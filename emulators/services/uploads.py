@@ -27,7 +27,7 @@ from accounts.principal import Principal
 from emulators import filenames, shelves
 from emulators.models import EmulatorConfig, Game, GameUpload, LibraryFile, LibraryScan
 from emulators.services.configs import RESOURCE, faults_of, invalid
-from emulators.services.leases import TIMEOUT_S, Lease, LeaseLost, claim
+from emulators.services.leases import TIMEOUT_S, Lease, LeaseLost, claim, free
 from emulators.services.scanning import NO_LIBRARY
 from events.services import Happening, record
 from gamer.context import about
@@ -37,6 +37,7 @@ from gamer.queue.enqueue import enqueue
 
 TASK = "emulators.tasks.move_upload"
 ALONE = "game_upload_alone"  # the law of the database
+MOST_MOVES = 2  # at once: each has a worker of the queue for as long as the library takes
 MAX_NAME_BYTES = 200  # of what file systems take, with room for how we call it before it is whole
 NOT_HERE = (
     "The upload is not in this host's folder: GAMES_UPLOAD_DIR must be one for all servers and workers."
@@ -172,7 +173,11 @@ def retry(*, upload: GameUpload, by: Principal, now: datetime) -> None:
 
 
 def move(*, upload_id: UUID, now: datetime) -> bool:
-    """Puts a received file into the library and its game into the rows; False when somebody does, or it is over."""
+    """Puts a received file into the library and its game into the rows; False when somebody does, or it is over or has to wait."""
+    others = GameUpload.objects.filter(state=State.MOVING, lease_token__isnull=False, lease_until__gte=now)
+    # Counted without a lock: who claims at the same moment is one too many, and not one for ever.
+    if others.exclude(pk=upload_id).count() >= MOST_MOVES:
+        return False
     lease = claim(
         GameUpload.objects.filter(state__in=(State.WAITING, State.MOVING)),
         upload_id,
@@ -183,6 +188,14 @@ def move(*, upload_id: UUID, now: datetime) -> bool:
     )
     if lease is None:
         return False
+    is_ours = _move(lease)
+    waits = free(GameUpload.objects.filter(state=State.WAITING), timezone.now())
+    if upload := waits.order_by("asked_at").first():
+        hand_out(upload)
+    return is_ours
+
+
+def _move(lease: Lease[GameUpload]) -> bool:
     try:
         _put(lease)
         crash_point("upload.moved")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 from django.utils import timezone
+from django_q.models import OrmQ
 
 from emulators.models import Game, GameUpload, LibraryFile
 from emulators.services import library, scanning, upkeep, uploads
@@ -291,6 +292,21 @@ class TestMove:
         upload = sent(begun())
         uploads.discard(upload)
         assert "GAMES_UPLOAD_DIR" in moved(upload).error_text
+
+    def test_waits_while_as_many_are_moved_as_may_be_and_comes_next(self, shelf: Shelf):
+        first, second, third, fourth = (sent(begun(f"Castle {number}.nes")) for number in range(4))
+        for upload in (first, second):
+            with dying_at("upload.moved"), pytest.raises(Died):
+                uploads.move(upload_id=upload.pk, now=timezone.now())
+        now = timezone.now()
+        assert not uploads.move(upload_id=third.pk, now=now)
+        third.refresh_from_db()
+        assert (third.state, third.tries) == (State.WAITING, 0)
+        GameUpload.objects.filter(pk=first.pk).update(lease_token=None)  # it rests, and holds no worker
+        before = waiting(uploads.TASK)
+        assert uploads.move(upload_id=fourth.pk, now=now)
+        handed = OrmQ.objects.order_by("id").last()
+        assert (waiting(uploads.TASK), handed.task["args"]) == (before + 1, (str(third.pk),))
 
     def test_of_what_is_not_whole_fails_in_words(self, shelf: Shelf):
         upload = sent(begun())
