@@ -70,7 +70,10 @@ class PreferenceChanges(TypedDict, total=False):
 
 
 def tidy(draft: ConfigDraft) -> ConfigDraft:
-    """The draft as it is kept: extensions with their dot in small letters, regions without blanks or doubles, every priority a number."""
+    """The draft as it is judged: extensions with their dot in small letters, regions without blanks or doubles, every priority a number.
+
+    Providers keep their places, because faults are told by them.
+    """
     placed = tuple(
         replace(one, regions=words_in(one.regions), priority=number if one.priority is None else one.priority)
         for number, one in enumerate(draft.preferred_providers, start=1)
@@ -79,8 +82,14 @@ def tidy(draft: ConfigDraft) -> ConfigDraft:
         draft,
         supported_file_extensions=extensions_in(draft.supported_file_extensions),
         save_file_extensions=extensions_in(draft.save_file_extensions),
-        preferred_providers=tuple(sorted(placed, key=lambda one: one.priority or 0)),
+        preferred_providers=placed,
     )
+
+
+def ranked(draft: ConfigDraft) -> ConfigDraft:
+    """The draft as rows give it back: its providers by priority."""
+    listed = sorted(draft.preferred_providers, key=lambda one: one.priority or 0)
+    return replace(draft, preferred_providers=tuple(listed))
 
 
 def put(

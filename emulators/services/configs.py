@@ -15,7 +15,7 @@ from django.db.models import Case, Value, When
 from django.utils.module_loading import import_string
 
 from accounts.principal import Principal
-from emulators.drafts import ConfigChanges, ConfigDraft, PreferenceChanges, PreferenceDraft, put, tidy
+from emulators.drafts import ConfigChanges, ConfigDraft, PreferenceChanges, PreferenceDraft, put, ranked, tidy
 from emulators.facts import OfferFactsSource, no_facts
 from emulators.models import Console, EmulatorConfig, GpuClass, Preset, ProviderKind, ProviderPreference
 from emulators.rules import Judge, Problems
@@ -56,7 +56,7 @@ def create_config(*, console: str, changes: ConfigChanges, by: Principal, now: d
 def update_config(*, console: str, changes: ConfigChanges, by: Principal, now: datetime) -> EmulatorConfig:
     """Changes what is named and keeps the rest; a given list of providers replaces the old one.
 
-    Raises NotFound when the console is not configured, ValidationError (with words per field).
+    Raises NotFound when the console is not configured, ValidationError (with words per field, providers by their place in the list).
     """
     with transaction.atomic():
         row, config = _locked_config(console)
@@ -197,10 +197,10 @@ def _change(
     by: Principal,
     now: datetime,
 ) -> None:
-    if before == after:
+    if before == ranked(after):
         return
     _write(row, config, before, after)
-    old, new = _plain(before), _plain(after)
+    old, new = _plain(before), _plain(ranked(after))
     changed = {name: [old[name], new[name]] for name in new if old[name] != new[name]}
     record(Happening(now, by.label, "update", RESOURCE, row.slug, changed))
 

@@ -55,6 +55,12 @@ class TestUpdate:
         update("wii", now, preferred_providers=listed)
         assert order("wii") == [(1, "tensordock"), (2, "libvirt")]
 
+    def test_of_the_same_list_in_another_order_changes_nothing(self, now):
+        before = configs.draft_of(configs.get_config(console="wii")).preferred_providers
+        update("wii", now, preferred_providers=before[::-1])
+        assert configs.draft_of(configs.get_config(console="wii")).preferred_providers == before
+        assert not Event.objects.filter(action="update").exists()
+
     def test_writes_extensions_with_a_dot_in_small_letters(self, now):
         config = update("gb", now, supported_file_extensions=("GB", ".gb", " zip "))
         assert config.supported_file_extensions == [".gb", ".zip"]
@@ -154,12 +160,12 @@ class TestRefusal:
         ],
     )
     def test_names_the_provider_by_its_place_in_the_list(self, preference, field, words, now):
-        listed = (PreferenceDraft("tensordock", priority=1), preference)
+        others = (PreferenceDraft("tensordock", priority=1), PreferenceDraft("cloudypad_gcp", priority=9))
         with pytest.raises(ValidationError) as caught:
-            update("switch", now, preferred_providers=listed)
-        places = [f"preferred_providers.{number}.{field}" for number in (0, 1)]
-        texts = [text for place in places for text in caught.value.details.get(place, [])]
-        assert any(words in text for text in texts), caught.value.details
+            update("switch", now, preferred_providers=(others[1], others[0], preference))
+        told = caught.value.details
+        assert list(told) == [f"preferred_providers.2.{field}"]
+        assert words in told[f"preferred_providers.2.{field}"][0]
         assert len(order("switch")) == 7
 
     def test_of_a_raised_floor_names_every_preset_below_it(self, now):
