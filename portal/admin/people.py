@@ -69,7 +69,7 @@ class PersonAdmin(acts.Acting, UserAdmin):  # type: ignore[misc]
         account = _account_of(obj)
         if account is not None:
             page = reverse("admin:billing_creditaccount_change", args=[account.pk])
-            words = 'Changed at <a href="{}">their credit account</a>: Let play on account, Demand credit.'
+            words = 'Changed at <a class="g-link" href="{}">their credit account</a>: Let play on account, Demand credit.'
             options["help_texts"] = {"is_postpaid": format_html(words, page)}
         return super().get_form(request, obj, change=change, **options)
 
