@@ -15,6 +15,7 @@ from rest_framework.test import APIClient
 from accounts import logins
 from accounts.models import ApiKey, Department, DepartmentRole, Project, Scope, User
 from tests.factories import PASSWORD, ApiKeyFactory, DepartmentFactory, ProjectFactory, UserFactory
+from tests.kept import kept
 
 __all__ = ["NOON", "PASSWORD", "Clock", "World", "build", "client_of", "client_with_key"]
 
@@ -59,6 +60,7 @@ class World:
         return self.secrets[key.pk]
 
 
+@kept
 def build() -> World:
     arcade = DepartmentFactory(name="Arcade")
     sam = UserFactory(email="sam@gamer.test", first_name="Sam", is_staff=True, is_superuser=True)

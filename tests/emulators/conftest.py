@@ -10,6 +10,7 @@ import pytest
 from emulators import services
 from emulators.recipes import CLOCK_LIBRARY
 from tests.browsing import CHROMIUM
+from tests.kept import kept
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -26,7 +27,12 @@ def now() -> datetime:
     return NOW
 
 
+@kept
+def _shipped() -> None:
+    services.seed(NOW)
+
+
 @pytest.fixture
 def shipped(db) -> None:
     """An installation as it is after its first start."""
-    services.seed(NOW)
+    _shipped()

@@ -13,7 +13,8 @@ from accounts.models import User
 from accounts.principal import Principal, policy
 from emulators.models import EmulatorConfig, ProviderPreference
 from emulators.services import seed
-from tests.world import Clock
+from tests.kept import kept
+from tests.world import NOON, Clock
 from vms import installation, services
 from vms.models import VM, Attempt, ProviderAccount
 from vms.providers.memory import MemoryCloud, MemoryProvider
@@ -134,13 +135,18 @@ def story(vm: VM) -> list[str]:
     return [f"{vm.phase} {vm.desired} {vm.error} {vm.error_text}", *events, *attempts]
 
 
-def prepare(clock: Clock) -> ControlPlane:
-    """Seeded consoles that prefer the memory cloud, one account with the stock of `MemoryCloud`."""
-    seed(now=clock())
+@kept
+def _consoles_on_memory() -> None:
+    seed(now=NOON)
     ProviderPreference.objects.bulk_create(
         ProviderPreference(config=config, provider="memory", priority=99)
         for config in EmulatorConfig.objects.all()
     )
+
+
+def prepare(clock: Clock) -> ControlPlane:
+    """Seeded consoles that prefer the memory cloud, one account with the stock of `MemoryCloud`."""
+    _consoles_on_memory()
     installation.row()
     plane = ControlPlane(clock)
     plane.add_account()
