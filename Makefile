@@ -5,6 +5,9 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
 LOCK := .venv/bin/uv pip compile pyproject.toml --quiet --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-annotate --custom-compile-command 'make lock'
 
+# Where this is set (images for containers do), every process would compile all of our code again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test check bench soak lock schema format clean
 
 run: .venv/.installed  ## the whole product on http://127.0.0.1:$PORT (8000), until Ctrl-C

@@ -63,7 +63,7 @@ class TestLists:
         self, world: World, sam: Client, form: str, field: str
     ) -> None:
         page = f"{world.alice.pk}/change" if form == "accounts/user" else "add"
-        for odd in ("abc", "0", "-1", "٣", "9" * 30, "'"):
+        for odd in ("abc", "0", "-1", "٣" * 9, "9" * 30, "'"):
             for ask in (sam.get, sam.post):
                 assert ask(f"/admin/{form}/{page}/", {field: odd}).status_code in (200, 403), (ask, odd)
 
