@@ -22,7 +22,7 @@ def main(examples: int = EXAMPLES) -> None:
     started, asked, sent, wrong = time.perf_counter(), 0, 0, []
     with transaction.atomic():
         scene = scenes.build(worlds.build(), prepare(Clock(timezone.now())))
-        for operation in operations():
+        for operation in operations().values():
             asked += 1
             for caller in CALLERS:
                 try:

@@ -56,9 +56,13 @@ def document() -> Any:
     return found
 
 
-def operations() -> Iterator[APIOperation]:
-    for result in document().get_all_operations():
-        yield result.ok()
+@cache
+def operations() -> dict[str, APIOperation]:
+    """By their labels, in the document's order."""
+    return {
+        operation.label: operation
+        for operation in (result.ok() for result in document().get_all_operations())
+    }
 
 
 @contextmanager
