@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.db import connections
-from playwright.sync_api import Page, sync_playwright
 
 from tests.world import PASSWORD
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 CHROMIUM = Path("/usr/bin/chromium-headless-shell")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -22,6 +25,9 @@ def window(url: str, *, height: int = 1200) -> Iterator[Page]:
     Playwright keeps an event loop in this thread, so Django takes our own queries for asynchronous ones: set
     DJANGO_ALLOW_ASYNC_UNSAFE before.
     """
+    # Here and not above: it is much to load, and only a few workers open a window.
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         page = browser.new_context(viewport={"width": 1280, "height": height}, base_url=url).new_page()

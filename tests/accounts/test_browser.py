@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from django.utils import timezone
 from django_otp.oath import TOTP
-from playwright.sync_api import Page
 
 from accounts.models.credentials import Authenticator
 from tests import world as worlds
 from tests.browsing import log_in, window
 from tests.world import PASSWORD
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Locator, Page
 
 from emulators import services
 from emulators.models import GpuClass, ProviderPreference
@@ -13,6 +13,9 @@ from tests import world as worlds
 from tests.browsing import log_in, window
 from tests.emulators.conftest import NOW
 from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
 
 
 @pytest.fixture

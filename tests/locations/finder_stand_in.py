@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -26,13 +27,19 @@ SOURCE = re.compile(rf"projects/{PROJECT}/locations/global/cloudLocations/gcp-([
 QUERY = re.compile(
     r"cloud_provider=CLOUD_PROVIDER_(GCP|AWS|AZURE) AND cloud_location_type=CLOUD_LOCATION_TYPE_REGION\Z"
 )
-_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-_PEM = _KEY.private_bytes(
-    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-).decode()
-_PUBLIC = _KEY.public_key().public_bytes(
-    serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-)
+
+
+@cache
+def _keys() -> tuple[str, bytes]:
+    """A service account's private key and its public one, in PEM; made when the first test asks."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return private.decode(), public
 
 
 class FinderStandIn(StandIn):
@@ -60,7 +67,7 @@ class FinderStandIn(StandIn):
                     "type": "service_account",
                     "project_id": PROJECT,
                     "private_key_id": "tests",
-                    "private_key": _PEM,
+                    "private_key": _keys()[0],
                     "client_email": "gamer@gamer-tests.iam.gserviceaccount.com",
                     "token_uri": self.url.removesuffix("/v1") + "/token",
                 }
@@ -78,7 +85,7 @@ class FinderStandIn(StandIn):
 
     def _token(self, request: BaseHTTPRequestHandler, body: str) -> None:
         form = {name: values[0] for name, values in parse_qs(body).items()}
-        claims = jwt.decode(form["assertion"], certs=_PUBLIC)  # proves the signature
+        claims = jwt.decode(form["assertion"], certs=_keys()[1])  # proves the signature
         if self.refuses_tokens or claims["scope"] != SCOPE:
             refusal = {"error": "invalid_grant", "error_description": "Invalid JWT Signature."}
             self.reply(request, refusal, 400)

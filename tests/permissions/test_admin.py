@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 from django.contrib import admin
@@ -43,11 +44,11 @@ def path_of(pattern: URLPattern) -> str:
     raise AssertionError(f"no path for {pattern.name}")
 
 
-PAGES = {
-    pattern.name: path_of(pattern)
-    for pattern in named(admin.site.urls[0])
-    if pattern.name not in WITHOUT_LOGIN
-}
+@cache
+def pages() -> dict[str, str]:
+    """By the names of their addresses."""
+    patterns = named(admin.site.urls[0])
+    return {pattern.name: path_of(pattern) for pattern in patterns if pattern.name not in WITHOUT_LOGIN}
 
 
 def signed_in(user: User | None) -> Client:
@@ -60,16 +61,16 @@ def signed_in(user: User | None) -> Client:
 def test_walks_the_pages_of_every_model() -> None:
     for model in admin.site._registry:
         name = f"{model._meta.app_label}_{model._meta.model_name}"
-        assert f"{name}_changelist" in PAGES
-    assert {"accounts_user_add", "accounts_user_change", "accounts_user_history"} <= PAGES.keys()
-    assert {"events_event_export", "vms_vm_terminate", "accounts_apikey_rotate"} <= PAGES.keys()
+        assert f"{name}_changelist" in pages()
+    assert {"accounts_user_add", "accounts_user_change", "accounts_user_history"} <= pages().keys()
+    assert {"events_event_export", "vms_vm_terminate", "accounts_apikey_rotate"} <= pages().keys()
 
 
 @pytest.mark.parametrize("who", [None, "alice", "mona"])
 def test_sends_who_is_not_staff_to_the_login(world: World, who: str | None) -> None:
     """Nobody, a player, and the owner of a department."""
     client = signed_in(getattr(world, who) if who else None)
-    for name, path in PAGES.items():
+    for name, path in pages().items():
         for method in (client.get, client.post):
             answer = method(path)
             assert answer.status_code == 302, (name, answer.status_code)
@@ -80,7 +81,7 @@ def test_refuses_staff_who_were_let_do_nothing(world: World) -> None:
     """Where a page leads on, what it leads to does; or it says on the front page that nothing is there."""
     client = signed_in(UserFactory(is_staff=True))
     found = {}
-    for name, path in PAGES.items():
+    for name, path in pages().items():
         for method in ("get", "post"):
             answer = getattr(client, method)(path, follow=True)
             is_sent_home = answer.redirect_chain and answer.request["PATH_INFO"] == "/admin/"

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connections
 from django.utils import timezone
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from billing.periods import last_days
 from billing.reports import report
@@ -24,6 +24,9 @@ from tests import world as worlds
 from tests.billing.usage import of, used
 from tests.browsing import CHROMIUM, FLAGS
 from tests.world import PASSWORD, World
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 COSTS = "/admin/billing/usageday/"
 UTC = ZoneInfo("UTC")
@@ -61,6 +64,8 @@ def people(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> World:
 
 @pytest.fixture
 def browser(people: World) -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield browser

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import Page, Route
 
 from emulators import services
 from emulators.admin import library as pages
@@ -17,6 +17,9 @@ from tests import world as worlds
 from tests.browsing import log_in, window
 from tests.emulators.conftest import NOW
 from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Route
 
 CONTENT = bytes(range(256)) * 40
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from django.contrib.sessions.models import Session
 from django.utils import timezone
-from playwright.sync_api import Page
 
 from monitoring import services as monitoring
 from monitoring.measures import Reading
@@ -19,6 +19,9 @@ from tests.waiting import eventually
 from tests.world import Clock
 from vms.lifecycle import Desired
 from vms.models import VM, SetupStep
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 
 @pytest.fixture
