@@ -45,6 +45,22 @@ class TestKey:
         assert names.key("Stuttgart") == "stuttgart"
 
 
+class TestKeys:
+    @given(
+        texts=st.lists(
+            st.text(st.sampled_from(" \n\r_-.'’stefmİıßŁøǅ́ͅำ가東ﬁ½\U0001d400") | st.characters(), max_size=12)
+        )
+    )
+    def test_are_those_of_each_name_alone(self, texts):
+        assert names.keys(texts) == [names.key(text) for text in texts]
+
+    def test_of_very_many_stay_in_order(self):
+        texts = [*(f"St. {number}" for number in range(25_000)), "a" * 10_000, "", "St.\nJohn's"]
+        found = names.keys(iter(texts))
+        assert found[:25_000] == [f"saint {number}" for number in range(25_000)]
+        assert found[25_000:] == ["", "", "saint johns"]
+
+
 class TestPrefixes:
     def test_reads_a_half_typed_word_both_ways(self):
         assert names.prefixes("st") == {"st", "saint"}
