@@ -10,8 +10,10 @@ def main() -> None:
     # How long connections are kept, and whether pages are imported, depends on the kind of process (settings, gamer.apps).
     kinds = {"qworker": "worker", "reconciler": "reconciler"}
     os.environ.setdefault("GAMER_PROCESS", kinds.get("".join(sys.argv[1:2]), "command"))
+    import django
     from django.core.management import execute_from_command_line
 
+    from gamer import heap
     from gamer.context import act_as
     from gamer.dev import embedded
 
@@ -19,6 +21,9 @@ def main() -> None:
     name = "".join(sys.argv[1:2])
     act_as(f"policy:{name}" if name in kinds else f"command:{name}")
     with embedded.for_command(sys.argv):
+        with heap.loading():
+            django.setup()
+        heap.settle()
         execute_from_command_line(sys.argv)
 
 
