@@ -80,7 +80,7 @@ class TestAGame:
         begun, price = vm.phase_since, vm.attempt.charge_usd_per_hour
         assert price == vm.attempt.usd_per_hour
         assert free(alices) == D("5") - price.quantize(D("0.000001"))
-        plane.settle(seconds=3600, step=60)
+        plane.settle(seconds=3600, step=600)
         services.destroy(vm=vm, by=BY, now=plane.now())
         plane.until(vm, "terminated")
         ended = Event.objects.about("vms", vm.pk).get(action="ending").at
@@ -108,7 +108,7 @@ class TestAGame:
         vm = plane.until(plane.launch(world.alice), "running")
         # Whatever is asked there from now on.
         Offer.objects.update(usd_per_gpu=F("usd_per_gpu") * 2)
-        plane.settle(seconds=3600, step=60)
+        plane.settle(seconds=3600, step=600)
         subject = Subject.objects.get()
         assert subject.cost_usd_per_hour == subject.charge_usd_per_hour == vm.attempt.usd_per_hour
         assert float(subject.cost_usd_per_hour) == pytest.approx(quoted)
@@ -121,7 +121,7 @@ class TestAGame:
         plane.until(vm, "stopped")
         assert not Hold.objects.exists()
         paid, spent = charge(vm), cost(vm)
-        plane.settle(seconds=3600, step=60)
+        plane.settle(seconds=3600, step=600)
         services.start(vm=vm, by=BY, now=plane.now())
         assert Hold.objects.get().vm == vm.pk
         plane.until(vm, "running")
@@ -136,7 +136,7 @@ class TestAGame:
         vm = plane.launch()
         plane.until(vm, "running")
         assert not Hold.objects.exists()
-        plane.settle(seconds=600, step=60)
+        plane.settle(seconds=600, step=200)
         end(plane, vm)
         assert charge(vm) > 0
         assert Subject.objects.get().centre.payer.code == "unowned"
@@ -163,7 +163,7 @@ class TestAStart:
         plane.turn()
         left = alices_balance(alices)
         plane.until(vm, "running")
-        plane.settle(seconds=600, step=60)
+        plane.settle(seconds=600, step=200)
         assert Hold.objects.get().account.project == project
         assert Meter.objects.get().centre.payer.project == project
         end(plane, vm)
@@ -186,7 +186,7 @@ class TestALaunch:
         centre = Subject.objects.get().centre
         assert (centre.project_id, centre.payer.project) == (project.pk, project)
         plane.until(vm, "running")
-        plane.settle(seconds=600, step=60)
+        plane.settle(seconds=600, step=200)
         end(plane, vm)
         assert (free(alices), broken()) == (D("5"), [])
 
@@ -250,7 +250,7 @@ class TestTheDatabaseAndTheRows:
                     except Died:
                         plane.clock.advance(seconds=31)
         plane.until(vm, "running")
-        plane.settle(seconds=3700, step=60)
+        plane.settle(seconds=3700, step=600)
         for point in ("hours.closed", "hours.inside", "hours.after"):
             with dying_at(point), pytest.raises(Died):
                 hours.close_hours(plane.now())
@@ -281,7 +281,7 @@ class TestAStray:
         plane.until(vm, "running")
         VM.objects.filter(pk=vm.pk).update(attempt=None, phase=Phase.DELETED, next_look_at=None)
         Attempt.objects.all().delete()
-        plane.settle(seconds=1500, step=10)
+        plane.settle(seconds=1500, step=60)
         stray = Stray.objects.get()
         assert stray.gone_at is not None
         subject = Subject.objects.get(key=f"stray:{stray.pk}")

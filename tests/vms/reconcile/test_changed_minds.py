@@ -142,7 +142,7 @@ class TestAMove:
     def assert_arrived(self, plane: ControlPlane, vm: VM) -> None:
         before = vm.attempt_id
         plane.turn()
-        plane.until(vm, "running")
+        plane.until(vm, "running", step=5)
         plane.settle(seconds=60, step=5)
         assert vm.attempt_id != before, story(vm)
         assert [record.tag for record in plane.cloud.alive()] == [vm.attempt.tag]

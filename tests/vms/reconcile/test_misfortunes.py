@@ -259,7 +259,7 @@ class TestDelete:
         vm = stocked.until(stocked.launch(), "running")
         stocked.cloud.switch_on(Fault.UNAVAILABLE, verbs=["delete"], times=None, for_s=HOUR)
         destroy(stocked, vm)
-        stocked.settle(seconds=HOUR - 60, step=15)
+        stocked.settle(seconds=HOUR - 60, step=60)
         vm.refresh_from_db()
         assert vm.status == "terminating"
         alarm = Event.objects.about("vms", vm.pk).get(action="delete_unproven")
@@ -319,16 +319,16 @@ class TestStrays:
     def test_leave_the_machines_of_another_installation_alone(self, stocked: ControlPlane) -> None:
         stocked.cloud.plant(make_tag("othersxx", "aaaaaaaaaaaa", 1))
         stocked.cloud.plant("somebody-elses-server")
-        stocked.settle(seconds=HOUR, step=30)
+        stocked.settle(seconds=HOUR, step=120)
         assert len(stocked.cloud.alive()) == 2
 
     def test_delete_an_unknown_machine_of_ours_after_the_grace_period(self, stocked: ControlPlane) -> None:
         from vms import installation
 
         stocked.cloud.plant(make_tag(installation.identifier(), "aaaaaaaaaaaa", 1))
-        stocked.settle(seconds=500, step=10)
+        stocked.settle(seconds=500, step=20)
         assert len(stocked.cloud.alive()) == 1
-        stocked.settle(seconds=400, step=10)
+        stocked.settle(seconds=400, step=20)
         assert not stocked.cloud.alive()
         assert Stray.objects.get().reason == Stray.Reason.UNKNOWN
 
@@ -338,10 +338,10 @@ class TestStrays:
         installation.Installation.objects.update(database_mark="another/1")
         installation.notice_a_move(now=stocked.clock())
         stocked.cloud.plant(make_tag(installation.identifier(), "aaaaaaaaaaaa", 1))
-        stocked.settle(seconds=HOUR, step=30)
+        stocked.settle(seconds=HOUR, step=120)
         assert len(stocked.cloud.alive()) == 1
         installation.Installation.objects.update(is_sweep_confirmed=True)
-        stocked.settle(seconds=200, step=10)
+        stocked.settle(seconds=200, step=20)
         assert not stocked.cloud.alive()
 
 
@@ -387,7 +387,7 @@ def turn_and_die(plane: ControlPlane, vm: VM, status: str, point: str) -> int:
             return died
         try:
             with dying_at("" if died else point):
-                plane.step(2, until)
+                plane.step(4, until)
         except Died:
             died += 1
             plane.__post_init__()

@@ -195,7 +195,7 @@ class TestNothingThere:
         refused = Event.objects.about("vms", vm.pk).get(action="move_refused")
         assert "memory" in refused.details["reason"]
         plane.cloud.heal()
-        plane.settle(seconds=400, step=10)
+        plane.settle(seconds=400, step=20)
         assert [record.tag for record in plane.cloud.alive()] == [vm.attempt.tag], story(vm)
 
     def test_leaves_a_stopped_vm_stopped(self, plane: ControlPlane, stopped: VM) -> None:
@@ -352,14 +352,14 @@ class TestMoney:
         self, plane: ControlPlane, running: VM
     ) -> None:
         old, begun = running.attempt, running.phase_since
-        plane.settle(seconds=1800, step=60)
+        plane.settle(seconds=1800, step=300)
         move(plane, running, HOLLAND)
         departed(plane, running)
         left = running.phase_since
         vm = plane.until(running, "running")
         again, new = vm.phase_since, vm.attempt
         assert Hold.objects.get().amount_usd == new.charge_usd_per_hour.quantize(D("0.000001"))
-        plane.settle(seconds=1800, step=60)
+        plane.settle(seconds=1800, step=300)
         services.destroy(vm=vm, by=BY, now=plane.now())
         plane.until(vm, "terminated")
         plane.settle(seconds=60, step=5)
@@ -407,7 +407,7 @@ class TestMoney:
         left = running.phase_since
         plane.until(running, "running")
         again = running.phase_since
-        plane.settle(seconds=600, step=60)
+        plane.settle(seconds=600, step=200)
         services.destroy(vm=running, by=BY, now=plane.now())
         plane.until(running, "terminated")
         ended = Event.objects.about("vms", running.pk).get(action="ending").at

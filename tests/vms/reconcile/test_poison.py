@@ -204,7 +204,7 @@ class TestChoosing:
         dear = stocked.launch(console="switch")
         cheap = stocked.launch(console="nes")
         stocked.until(cheap, "running", seconds=60)
-        stocked.until(dear, "error", seconds=200)
+        stocked.until(dear, "error", seconds=200, step=5)
         assert "cap of the provider account" in dear.error_text
 
 
@@ -215,7 +215,7 @@ class TestSweep:
             stocked.cloud.plant(tag)
             stocked.settle(seconds=70, step=10)  # one is older than the other, and asked first
         use(stocked, type("Stubborn", (Buggy,), {"tag": tags[0]}))
-        stocked.settle(seconds=800, step=10)
+        stocked.settle(seconds=800, step=30)
         assert [record.tag for record in stocked.cloud.alive()] == [tags[0]]
 
     def test_deletes_a_second_machine_of_the_same_name(self, stocked: ControlPlane) -> None:
