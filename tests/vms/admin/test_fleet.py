@@ -128,10 +128,11 @@ class TestList:
                 cursor.execute(f"EXPLAIN {sql}")
                 assert "Seq Scan" not in str(cursor.fetchall()), sql
 
-    def test_answers_every_odd_parameter(self, running, sam):
+    def test_answers_every_odd_parameter(self, running, staff):
+        viewer = staff("view_vm")  # her sidebar is a tenth of an administrator's
         for name in ("q", "o", "p", "status", "provider", "account", "console__slug__exact"):
             for odd in ODD_TEXTS:
-                assert sam.get(FLEET, {name: odd[:500]}).status_code < 500, (name, odd)
+                assert viewer.get(FLEET, {name: odd[:500]}).status_code < 500, (name, odd)
 
     def test_asks_as_much_for_many_as_for_one_and_counts_within_bounds(self, running, plane, sam):
         sam.get(FLEET)

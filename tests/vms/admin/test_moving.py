@@ -90,9 +90,10 @@ class TestPage:
         assert page.context["form"].errors.keys() == {"region"}
         assert page.context["picks"] == []
 
-    def test_survives_whatever_is_typed(self, running, sam):
+    def test_survives_whatever_is_typed(self, running, staff):
+        helper = staff("view_vm", "change_vm")  # her sidebar is a tenth of an administrator's
         for field, text in product(("region", "provider", "preset", "city", "latitude"), ODD_TEXTS):
-            assert shown(sam, url_of(running), **{field: text}).status_code == 200, (field, text)
+            assert shown(helper, url_of(running), **{field: text}).status_code == 200, (field, text)
 
     def test_says_that_launches_are_off_and_is_refused_then(self, running, sam):
         page = sam.get(url_of(running))
