@@ -1,8 +1,8 @@
 """Customers as processes of their own: launches, play and stops of one account, or the pass that closes hours.
 
-`python -m tests.billing.customers customer|closer|keeper <account> <how many> <seed>`; prints how many launches were let in, or
-meters cut. A keeper closes hours for so many customers until it is killed. Each has a clock of its own that jumps back now and
-then; what is due is said twice, as a queue would.
+`python -m tests.billing.customers customer|closer|keeper <account> <how many> <seed> …`; prints how many launches were let in, or
+meters cut, a line for each seed: of several, each is a process. A keeper closes hours for so many customers until it is killed.
+Each has a clock of its own that jumps back now and then; what is due is said twice, as a queue would.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ import random
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 from typing import NoReturn
 from uuid import uuid4
 
 BEGIN = datetime(2026, 6, 15, 12, tzinfo=UTC)
+Process = get_context("fork").Process
 STEP = timedelta(minutes=4)
 PAUSE_S = 0.2
 
@@ -80,15 +82,28 @@ def keep(customers: int, seed: int) -> NoReturn:
         time.sleep(PAUSE_S)
 
 
+def work(role: str, account_id: int, count: int, seed: int) -> None:
+    if role == "keeper":
+        keep(count, seed)
+    done = play(account_id, count, seed) if role == "customer" else close(count, seed)
+    os.write(sys.stdout.fileno(), f"{done}\n".encode())
+
+
 def main() -> None:
     import django
 
     django.setup()
-    role, account_id, count, seed = sys.argv[1], *map(int, sys.argv[2:])
-    if role == "keeper":
-        keep(count, seed)
-    done = play(account_id, count, seed) if role == "customer" else close(count, seed)
-    sys.stdout.write(f"{done}\n")
+    role, account_id, count, *seeds = sys.argv[1], *map(int, sys.argv[2:])
+    if len(seeds) == 1:
+        work(role, account_id, count, *seeds)
+        return
+    # Before anything is asked of the database: a connection is no good to two.
+    children = [Process(target=work, args=(role, account_id, count, seed)) for seed in seeds]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    sys.exit(any(child.exitcode for child in children))
 
 
 if __name__ == "__main__":

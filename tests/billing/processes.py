@@ -13,8 +13,11 @@ from gamer.env import ROOT
 from tests.gamer.queue.cluster import own_url
 
 
-def start(role: str, account: CreditAccount, count: int, seed: int, **extra: str) -> subprocess.Popen[bytes]:
-    arguments = [role, str(account.pk), str(count), str(seed)]
+def start(
+    role: str, account: CreditAccount, count: int, *seeds: int, **extra: str
+) -> subprocess.Popen[bytes]:
+    """A process for each seed; of several, those are the children of the one that is answered."""
+    arguments = [role, *map(str, (account.pk, count, *seeds))]
     environment = {
         **os.environ,
         "DATABASE_URL": own_url(),
@@ -29,8 +32,9 @@ def start(role: str, account: CreditAccount, count: int, seed: int, **extra: str
 
 
 def results(processes: list[subprocess.Popen[bytes]], timeout_s: float = 200) -> list[int]:
-    """What each said at its end; -1 for those that were killed."""
-    return [int(process.communicate(timeout=timeout_s)[0] or b"-1") for process in processes]
+    """What each said at its end, for each seed; -1 for those that were killed."""
+    said = [process.communicate(timeout=timeout_s)[0].split() or [b"-1"] for process in processes]
+    return [int(line) for lines in said for line in lines]
 
 
 def clear_up(account: CreditAccount, now: datetime) -> None:

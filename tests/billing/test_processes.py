@@ -35,16 +35,17 @@ class TestEightProcesses:
         till = Till(world.alice, BEGIN)
         credits.change(by=command("test"), owner=world.alice, usd=D("100"), reason="Test", now=BEGIN)
         account = till.account
-        customers = [start("customer", account, LAUNCHES, seed) for seed in range(CUSTOMERS - 2)]
+        customers = start("customer", account, LAUNCHES, *range(CUSTOMERS - 2))
         doomed = [
             start("customer", account, LAUNCHES, 90, GAMER_DIE_AT="customer.inside"),
             start("closer", account, 40, 91, GAMER_DIE_AT="hours.inside"),
         ]
-        closers = [start("closer", account, 60, seed) for seed in (70, 71)]
-        let_in = results(customers)
-        results(closers)
-        assert results(doomed)[0] == -1
+        closers = start("closer", account, 60, 70, 71)
+        let_in = results([customers])
+        assert len(let_in) == CUSTOMERS - 2
         assert all(count > 0 for count in let_in), let_in
+        assert len(results([closers])) == 2
+        assert results(doomed)[0] == -1
         assert broken() == []
         clear_up(account, BEGIN + timedelta(days=1))
         hours.close_hours(BEGIN + timedelta(days=1))
