@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -19,21 +20,37 @@ from billing.models import Margin, UsageRecord
 from billing.services import hours, seeding
 from events.models import Event
 from gamer.web.views import description
+from tests import world as worlds
 from tests.factories import QuotaFactory
+from tests.permissions.shared import db
 from tests.vms.api.asking import DALLAS, LAUNCH, SWITCH, post, running
-from tests.vms.control_plane import ControlPlane
-from tests.world import World
+from tests.vms.api.conftest import RunningClock
+from tests.vms.control_plane import prepare
+from tests.world import World, client_of
 from vms import discovery, provider_states
-from vms.models import Attempt
+from vms.models import Attempt, ProviderAccount
 from vms.providers.memory import Fault
 
+__all__ = ["db"]
 NUMBER = re.compile(r"\d+\.\d+|\d+")
 SHARE = Decimal("0.25")
 
 
-@pytest.fixture
-def life(plane: ControlPlane, world: World, as_alice: APIClient, as_bob: APIClient) -> dict[str, str]:
-    """Alice has played for hours and plays in a project, bob's machine won't go away; the ids that paths need."""
+@pytest.fixture(scope="module")
+def world(db: None) -> World:
+    return worlds.build()
+
+
+@pytest.fixture(scope="module")
+def life(world: World) -> dict[str, str]:
+    """Alice has played for hours and plays in a project, bob's machine won't go away; the ids that paths need.
+
+    Lived once, because nobody changes it.
+    """
+    plane = prepare(RunningClock(timezone.now()))
+    ProviderAccount.objects.update(kind="tensordock")
+    plane.turn()
+    as_alice, as_bob = client_of(world.alice), client_of(world.bob)
     seeding.seed(plane.now())
     Margin.objects.create(share=SHARE, starts_at=timezone.now() - timedelta(days=1))
     for holder in ({"user": world.alice}, {"department": world.arcade}, {"project": world.tournament}):
@@ -44,7 +61,7 @@ def life(plane: ControlPlane, world: World, as_alice: APIClient, as_bob: APIClie
         Fault.UNAVAILABLE, verbs=["delete"], times=None, for_s=9999
     )
     assert as_bob.delete(f"/vms/{stuck.pk}").status_code == 202
-    plane.settle(seconds=1900, step=20)
+    plane.settle(seconds=1900, step=60)
     hours.close_hours(plane.clock.advance(hours=2))
     assert Event.objects.filter(action="delete_unproven", owner_id=world.bob.pk).exists()
     return {
@@ -133,11 +150,13 @@ class TestProviderCost:
 
     def test_is_in_no_refusal(self, life: dict[str, str], as_alice: APIClient) -> None:
         theirs = asked_of_providers()
-        Quota.objects.update(max_usd_per_hour=Decimal("0.01"))
-        full = post(as_alice, LAUNCH, {**SWITCH, "console_type": "wii"})
+        with transaction.atomic():
+            Quota.objects.update(max_usd_per_hour=Decimal("0.01"))
+            full = post(as_alice, LAUNCH, {**SWITCH, "console_type": "wii"})
+            cheap = post(as_alice, LAUNCH, {**SWITCH, "console_type": "gamecube", "provider": "libvirt"})
+            transaction.set_rollback(True)
         assert full.status_code == 409
         assert "USD an hour" in full.json()["detail"]
-        cheap = post(as_alice, LAUNCH, {**SWITCH, "console_type": "gamecube", "provider": "libvirt"})
         assert cheap.status_code in (400, 409, 503)
         for answer in (full, cheap):
             assert not set(figures_in(answer.json())) & theirs

@@ -51,7 +51,7 @@ class TestOrders:
         fault = cloud.switch_on(Fault.NEVER_RUNS, times=None)
         ProviderAccount.objects.filter(pk=good.pk).update(is_paused=True)
         plane.launch(owner=world.alice)
-        plane.settle(seconds=2400, step=20)
+        plane.settle(seconds=2400, step=60)
         broken.refresh_from_db()
         assert broken.orders_failed_in_a_row >= DEMOTING_FAILURES
         assert demoted_until(broken, plane.clock()) is not None
@@ -61,7 +61,7 @@ class TestOrders:
         assert vm.attempt.account_id == good.pk
         cloud.switch_off(fault)
         plane.clock.advance(seconds=DEMOTED_AT_MOST.total_seconds())
-        plane.settle(seconds=120)
+        plane.settle(seconds=120, step=10)
         ProviderAccount.objects.filter(pk=good.pk).update(is_paused=True)
         plane.until(plane.launch(owner=world.charlie), "running")
         broken.refresh_from_db()
