@@ -9,6 +9,8 @@ from functools import wraps
 from typing import TypeVar
 
 from django.db import connection, transaction
+from django.utils import timezone
+from django_q.models import Schedule
 
 T = TypeVar("T")
 
@@ -73,4 +75,6 @@ def _put_back(copy: Copy) -> None:
         for table, columns, text in copy.rows:
             with cursor.copy(f'COPY "{table}" ({columns}) FROM STDIN') as into:
                 into.write(text)
+            if table == Schedule._meta.db_table:  # soon they would be late
+                cursor.execute(f"UPDATE {table} SET next_run = %s", [timezone.now()])
         cursor.execute("SET LOCAL session_replication_role = origin")
