@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import wraps
 from typing import TypeVar
 
@@ -14,9 +15,11 @@ from django_q.models import Schedule
 
 T = TypeVar("T")
 
-# Every table of ours with the columns that can be written.
+# Every table of ours, the columns that can be written, and the same with times moved.
 TABLES = """
-    SELECT c.table_name, string_agg(format('%I', c.column_name), ',' ORDER BY c.ordinal_position)
+    SELECT c.table_name, string_agg(format('%I', c.column_name), ',' ORDER BY c.ordinal_position),
+        string_agg(format('%I', c.column_name) || CASE c.data_type WHEN 'timestamp with time zone' THEN ' + moved.by' ELSE '' END,
+            ',' ORDER BY c.ordinal_position)
     FROM information_schema.columns c JOIN information_schema.tables t USING (table_schema, table_name)
     WHERE c.table_schema = 'public' AND t.table_type = 'BASE TABLE' AND c.is_generated = 'NEVER'
     GROUP BY c.table_name ORDER BY c.table_name
@@ -25,56 +28,59 @@ TABLES = """
 
 @dataclass(frozen=True)
 class Copy:
-    """What came of a maker: its rows, as (table, columns, text of COPY), and what it returned, pickled."""
+    """What came of a maker at a time: its rows, as (statement that puts them back, JSON), and what it returned, pickled."""
 
-    rows: list[tuple[str, str, bytes]]
+    at: datetime
+    rows: list[tuple[str, str]]
     returned: bytes
 
 
-def kept(make: Callable[[], T]) -> Callable[[], T]:
+def kept(make: Callable[[datetime], T]) -> Callable[[datetime], T]:
     """Lets `make`, which only adds rows, run once. What it returns is pickled, so that nobody gets what another changed.
 
-    Put back, rows are as they were: no law is asked a second time, no trigger fires, and the numbers are the same ones.
+    Put back at another time than they were made, all times in them have moved by as much. Else rows are as they were: no law is asked
+    a second time, no trigger fires, and the numbers are the same ones.
     """
     copies: list[Copy] = []
 
     @wraps(make)
-    def made() -> T:
+    def made(now: datetime) -> T:
         with transaction.atomic():
-            if copies:
-                _put_back(copies[0])
+            if copies and copies[0].at.date() == now.date():  # days in rows do not move
+                _put_back(copies[0].rows, now - copies[0].at)
             else:
-                copies.append(_copied(make))
+                copies[:] = [_copied(make, now)]
         return pickle.loads(copies[0].returned)
 
     return made
 
 
-def _copied(make: Callable[[], T]) -> Copy:
+def _copied(make: Callable[[datetime], T], now: datetime) -> Copy:
     with transaction.atomic(), connection.cursor() as cursor:
         # The savepoint gets a number by writing; what is written after that has this number or a higher one.
         cursor.execute("CREATE TEMPORARY TABLE since AS SELECT")
         cursor.execute("INSERT INTO since DEFAULT VALUES RETURNING xmin::text")
         (first,) = cursor.fetchone()
         cursor.execute("DROP TABLE since")
-        returned = make()
+        returned = make(now)
         cursor.execute(TABLES)
         rows = []
-        for table, columns in cursor.fetchall():
-            with cursor.copy(
-                f'COPY (SELECT {columns} FROM "{table}" WHERE xmin::text::bigint >= {first}) TO STDOUT'
-            ) as out:
-                if text := b"".join(out):
-                    rows.append((table, columns, text))
-    return Copy(rows, pickle.dumps(returned))
+        for table, columns, moved in cursor.fetchall():
+            cursor.execute(
+                f'SELECT json_agg(one)::text FROM "{table}" one WHERE xmin::text::bigint >= {first}'
+            )
+            if (text := cursor.fetchone()[0]) is not None:
+                put = f'INSERT INTO "{table}" ({columns}) OVERRIDING SYSTEM VALUE SELECT {moved}'
+                put += f' FROM json_populate_recordset(NULL::"{table}", %s), (SELECT %s AS by) moved'
+                rows.append((put, text))
+    return Copy(now, rows, pickle.dumps(returned))
 
 
-def _put_back(copy: Copy) -> None:
+def _put_back(rows: list[tuple[str, str]], later: timedelta) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
-        for table, columns, text in copy.rows:
-            with cursor.copy(f'COPY "{table}" ({columns}) FROM STDIN') as into:
-                into.write(text)
-            if table == Schedule._meta.db_table:  # soon they would be late
-                cursor.execute(f"UPDATE {table} SET next_run = %s", [timezone.now()])
+        for statement, text in rows:
+            cursor.execute(statement, [text, later])
+        if any(Schedule._meta.db_table in statement for statement, _ in rows):  # soon they would be late
+            Schedule.objects.update(next_run=timezone.now())
         cursor.execute("SET LOCAL session_replication_role = origin")

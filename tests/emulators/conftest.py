@@ -27,12 +27,10 @@ def now() -> datetime:
     return NOW
 
 
-@kept
-def _shipped() -> None:
-    services.seed(NOW)
+_shipped = kept(services.seed)
 
 
 @pytest.fixture
 def shipped(db) -> None:
     """An installation as it is after its first start."""
-    _shipped()
+    _shipped(NOW)

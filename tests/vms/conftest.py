@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
 
 from sandbox.testing import SandboxServer
+from tests.kept import kept
 from tests.vms import six_kinds
-from tests.vms.control_plane import ControlPlane, prepare
+from tests.vms.control_plane import ControlPlane, prepare, resume
 from tests.world import Clock
 
 
@@ -17,12 +20,19 @@ def plane(db: None, clock: Clock) -> ControlPlane:
     return prepare(clock)
 
 
+@kept
+def _offers(now: datetime) -> dict[str, Any]:
+    """Returns what the cloud is like then."""
+    plane = prepare(Clock(now))
+    plane.turn()
+    plane.turn()
+    return plane.cloud_state()
+
+
 @pytest.fixture
-def stocked(plane: ControlPlane) -> ControlPlane:
+def stocked(db: None, clock: Clock) -> ControlPlane:
     """Offers are known already."""
-    plane.turn()
-    plane.turn()
-    return plane
+    return resume(clock, _offers(clock()), seconds=2)
 
 
 @pytest.fixture(scope="session")

@@ -67,14 +67,22 @@ class ControlPlane:
                 **columns,
             },
         )
-        self.clouds[account.pk] = cloud or MemoryCloud(boot_s=5)
-        started = self.clock()
-        self.clouds[account.pk]._clock = lambda: (self.clock() - started).total_seconds()
+        self.join(account, cloud or MemoryCloud(boot_s=5))
         return account
+
+    def join(self, account: ProviderAccount, cloud: MemoryCloud) -> None:
+        """Lets the account have that cloud, whose time begins now."""
+        started = self.clock()
+        cloud._clock = lambda: (self.clock() - started).total_seconds()
+        self.clouds[account.pk] = cloud
 
     @property
     def cloud(self) -> MemoryCloud:
         return next(iter(self.clouds.values()))
+
+    def cloud_state(self) -> dict[str, Any]:
+        """What the cloud knows and has done; for `resume`."""
+        return {name: value for name, value in vars(self.cloud).items() if name not in ("_lock", "_clock")}
 
     def turn(self, seconds: float = 1.0) -> int:
         """Reconciler and worker once each, then time passes. Returns how much happened."""
@@ -136,17 +144,26 @@ def story(vm: VM) -> list[str]:
 
 
 @kept
-def _consoles_on_memory() -> None:
-    seed(now=NOON)
+def _consoles_on_memory(now: datetime) -> None:
+    seed(now=now)
     ProviderPreference.objects.bulk_create(
         ProviderPreference(config=config, provider="memory", priority=99)
         for config in EmulatorConfig.objects.all()
     )
 
 
+def resume(clock: Clock, cloud_state: dict[str, Any], *, seconds: float) -> ControlPlane:
+    """Goes on, so long after its beginning, with the one account there is and a cloud like that."""
+    plane, cloud = ControlPlane(clock), MemoryCloud(boot_s=5)
+    vars(cloud).update(cloud_state)
+    plane.join(ProviderAccount.objects.get(), cloud)
+    clock.advance(seconds=seconds)
+    return plane
+
+
 def prepare(clock: Clock) -> ControlPlane:
     """Seeded consoles that prefer the memory cloud, one account with the stock of `MemoryCloud`."""
-    _consoles_on_memory()
+    _consoles_on_memory(NOON)
     installation.row()
     plane = ControlPlane(clock)
     plane.add_account()

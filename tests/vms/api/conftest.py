@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from tests.vms.control_plane import ControlPlane, prepare
+from tests.kept import kept
+from tests.vms.control_plane import ControlPlane, prepare, resume
 from tests.world import Clock
 from vms.models import ProviderAccount
 
@@ -29,7 +31,13 @@ def clock() -> Clock:
 @pytest.fixture
 def plane(db: None, clock: Clock) -> ControlPlane:
     """One account that says it is TensorDock, with offers on the shelf."""
-    plane = prepare(clock)
+    return resume(clock, _offers_of_tensordock(clock()), seconds=1)
+
+
+@kept
+def _offers_of_tensordock(now: datetime) -> dict[str, Any]:
+    """Returns what the cloud is like then."""
+    plane = prepare(Clock(now))
     ProviderAccount.objects.update(kind="tensordock")
     plane.turn()
-    return plane
+    return plane.cloud_state()

@@ -28,6 +28,11 @@ from vms.reconcile.steps.part import GIVE_UP
 BY = policy("test")
 
 
+@pytest.fixture
+def plane(lived: ControlPlane) -> ControlPlane:
+    return lived
+
+
 def stop(plane: ControlPlane, vm: VM) -> None:
     services.stop(vm=vm, by=BY, now=plane.now())
 

@@ -30,6 +30,11 @@ HOLLAND = Destination(region="Netherlands")
 
 
 @pytest.fixture
+def plane(lived: ControlPlane) -> ControlPlane:
+    return lived
+
+
+@pytest.fixture
 def stopped(plane: ControlPlane, running: VM) -> VM:
     services.stop(vm=running, by=BY, now=plane.now())
     return plane.until(running, "stopped")
@@ -376,14 +381,14 @@ class TestMoney:
         assert first.ended_at > second.started_at  # both cost us for a while
         assert (Meter.objects.count(), Hold.objects.count(), broken()) == (0, 0, [])
 
-    def test_is_put_aside_by_who_pays_now(self, plane: ControlPlane, world: World) -> None:
+    def test_is_put_aside_by_who_pays_now(self, stocked: ControlPlane, world: World) -> None:
         project = Project.objects.create(name="Mario", owner=world.alice)
-        vm = plane.until(plane.launch(world.alice, project_id=project.pk), "running")
+        vm = stocked.until(stocked.launch(world.alice, project_id=project.pk), "running")
         assert Hold.objects.get().account.user == world.alice
-        credits.change(by=BY, owner=project, usd=D("50"), reason="a tournament", now=plane.now())
-        move(plane, vm)
+        credits.change(by=BY, owner=project, usd=D("50"), reason="a tournament", now=stocked.now())
+        move(stocked, vm)
         assert Hold.objects.get().account.project == project
-        plane.until(departed(plane, vm), "running")
+        stocked.until(departed(stocked, vm), "running")
         assert broken() == []
 
     def test_of_a_stopped_machine_stays_that_of_a_stopped_one_until_it_is_gone(
