@@ -38,8 +38,8 @@ class Copy:
 def kept(make: Callable[[datetime], T]) -> Callable[[datetime], T]:
     """Lets `make`, which only adds rows, run once. What it returns is pickled, so that nobody gets what another changed.
 
-    Put back at another time than they were made, all times in them have moved by as much. Else rows are as they were: no law is asked
-    a second time, no trigger fires, and the numbers are the same ones.
+    Put back at another time than they were made, all times in rows have moved by as much; those in what `make` returns have not.
+    Else rows are as they were: no law is asked a second time, no trigger fires, and the numbers are the same ones.
     """
     copies: list[Copy] = []
 

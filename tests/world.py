@@ -61,7 +61,7 @@ class World:
 
 
 def build() -> World:
-    return _build(timezone.now())
+    return _build(NOON)
 
 
 @kept
