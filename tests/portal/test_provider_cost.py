@@ -24,8 +24,7 @@ from tests import world as worlds
 from tests.factories import QuotaFactory
 from tests.permissions.shared import db
 from tests.vms.api.asking import DALLAS, LAUNCH, SWITCH, post, running
-from tests.vms.api.conftest import RunningClock
-from tests.vms.control_plane import prepare
+from tests.vms.api.conftest import RunningClock, opened
 from tests.world import World, client_of
 from vms import discovery, provider_states
 from vms.models import Attempt, ProviderAccount
@@ -47,9 +46,7 @@ def life(world: World) -> dict[str, str]:
 
     Lived once, because nobody changes it.
     """
-    plane = prepare(RunningClock(timezone.now()))
-    ProviderAccount.objects.update(kind="tensordock")
-    plane.turn()
+    plane = opened(RunningClock(timezone.now()))
     as_alice, as_bob = client_of(world.alice), client_of(world.bob)
     seeding.seed(plane.now())
     Margin.objects.create(share=SHARE, starts_at=timezone.now() - timedelta(days=1))

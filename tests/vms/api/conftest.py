@@ -28,12 +28,6 @@ def clock() -> Clock:
     return RunningClock(timezone.now())
 
 
-@pytest.fixture
-def plane(db: None, clock: Clock) -> ControlPlane:
-    """One account that says it is TensorDock, with offers on the shelf."""
-    return resume(clock, _offers_of_tensordock(clock()), seconds=1)
-
-
 @kept
 def _offers_of_tensordock(now: datetime) -> dict[str, Any]:
     """Returns what the cloud is like then."""
@@ -41,3 +35,13 @@ def _offers_of_tensordock(now: datetime) -> dict[str, Any]:
     ProviderAccount.objects.update(kind="tensordock")
     plane.turn()
     return plane.cloud_state()
+
+
+def opened(clock: Clock) -> ControlPlane:
+    """One account that says it is TensorDock, with offers on the shelf."""
+    return resume(clock, _offers_of_tensordock(clock()), seconds=1)
+
+
+@pytest.fixture
+def plane(db: None, clock: Clock) -> ControlPlane:
+    return opened(clock)
