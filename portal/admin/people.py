@@ -69,7 +69,9 @@ class PersonAdmin(acts.Acting, UserAdmin):  # type: ignore[misc]
         account = _account_of(obj)
         if account is not None:
             page = reverse("admin:billing_creditaccount_change", args=[account.pk])
-            words = 'Changed at <a class="g-link" href="{}">their credit account</a>: Let play on account, Demand credit.'
+            # Unfold's own classes: its forms do not load our style sheet.
+            link = '<a class="text-primary-600 dark:text-primary-500" href="{}">their credit account</a>'
+            words = f"Changed at {link}: Let play on account, Demand credit."
             options["help_texts"] = {"is_postpaid": format_html(words, page)}
         return super().get_form(request, obj, change=change, **options)
 
