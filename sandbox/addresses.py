@@ -25,12 +25,17 @@ class Addresses:
         self._numbers = itertools.count(1)
         for network in random.sample(range(16, 251), 235):
             try:
-                self._claim = bound(f"127.{network}.0.1", _CLAIM_PORT)
+                claim = bound(f"127.{network}.0.1", _CLAIM_PORT)
             except OSError as error:
                 if error.errno == errno.EADDRNOTAVAIL:
                     break
                 continue
-            self._network = network
+            try:
+                claim.listen()  # until one of them listens, several may be bound to an address
+            except OSError:
+                claim.close()
+                continue
+            self._claim, self._network = claim, network
             break
 
     def of_hostnode(self, number: int) -> str:
