@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 from vms.providers.base import Provider, ProviderError
-from vms.providers.cloudypad import PROVIDERS, Account, open_cloudypad
-from vms.providers.cloudypad.clouds import Product
+from vms.providers.cloudypad.clouds import Account, Product
+from vms.providers.cloudypad.provider import PROVIDERS, open_cloudypad
 from vms.providers.memory import MemoryProvider, cloud
 from vms.providers.tensordock import TensorDockProvider
 from vms.providers.tensordock.provider import BASE_URL

@@ -11,8 +11,8 @@ from tests.vms.providers.cloudypad_vendor import account_in, product
 from tests.vms.providers.memory_over_a_socket import Remote
 from tests.vms.providers.specs import pick, spec, tag
 from vms.providers.base import Need, Provider
-from vms.providers.cloudypad import open_cloudypad
 from vms.providers.cloudypad.cli import Times
+from vms.providers.cloudypad.provider import open_cloudypad
 from vms.providers.memory import MemoryProvider
 from vms.providers.tensordock import TensorDockProvider
 from vms.providers.tensordock.client import Timeouts

@@ -17,11 +17,11 @@ from typing import Any
 from tests.vms.providers.harness import Harness, Trouble
 from tests.vms.providers.specs import tag
 from tests.waiting import eventually
-from vms.providers.cloudypad import Account, CloudyPadProvider, open_cloudypad
 from vms.providers.cloudypad.books import Home
 from vms.providers.cloudypad.cli import Times
-from vms.providers.cloudypad.clouds import Product
+from vms.providers.cloudypad.clouds import Account, Product
 from vms.providers.cloudypad.names import name_of, tag_of
+from vms.providers.cloudypad.provider import CloudyPadProvider, open_cloudypad
 
 STAND_IN = Path(__file__).with_name("stand_ins") / "cloudypad"
 COMMAND = shlex.join([sys.executable, "-S", "-E", str(STAND_IN)])

@@ -18,9 +18,10 @@ from tests.vms.providers.harness import by_tag, parents
 from tests.vms.providers.specs import spec, tag
 from tests.waiting import eventually
 from vms.providers.base import MachineState, Need, NotFound, Unavailable
-from vms.providers.cloudypad import CloudyPadProvider, cli, orders
+from vms.providers.cloudypad import cli, orders
 from vms.providers.cloudypad.books import MOST_TRIES, Order
 from vms.providers.cloudypad.names import name_of
+from vms.providers.cloudypad.provider import CloudyPadProvider
 
 NAME = name_of(tag())
 # Of the caller alone: the contract, by `contract_deaths.py`.

@@ -20,9 +20,9 @@ from tests.vms.providers.harness import Trouble, parents
 from tests.vms.providers.specs import spec, tag
 from tests.waiting import eventually
 from vms.providers.base import MachineState, Need
-from vms.providers.cloudypad import CloudyPadProvider, open_cloudypad
 from vms.providers.cloudypad.cli import RealClock
 from vms.providers.cloudypad.names import name_of, tag_of
+from vms.providers.cloudypad.provider import CloudyPadProvider, open_cloudypad
 
 COMMAND = os.environ.get("CLOUDYPAD_BIN", "")
 RUN_S = 200

@@ -29,8 +29,9 @@ from vms.providers.base import (
     Unavailable,
     make_tag,
 )
-from vms.providers.cloudypad import answers, clouds, open_cloudypad
+from vms.providers.cloudypad import answers, clouds
 from vms.providers.cloudypad.names import SAFE, name_of, tag_of
+from vms.providers.cloudypad.provider import open_cloudypad
 
 PLAIN = "abcdefghijklmnopqrstuvwxyz0123456789"
 CREDENTIALS = {

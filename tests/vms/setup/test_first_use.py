@@ -11,7 +11,8 @@ from tests.vms.providers.cloudypad_vendor import CANARY
 from tests.vms.setup.sshd import Machine, free_port
 from tests.world import Clock
 from vms.models import VM, Attempt
-from vms.providers.cloudypad import Account, open_cloudypad
+from vms.providers.cloudypad.clouds import Account
+from vms.providers.cloudypad.provider import open_cloudypad
 from vms.reconcile import loading
 from vms.reconcile.outcome import Advance, Outcome, Wait
 from vms.reconcile.steps import setup

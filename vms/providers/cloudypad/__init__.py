@@ -4,10 +4,7 @@ A program of minutes behind verbs of seconds: an order is a page in the account'
 progress is read later. `names` leads from a tag to a name the tool takes and back, `clouds` knows each cloud's flags, `books` is the home
 on disk, `orders` carries orders on, `cli` runs the tool, `answers` reads what it says, `provider` is the meaning. Start at `provider`.
 
+Nothing is imported here: the runner, a process of its own for every order, would load the whole adapter.
+
 What the tool does, and what it only claims to do, was read in its source and seen in runs of version 0.45.1.
 """
-
-from vms.providers.cloudypad.clouds import Account
-from vms.providers.cloudypad.provider import PROVIDERS, CloudyPadProvider, open_cloudypad
-
-__all__ = ["PROVIDERS", "Account", "CloudyPadProvider", "open_cloudypad"]
