@@ -6,10 +6,14 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from accounts.models import User
 from tests.kept import kept
 from tests.vms.control_plane import ControlPlane, prepare, resume
-from tests.world import Clock
+from tests.world import Clock, World
 from vms.models import ProviderAccount
+
+
+BEFORE = timedelta(seconds=2)
 
 
 class RunningClock(Clock):
@@ -45,3 +49,18 @@ def opened(clock: Clock) -> ControlPlane:
 @pytest.fixture
 def plane(db: None, clock: Clock) -> ControlPlane:
     return opened(clock)
+
+
+@kept
+def _played(now: datetime) -> tuple[dict[str, Any], float]:
+    """Returns what the cloud is like then, and the seconds it has taken."""
+    plane = opened(Clock(now))
+    plane.until(plane.launch(User.objects.get(handle="alice@gamer.test")), "running")
+    return plane.cloud_state(), (plane.now() - now).total_seconds()
+
+
+@pytest.fixture
+def played(world: World, clock: Clock) -> ControlPlane:
+    """`plane` in which alice plays: the one VM there is, as after `asking.running`."""
+    cloud, seconds = _played(clock() - BEFORE)  # the launch itself is never in the real time's future
+    return resume(clock, cloud, seconds=seconds - BEFORE.total_seconds())

@@ -31,8 +31,8 @@ ONE = packed({"zelda.srm": b"one"})
 
 
 @pytest.fixture
-def vm(plane, as_alice):
-    return running(plane, as_alice)
+def vm(played):
+    return VM.objects.get()
 
 
 @pytest.fixture
@@ -113,8 +113,8 @@ class TestPut:
 
 
 class TestRefusal:
-    def test_of_another_vms_session(self, plane, vm, agent, session, as_bob):
-        theirs = running(plane, as_bob).sessions.get()
+    def test_of_another_vms_session(self, played, vm, agent, session, as_bob):
+        theirs = running(played, as_bob).sessions.get()
         for stranger in (theirs.pk, uuid.uuid4()):
             assert details(put(agent, told(session, session_id=stranger)), 404) == {}
         assert (SaveVersion.objects.count(), refusals(vm)) == (0, 2)
@@ -205,7 +205,7 @@ class TestRefusal:
 
 
 class TestManifest:
-    def test_names_the_save_a_game_goes_on_with(self, plane, as_alice, vm, agent, session):
+    def test_names_the_save_a_game_goes_on_with(self, played, as_alice, vm, agent, session):
         (shown,) = agent.get("/agent/manifest").json()["sessions"]
         assert shown["save"] == {"slot": str(session.slot_id), "base": 0, "digest": ""}
         put(agent, told(session))
@@ -253,12 +253,12 @@ class TestPlayed:
         assert post(agent, HEARTBEAT, beat(sessions=[one])).status_code == 204
         assert SaveSlot.objects.get().played_s == 0
 
-    def test_of_another_vms_session_is_passed_over(self, plane, vm, session, as_bob):
-        other = running(plane, as_bob)
+    def test_of_another_vms_session_is_passed_over(self, played, vm, session, as_bob):
+        other = running(played, as_bob)
         sessions.note_played(vm_id=other.pk, played={session.pk: 600.0}, now=timezone.now())
         assert SaveSlot.objects.get(pk=session.slot_id).played_s == 0
 
-    def test_adds_up_over_the_sessions_of_a_slot(self, plane, world, vm, session, as_alice):
+    def test_adds_up_over_the_sessions_of_a_slot(self, played, world, vm, session, as_alice):
         GameSession.objects.filter(pk=session.pk).update(status="ended", ended_at=timezone.now())
         post(as_alice, f"/launch/vm/{vm.pk}/game", {"game_id": "mario-odyssey"})
         second = vm.sessions.exclude(pk=session.pk).get()
@@ -277,10 +277,10 @@ class TestPlayed:
 class TestSlots:
     """Where a launch finds its slot."""
 
-    def test_of_a_player_is_the_same_on_every_vm(self, plane, world, vm, session, as_alice):
-        services.destroy(vm=vm, by=Principal(user=world.alice), now=plane.clock())
-        plane.until(vm, "terminated")
-        again = running(plane, as_alice)
+    def test_of_a_player_is_the_same_on_every_vm(self, played, world, vm, session, as_alice):
+        services.destroy(vm=vm, by=Principal(user=world.alice), now=played.clock())
+        played.until(vm, "terminated")
+        again = running(played, as_alice)
         assert again.pk != vm.pk
         assert again.sessions.get().slot_id == session.slot_id
 

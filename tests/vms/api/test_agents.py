@@ -61,9 +61,9 @@ def event(state: str, exit_code: int | None = None, **delta: float):
 
 
 @pytest.fixture
-def vm(plane, as_alice):
+def vm(played):
     """Alice's VM with a queued game; its agent has not spoken yet."""
-    vm = running(plane, as_alice)
+    vm = VM.objects.get()
     vm.sessions.update(status=Status.QUEUED, started_at=None)
     return vm
 
@@ -101,8 +101,8 @@ class TestRegister:
         vm.refresh_from_db()
         assert vm.agent_token_digest == ""
 
-    def test_with_another_vms_secret_is_refused(self, vm, plane, as_bob):
-        other = running(plane, as_bob)
+    def test_with_another_vms_secret_is_refused(self, vm, played, as_bob):
+        other = running(played, as_bob)
         body = {"vm_id": str(other.pk), "bootstrap_token": vm.agent_bootstrap.reveal()}
         assert post(APIClient(), REGISTER, body).status_code == 401
 
@@ -308,8 +308,8 @@ class TestSessionEvents:
         session = vm.sessions.get()
         assert session.queued_at <= session.started_at <= session.ended_at
 
-    def test_reach_no_other_vms_games(self, plane, agent, as_bob):
-        other = running(plane, as_bob).sessions.get()
+    def test_reach_no_other_vms_games(self, played, agent, as_bob):
+        other = running(played, as_bob).sessions.get()
         before = other.status
         answer = post(agent, f"/agent/sessions/{other.pk}/events", event("ended", 0))
         assert details(answer, 404) == {}

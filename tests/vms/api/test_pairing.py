@@ -8,16 +8,16 @@ import pytest
 
 from tests.at_once import at_once
 from tests.bad_inputs import sweep_bodies
-from tests.vms.api.asking import details, made, post, running
+from tests.vms.api.asking import details, made, post
 from tests.vms.setup.sshd import free_port
 from tests.world import client_of
 from vms.models import VM
 
 
 @pytest.fixture
-def vm(plane, as_alice) -> VM:
+def vm(played) -> VM:
     """Alice's running VM, whose machine has gone out of reach."""
-    vm = running(plane, as_alice)
+    vm = VM.objects.get()
     VM.objects.filter(pk=vm.pk).update(ip_address="127.0.0.1", ssh_port=free_port())
     return vm
 
