@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -12,8 +13,12 @@ from django.test import override_settings
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
+from tests import browsing
 from tests import world as worlds
 from tests.world import Clock, World, client_of, client_with_key
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -53,6 +58,23 @@ def _migrate_into(database: str) -> None:
     connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     connection.close()
     ours["NAME"], test["NAME"] = kept, name
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[browsing.Chromium]:
+    """Each worker's own, from the first test that wants one."""
+    with browsing.started() as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def browser(
+    transactional_db: None, chromium: browsing.Chromium, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Browser]:
+    """A browser that remembers nothing of tests before."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # an event loop runs beside what a test asks
+    with chromium.lent() as browser:
+        yield browser
 
 
 @pytest.fixture

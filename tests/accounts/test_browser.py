@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def page(live_server, transactional_db, monkeypatch) -> Iterator[Page]:
+def page(live_server, browser) -> Iterator[Page]:
     """A window before the login."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     worlds.build()
-    with window(live_server.url) as page:
+    with window(browser, live_server.url) as page:
         yield page
 
 

@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def page(live_server, transactional_db, monkeypatch) -> Iterator[Page]:
+def page(live_server, browser) -> Iterator[Page]:
     """A window that shows a whole page, with sam of the staff signed in."""
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     worlds.build()
     services.seed(NOW)
-    with window(live_server.url, height=2000) as page:
+    with window(browser, live_server.url, height=2000) as page:
         log_in(page)
         page.wait_for_url("**/admin/")
         yield page

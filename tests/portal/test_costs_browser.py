@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import Iterator
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +13,6 @@ from xml.etree import ElementTree
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connections
 from django.utils import timezone
 
 from billing.periods import last_days
@@ -22,8 +20,8 @@ from billing.reports import report
 from billing.reports.spending import STAFF
 from tests import world as worlds
 from tests.billing.usage import of, used
-from tests.browsing import CHROMIUM, FLAGS
-from tests.world import PASSWORD, World
+from tests.browsing import log_in
+from tests.world import World
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -45,10 +43,8 @@ def ago(days: int, hour: int = 10) -> datetime:
 
 
 @pytest.fixture
-def people(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> World:
+def people(transactional_db: None) -> World:
     """Alice's and Bob's last days."""
-    # Playwright keeps an event loop in this thread, so Django takes our own queries for asynchronous ones.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     world = worlds.build()
     for days in (1, 2, 5):
         used(of(world.alice), ago(days), ago(days, 18), cost="1.234567", charge="1.41975205")
@@ -62,17 +58,6 @@ def people(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> World:
     return world
 
 
-@pytest.fixture
-def browser(people: World) -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
-        connections.close_all()
-
-
 def opened(browser: Browser, url: str, *, width: int = 1280, scheme: str = "light") -> tuple[Page, list[str]]:
     """A window with sam of the staff signed in, and what goes wrong in it: faults, and whatever is asked of strangers."""
     context = browser.new_context(
@@ -83,10 +68,7 @@ def opened(browser: Browser, url: str, *, width: int = 1280, scheme: str = "ligh
     page.on(
         "request", lambda asked: None if asked.url.startswith((url, "data:")) else faults.append(asked.url)
     )
-    page.goto("/admin/")
-    page.fill("[name=username]", "sam@gamer.test")
-    page.fill("[name=password]", PASSWORD)
-    page.click("[type=submit]")
+    log_in(page)
     page.wait_for_url("**/admin/")
     return page, faults
 
@@ -112,7 +94,7 @@ def sheet(path: Path) -> list[list[str]]:
 
 
 class TestCosts:
-    def test_are_chosen_narrowed_and_followed_down_to_the_ledger(self, browser, live_server, people):
+    def test_are_chosen_narrowed_and_followed_down_to_the_ledger(self, live_server, people, browser):
         page, faults = opened(browser, live_server.url)
         page.locator(f'a[href="{COSTS}"]').first.click()
         page.wait_for_url(f"**{COSTS}")
@@ -141,7 +123,7 @@ class TestCosts:
         page.wait_for_url("**/billing/entry/**")
         assert faults == []
 
-    def test_are_taken_along_to_the_last_digit(self, browser, live_server, people):
+    def test_are_taken_along_to_the_last_digit(self, live_server, people, browser):
         page, _ = opened(browser, live_server.url)
         page.goto(f"{COSTS}?by=user&then=console")
         exact = {name: total(page, name) for name in ("Cost", "Charge", "Margin")}
@@ -163,7 +145,7 @@ class TestCosts:
             cost = sum(Decimal(line[head.index("cost_usd")]) for line in lines)
             assert cost == exact["Cost"]
 
-    def test_are_sorted_by_a_click_and_go_back_and_forth(self, browser, live_server, people):
+    def test_are_sorted_by_a_click_and_go_back_and_forth(self, live_server, people, browser):
         page, _ = opened(browser, live_server.url)
         page.goto(f"{COSTS}?by=user")
         first = page.locator("#costs tbody th").first
@@ -178,7 +160,7 @@ class TestCosts:
         page.locator("[name=measure]").select_option("hours")
         page.wait_for_url("**measure=hours**")
 
-    def test_ask_for_days_of_ones_own_and_say_what_is_wrong(self, browser, live_server, people):
+    def test_ask_for_days_of_ones_own_and_say_what_is_wrong(self, live_server, people, browser):
         page, _ = opened(browser, live_server.url)
         page.goto(COSTS)
         assert not page.locator("[name=start]").is_visible()
@@ -196,7 +178,7 @@ class TestCosts:
 class TestLooks:
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     @pytest.mark.parametrize("width", [1280, 390])
-    def test_fit_and_draw_in_light_and_dark(self, browser, live_server, width, scheme):
+    def test_fit_and_draw_in_light_and_dark(self, live_server, people, browser, width, scheme):
         page, faults = opened(browser, live_server.url, width=width, scheme=scheme)
         for path, charts in (
             ("/admin/", 1),
@@ -212,7 +194,7 @@ class TestLooks:
             assert page.evaluate(OVERFLOW) <= 0, path
         assert faults == []
 
-    def test_follow_when_light_turns_dark(self, browser, live_server):
+    def test_follow_when_light_turns_dark(self, live_server, people, browser):
         page, _ = opened(browser, live_server.url)
         page.goto(COSTS)
         grid = "() => window.Chart.getChart(document.querySelector('canvas')).options.scales.y.ticks.color"
@@ -222,7 +204,7 @@ class TestLooks:
         page.wait_for_function(f"light => ({grid})() !== light", arg=light)
         assert page.locator("canvas").first.evaluate(COLOURS) > 3
 
-    def test_help_on_an_empty_page(self, browser, live_server, people):
+    def test_help_on_an_empty_page(self, live_server, people, browser):
         page, _ = opened(browser, live_server.url, width=390)
         page.goto(f"{COSTS}?range=today")
         page.get_by_text("Nothing was used").wait_for()

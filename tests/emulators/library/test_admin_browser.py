@@ -25,13 +25,12 @@ CONTENT = bytes(range(256)) * 40
 
 
 @pytest.fixture
-def page(live_server, transactional_db, monkeypatch, settings, tmp_path: Path) -> Iterator[Page]:
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+def page(live_server, browser, monkeypatch, settings, tmp_path: Path) -> Iterator[Page]:
     monkeypatch.setattr(pages, "PIECE", 1000)
     settings.GAMES_URL, settings.GAMES_UPLOAD_DIR = f"file://{tmp_path}/games", str(tmp_path / "uploads")
     worlds.build()
     services.seed(NOW)
-    with window(live_server.url) as page:
+    with window(browser, live_server.url) as page:
         log_in(page)
         page.wait_for_url("**/admin/")
         yield page

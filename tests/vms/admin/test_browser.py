@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def plane(transactional_db, monkeypatch) -> ControlPlane:
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+def plane(transactional_db) -> ControlPlane:
     return prepare(Clock(timezone.now()))
 
 
@@ -36,8 +35,8 @@ def vm(plane) -> VM:
 
 
 @pytest.fixture
-def page(live_server, vm) -> Iterator[Page]:
-    with window(live_server.url) as page:
+def page(live_server, vm, browser) -> Iterator[Page]:
+    with window(browser, live_server.url) as page:
         log_in(page)
         page.wait_for_url("**/admin/")
         yield page
