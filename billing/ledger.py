@@ -1,6 +1,6 @@
 """The only writer of entries and legs. Everything is posted once, by key; one statement, however many postings.
 
-The database holds the laws (migrations 0002 and 0006): a statement whose legs do not sum to zero is refused, balances move with the
+The database holds the laws (`migrations/0003_laws.py`): a statement whose legs do not sum to zero is refused, balances move with the
 legs, nothing is changed afterwards. Call inside the transaction of what is being paid for.
 """
 

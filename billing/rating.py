@@ -2,7 +2,7 @@
 
 A machine's cost is a running total that grows from an origin. An interval costs the rounded total at its end minus the
 rounded total at its start, so however it is split, the parts sum to the same cent. `billing_total` in the database
-(migration 0002) is the twin of `total`, for statements over many rows; a test holds them together.
+(`migrations/0003_laws.py`) is the twin of `total`, for statements over many rows; a test holds them together.
 """
 
 from __future__ import annotations

@@ -10,5 +10,5 @@ AS_ACCOUNTS = """
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0005_history"), ("billing", "0009_to_date")]
+    dependencies = [("accounts", "0002_projects"), ("billing", "0005_budgets_and_invoices")]
     operations = [migrations.RunSQL(AS_ACCOUNTS, migrations.RunSQL.noop)]

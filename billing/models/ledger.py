@@ -108,7 +108,7 @@ class Leg(models.Model):
     """One side of an entry: positive is credit for the account, negative is taken from it. `record` is the usage charged."""
 
     id = models.BigAutoField(primary_key=True)
-    # What it points at is there: looked up once per statement (migration 0005), not row by row.
+    # What it points at is there: looked up once per statement (`migrations/0003_laws.py`), not row by row.
     entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="legs", db_constraint=False)
     account = models.ForeignKey(
         CreditAccount, on_delete=models.PROTECT, related_name="legs", db_index=False, db_constraint=False

@@ -152,7 +152,7 @@ class UsageRecord(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    # Both are there: looked up once per statement (migration 0005), not row by row.
+    # Both are there: looked up once per statement (`migrations/0003_laws.py`), not row by row.
     subject = models.ForeignKey(
         Subject, on_delete=models.PROTECT, related_name="records", db_index=False, db_constraint=False
     )
@@ -173,7 +173,7 @@ class UsageRecord(models.Model):
     class Meta:
         ordering = ("id",)
         constraints = [
-            # One interval for each beginning. With the law that each begins where the one before ended (migration 0006), no second
+            # One interval for each beginning. With the law that each begins where the one before ended (`0003_laws.py`), no second
             # is counted twice and none is left out.
             models.UniqueConstraint(
                 fields=["subject", "started_at"], include=["ended_at"], name="usage_of_subject"
