@@ -1,4 +1,4 @@
-"""System checks of the environment: each says what is wrong, in words, and what to do about it."""
+"""System checks of the environment and the database: each says what is wrong, in words, and what to do about it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from zoneinfo import available_timezones
 from cryptography.fernet import Fernet
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
-from django.core.checks import CheckMessage, Critical, Error, Warning, register, run_checks
+from django.core.checks import CheckMessage, Critical, Error, Tags, Warning, register, run_checks
 from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.db import connections
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 
 from gamer.env import CLOUD_VARIABLES, PROCESSES
 
@@ -267,6 +270,28 @@ def admin_password(**_: Any) -> list[CheckMessage]:
     except ValidationError as error:
         return [Warning(f"ADMIN_PASSWORD is weak. {' '.join(error.messages)}", id="gamer.W009")]
     return []
+
+
+@register(Tags.database)
+def history(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Migrations that were joined are gone: Django cannot go on from between them, and would say so in words about models."""
+    found: list[CheckMessage] = []
+    for alias in databases or ():
+        loader = MigrationLoader(connections[alias], load=False)
+        loader.load_disk()
+        applied = MigrationRecorder(connections[alias]).applied_migrations()
+        for (app, name), migration in loader.disk_migrations.items():
+            gone = sorted(set(migration.replaces) - {*applied, *loader.disk_migrations})
+            if gone and not applied.keys().isdisjoint(migration.replaces):
+                file = f"{migration.__module__.rpartition('.')[0].replace('.', '/')}/{gone[-1][1]}.py"
+                found.append(
+                    Error(
+                        f"The database lacks {', '.join('.'.join(one) for one in gone)}, joined into {app}.{name} since.",
+                        hint=f"Run manage.py migrate with the version before the one that `git log -1 -- {file}` names.",
+                        id="gamer.E025",
+                    )
+                )
+    return found
 
 
 def demand() -> None:

@@ -8,12 +8,15 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 from django.core.checks import CheckMessage, run_checks
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from gamer import checks
 from gamer.env import ROOT
@@ -181,6 +184,28 @@ class TestRegistration:
         )
         ids = {message.id for message in run_checks()}
         assert {"gamer.E001", "gamer.E003", "gamer.E005", "gamer.E006", "gamer.E009"} <= ids
+
+
+@pytest.mark.django_db
+class TestHistory:
+    def look(self) -> list[CheckMessage]:
+        return run_checks(tags=["database"], databases=["default"])
+
+    def test_of_a_migrated_database_is_whole(self) -> None:
+        assert self.look() == []
+
+    def test_that_ends_between_joined_migrations_is_told_the_way(self) -> None:
+        MigrationRecorder(connection).record_unapplied("vms", "0017_archived")
+        (found,) = self.look()
+        assert found.id == "gamer.E025"
+        assert "lacks vms.0017_archived, joined into vms.0001_providers" in found.msg
+        assert "`git log -1 -- vms/migrations/0017_archived.py`" in str(found.hint)
+
+    def test_that_ends_between_ours_goes_on(self) -> None:
+        """As after a start that was interrupted: nothing of the next one is there."""
+        for name in {name for _, name in import_module("vms.migrations.0002_vms").Migration.replaces}:
+            MigrationRecorder(connection).record_unapplied("vms", name)
+        assert self.look() == []
 
 
 class TestDemand:
