@@ -196,7 +196,7 @@ def _kill(argv: list[str]) -> int:
     for word in words:
         if not word.lstrip("-").isdigit():
             raise Usage(f"no process {word}")
-        statuses.append(ask_init({"call": "kill", "pid": int(word), "signal": number}))
+        statuses.append(ask_init("kill", word, str(number)))
     return max(statuses, default=2)
 
 

@@ -123,25 +123,24 @@ def collect_tools(path: Path) -> Tools:
     modules.mkdir(parents=True)
     for source in (package.parent / "__init__.py", *package.glob("*.py")):
         shutil.copy(source, modules if source.parent == package else modules.parent)
-    # Confined programs may not write here, and would compile the modules at every start.
+    # Guests may not write here, and would compile the modules at every start.
     compileall.compile_dir(path / "lib", quiet=2)
-    standin = path / "standin"
-    standin.write_text(
-        "#!/bin/python3 -IS\n" + Path(standins.__file__).read_text(encoding="utf-8"), encoding="utf-8"
-    )
-    standin.chmod(0o755)
+    _write_program(path / "standin", standins.__name__)
     for name in standins.PROGRAMS:
         (path / "bin" / name).unlink(missing_ok=True)
         (path / "bin" / name).symlink_to("../standin")
-    wolf_program = path / "bin" / standins.WOLF_PROGRAM
-    wolf_program.write_text(
-        "#!/bin/python3 -IS\n" + Path(wolf.__file__).read_text(encoding="utf-8"), encoding="utf-8"
-    )
-    wolf_program.chmod(0o755)
+    _write_program(path / "bin" / standins.WOLF_PROGRAM, wolf.__name__)
     for inner in path.rglob("*"):
         if not inner.is_symlink():
             inner.chmod(0o755 if inner.is_dir() else inner.stat().st_mode | 0o444)
     return Tools(path)
+
+
+def _write_program(path: Path, module: str) -> None:
+    """A program for guests in namespaces that is the module's `main`: imported, it is not compiled at every start."""
+    code = f"import sys\nsys.path.insert(0, '{namespaces.TOOLS}/lib')\nfrom {module} import main\nmain()\n"
+    path.write_text(f"#!/bin/python3 -IS\n{code}", encoding="utf-8")
+    path.chmod(0o755)
 
 
 def _link_python(programs_folder: Path) -> None:

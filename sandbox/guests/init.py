@@ -258,33 +258,35 @@ class Init:
     # -- calls from inside
 
     def _on_call(self) -> None:
-        """One JSON line from a stand-in: {"call": "systemctl" | "poweroff" | "kill", …}."""
+        """One JSON line from a stand-in: ["systemctl", word…], ["poweroff", seconds | "never"], ["kill", pid, signal].
+
+        The answer is a line with the exit status, then what is to be shown.
+        """
         connection, _address = self._listener.accept()
         connection.settimeout(2)
         try:
-            request = json.loads(connection.makefile("rb").readline() or b"null")
-            self._answer_call(connection, request)
-        except (OSError, ValueError, TypeError, KeyError):
+            self._answer_call(connection, *json.loads(connection.makefile("rb").readline() or b"null"))
+        except (OSError, ValueError, TypeError):
             connection.close()
 
-    def _answer_call(self, connection: socket.socket, request: dict[str, Any]) -> None:
+    def _answer_call(self, connection: socket.socket, call: str, *words: str) -> None:
         def reply(status: int, text: str) -> None:
             with contextlib.suppress(OSError):
-                connection.sendall(json.dumps({"status": status, "text": text}).encode() + b"\n")
+                connection.sendall(f"{status}\n{text}".encode())
             connection.close()
 
-        match request["call"]:
+        match call:
             case "systemctl":
-                systemctl.answer(self.units, request["argv"], time.monotonic(), reply, self._restart_ssh)
+                systemctl.answer(self.units, list(words), time.monotonic(), reply, self._restart_ssh)
             case "poweroff":
-                after_s = request["after_s"]
-                self._power_off_at = None if after_s is None else time.monotonic() + float(after_s)
+                (after_s,) = words
+                self._power_off_at = None if after_s == "never" else time.monotonic() + float(after_s)
                 reply(0, "")
             case "kill":
-                pid = int(request["pid"])
+                pid, number = map(int, words)
                 is_ours = abs(pid) in self._descendants()
                 if is_ours:
-                    os.kill(pid, int(request["signal"]))
+                    os.kill(pid, number)
                 reply(0 if is_ours else 1, "" if is_ours else f"kill: ({pid}) - No such process\n")
             case _:
                 reply(1, "unknown call\n")

@@ -28,7 +28,7 @@ def run(confinement: Confinement, argv: list[str]) -> int:
         if name in SHELLS:
             return shell.run(argv, execute)
         if name == standins.WOLF_PROGRAM:
-            return wolf.main(argv[1:])
+            return wolf.run(argv[1:])
         if name in applets.APPLETS:
             return applets.APPLETS[name](argv)
         if name in standins.PROGRAMS or (name in standins.WITH_GPU and os.path.exists(standins.GPU)):

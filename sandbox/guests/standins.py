@@ -1,19 +1,22 @@
 """What a guest has instead of the programs that change a machine. Every call is noted in /var/log/calls.jsonl.
 
-Runs inside guests: with namespaces as a program of its own (this one file, under many names), confined as a module.
-Standard library only, no import of its neighbours.
+Runs inside guests: with namespaces as a program of its own (under many names), confined as a module.
+Standard library only, no import of its neighbours. Every step of a set-up starts several of them, so little is loaded:
+json, socket and pathlib take each as long as all the rest.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from _json import encode_basestring_ascii as quoted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Execute = Callable[[list[str]], int]
 
 CALLS = "/var/log/calls.jsonl"
 BOOT_FINISHED = "/var/lib/cloud/instance/boot-finished"
@@ -30,32 +33,48 @@ WOLF_HTTP = "/run/wolf/http.sock"
 # With these systemctl has answered a question; with others it complains.
 OUTPUT_STATUSES = (0, 1, 3, 4)
 
-Execute = Callable[[list[str]], int]
+
+def _listed(words: list[str]) -> str:
+    """As JSON."""
+    return f"[{', '.join(map(quoted, words))}]"
 
 
 def _note(argv: list[str]) -> None:
     os.makedirs(os.path.dirname(CALLS), exist_ok=True)
     with open(CALLS, "a", encoding="utf-8") as file:
-        file.write(json.dumps({"argv": argv, "user": os.environ.get("USER", "")}) + "\n")
+        file.write(f'{{"argv": {_listed(argv)}, "user": {quoted(os.environ.get("USER", ""))}}}\n')
 
 
-def ask_init(request: dict[str, Any]) -> int:
+def ask_init(*request: str) -> int:
     """Asks the guest's first process, prints its answer, returns the exit status."""
+    import socket
+
     here = os.getcwd()
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         # By a relative name, which is short enough for a socket however long the real path is.
         os.chdir("/run")
         connection.connect("init.sock")
-        connection.sendall(json.dumps(request).encode() + b"\n")
-        answer = json.loads(connection.makefile("rb").readline() or b'{"status": 1, "text": ""}')
+        connection.sendall(f"{_listed(list(request))}\n".encode())
+        first, _, text = connection.makefile(encoding="utf-8").read().partition("\n")
+        status = int(first or 1)
     except OSError as error:
-        answer = {"status": 1, "text": f"no answer from process 1: {error.strerror}\n"}
+        status, text = 1, f"no answer from process 1: {error.strerror}\n"
     finally:
         os.chdir(here)
         connection.close()
-    (sys.stdout if answer["status"] in OUTPUT_STATUSES else sys.stderr).write(answer["text"])
-    return int(answer["status"])
+    (sys.stdout if status in OUTPUT_STATUSES else sys.stderr).write(text)
+    return status
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def _sudo(argv: list[str], execute: Execute) -> int:
@@ -85,13 +104,13 @@ def _sudo(argv: list[str], execute: Execute) -> int:
 def _systemctl(argv: list[str], _execute: Execute) -> int:
     if verbs := {"poweroff", "halt", "reboot"} & set(argv[1:]):
         return _shutdown([verbs.pop()], _execute)
-    return ask_init({"call": "systemctl", "argv": argv[1:]})
+    return ask_init("systemctl", *argv[1:])
 
 
 def _shutdown(argv: list[str], _execute: Execute) -> int:
     """`shutdown [now | +minutes | -c]`, poweroff, halt. A guest never comes back by itself: reboot is power-off too."""
     if "-c" in argv[1:]:
-        return ask_init({"call": "poweroff", "after_s": None})
+        return ask_init("poweroff", "never")
     name = os.path.basename(argv[0])
     when = next(
         (word for word in argv[1:] if not word.startswith("-")), "+1" if name == "shutdown" else "now"
@@ -101,7 +120,7 @@ def _shutdown(argv: list[str], _execute: Execute) -> int:
     except ValueError:
         sys.stderr.write(f"{name}: cannot read the time {when!r}\n")
         return 1
-    return ask_init({"call": "poweroff", "after_s": after_s})
+    return ask_init("poweroff", str(after_s))
 
 
 def _systemd_run(argv: list[str], _execute: Execute) -> int:
@@ -126,17 +145,17 @@ def _systemd_run(argv: list[str], _execute: Execute) -> int:
     os.makedirs("/run/systemd/transient", exist_ok=True)
     command = " ".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in rest)
     text = "\n".join(["[Service]", *lines, f"ExecStart={command}", ""])
-    Path(f"/run/systemd/transient/{unit}.service").write_text(text, encoding="utf-8")
-    ask_init({"call": "systemctl", "argv": ["daemon-reload"]})
-    return ask_init({"call": "systemctl", "argv": ["start", unit]})
+    _write(f"/run/systemd/transient/{unit}.service", text)
+    ask_init("systemctl", "daemon-reload")
+    return ask_init("systemctl", "start", unit)
 
 
 def _journalctl(argv: list[str], _execute: Execute) -> int:
     for index, word in enumerate(argv):
         if word in ("-u", "--unit") and index + 1 < len(argv):
             unit = argv[index + 1].removesuffix(".service")
-            path = Path(f"{JOURNAL}/{unit}.service.log")
-            sys.stdout.write(path.read_text(encoding="utf-8", errors="replace") if path.exists() else "")
+            path = f"{JOURNAL}/{unit}.service.log"
+            sys.stdout.write(_read(path) if os.path.exists(path) else "")
     return 0
 
 
@@ -164,7 +183,7 @@ def _id(argv: list[str], _execute: Execute) -> int:
 
 
 def _nvidia_smi(argv: list[str], _execute: Execute) -> int:
-    name = Path(GPU).read_text(encoding="utf-8").strip()
+    name = _read(GPU).strip()
     memory_mib = int(name.split()[-1].removesuffix("GB")) * 1024 if name.endswith("GB") else 0
     query = next((word.partition("=")[2] for word in argv if word.startswith("--query-gpu=")), "")
     if not query:
@@ -192,10 +211,10 @@ def _apt_get(argv: list[str], _execute: Execute) -> int:
     if "install" in argv and "docker.io" in argv:
         os.makedirs("/run/systemd/transient", exist_ok=True)
         unit = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=true\n"
-        Path("/run/systemd/transient/docker.service").write_text(unit, encoding="utf-8")
+        _write("/run/systemd/transient/docker.service", unit)
     if "install" in argv and FAKE_TIME in argv:
         os.makedirs(INSTALLED, exist_ok=True)
-        Path(f"{INSTALLED}/{FAKE_TIME}MT.so.1").write_bytes(b"")
+        _write(f"{INSTALLED}/{FAKE_TIME}MT.so.1", "")
     return 0
 
 
@@ -214,7 +233,7 @@ def _docker(argv: list[str], execute: Execute) -> int:
     environ = dict(
         word.removeprefix("--env=").partition("=")[::2] for word in argv if word.startswith("--env=")
     )
-    api = Path(WOLF_API).read_text(encoding="utf-8").strip() if os.path.exists(WOLF_API) else "B"
+    api = _read(WOLF_API).strip() if os.path.exists(WOLF_API) else "B"
     served = [
         "--socket",
         environ["WOLF_SOCKET_PATH"],
@@ -231,9 +250,9 @@ def _docker(argv: list[str], execute: Execute) -> int:
 def _curl(argv: list[str], _execute: Execute) -> int:
     """Nothing is fetched; what should be written is there, empty (an archive as an empty archive)."""
     if "-o" in argv[:-1]:
-        path = Path(argv[argv.index("-o") + 1])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"PK\x05\x06" + bytes(18) if path.suffix == ".zip" else b"")
+        path = argv[argv.index("-o") + 1]
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        _write(path, "PK\x05\x06" + "\0" * 18 if path.endswith(".zip") else "")
     return 0
 
 
@@ -292,5 +311,5 @@ def _replace_process(argv: list[str]) -> int:
     return 127
 
 
-if __name__ == "__main__":
+def main() -> None:
     sys.exit(run(sys.argv, _replace_process))

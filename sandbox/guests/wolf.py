@@ -22,14 +22,12 @@ import hashlib
 import json
 import os
 import queue
-import secrets
 import socketserver
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 KEEPALIVE_S = 15.0
 EVENTS = "wolf::core::events::"
@@ -74,7 +72,7 @@ class Wolf:
         self._file = state / "config.json"
         self._lock = threading.RLock()
         kept = json.loads(self._file.read_text()) if self._file.exists() else {}
-        self.uuid: str = kept.get("uuid") or secrets.token_hex(16)
+        self.uuid: str = kept.get("uuid") or os.urandom(16).hex()
         self.clients: list[str] = kept.get("clients", [])
         self.apps: list[Object] = []
         self.sessions: list[Object] = []
@@ -205,7 +203,7 @@ class Wolf:
         return {"success": True}
 
     def _add_app(self, body: Object) -> None:
-        app_id = str(len(self.apps) + 1) if self.api == "A" else str(body.get("id") or secrets.token_hex(16))
+        app_id = str(len(self.apps) + 1) if self.api == "A" else str(body.get("id") or os.urandom(16).hex())
         self.apps.append({**body, "id": app_id})
 
     def _session(self, client_id: str) -> Object:
@@ -227,7 +225,7 @@ class Wolf:
             body[name]
         lobby = {
             **shown,
-            "id": secrets.token_hex(16),
+            "id": os.urandom(16).hex(),
             "started_by_profile_id": body["profile_id"],
             "pin_required": body["pin"] is not None,
             "connected_sessions": [],
@@ -250,7 +248,7 @@ class Wolf:
 
     def _played(self, act: str, body: Object) -> Object:
         if act == "pair":
-            secret = secrets.token_hex(8)
+            secret = os.urandom(8).hex()
             self.pending.append({"pair_secret": secret, "client_ip": body["client_ip"]})
             self.tell("PairSignal", {"client_ip": body["client_ip"], "host_ip": "127.0.0.1"})
             return {"success": True, "pair_secret": secret}
@@ -270,7 +268,7 @@ class Wolf:
                     "video_height": 1080,
                     "video_refresh_rate": 60,
                     "audio_channel_count": 2,
-                    "aes_key": secrets.token_hex(16),
+                    "aes_key": os.urandom(16).hex(),
                     "aes_iv": "1",
                     "client_settings": {},
                 }
@@ -319,7 +317,7 @@ class Wolf:
             "hostname": "Wolf", "appversion": "7.1.431.0", "GfeVersion": "3.23.0.74", "uniqueid": self.uuid, "HttpsPort": "47984",
             "ExternalPort": "47989", "PairStatus": "0", "currentgame": "0", "state": state,
         }  # fmt: skip
-        inside = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
+        inside = "".join(f"<{name}>{value}</{name}>" for name, value in fields.items())
         return f'<?xml version="1.0" encoding="utf-8"?>\n<root status_code="200">{inside}</root>'
 
 
@@ -443,7 +441,11 @@ def serve(sockets: Path, http: Path, state: Path, api: str) -> Callable[[], None
     return end
 
 
-def main(argv: list[str]) -> int:
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="wolf")
     for name in ("socket", "http", "state"):
         parser.add_argument(f"--{name}", type=Path, required=True)
@@ -455,4 +457,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()
