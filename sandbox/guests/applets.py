@@ -5,9 +5,7 @@ Fewer options than the real ones; an unknown option is an error, so that nothing
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
 import stat
 import sys
 import time
@@ -69,6 +67,9 @@ def _tee(argv: list[str]) -> int:
 
 
 def _sha256sum(argv: list[str]) -> int:
+    # Every confined program loads this module, and hashlib brings OpenSSL.
+    import hashlib
+
     for name in read_options(argv, "b")[1]:
         sys.stdout.write(f"{hashlib.sha256(_bytes_of([name])).hexdigest()}  {name}\n")
     return 0
@@ -170,8 +171,8 @@ def _uname(argv: list[str]) -> int:
     fields = {
         "s": "Linux",
         "n": _hostname_text(),
-        "r": platform.release(),
-        "m": platform.machine(),
+        "r": os.uname().release,
+        "m": os.uname().machine,
         "o": "GNU/Linux",
     }
     wanted = "snrmo" if "a" in options else "".join(options) or "s"

@@ -13,7 +13,6 @@ import builtins
 import errno
 import io
 import os
-import runpy
 import socket
 import subprocess
 import sys
@@ -291,6 +290,9 @@ def _replace_in_os(name: str, wrapped: Callable[..., Any]) -> None:
 
 def run_python(confinement: Confinement, argv: list[str]) -> int:
     """`python3` of the guest: FILE, -c CODE, -m MODULE or -; returns the exit status."""
+    # The guest's other programs do without it.
+    import runpy
+
     rest, is_unbuffered = argv[1:], bool(os.environ.get("PYTHONUNBUFFERED"))
     while rest and rest[0].startswith("-") and rest[0] not in ("-c", "-m", "-"):
         option = rest.pop(0)

@@ -7,7 +7,6 @@ import glob
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 
 from sandbox.guests.syntax import Command, Part, Redirection, Step, SyntaxProblem, Word, parse
@@ -110,7 +109,7 @@ class Shell:
         except SystemExit as ended:
             status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
         except BaseException:  # noqa: BLE001 - a child process: nothing may return into its parent's code
-            traceback.print_exc()
+            sys.excepthook(*sys.exc_info())
         finally:
             sys.stdout.flush()
             os._exit(status & 0xFF)

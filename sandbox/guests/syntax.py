@@ -5,8 +5,7 @@ Not there, and refused by name: if, for, while, case, functions, here-documents,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 REFUSED = ("if", "then", "for", "while", "until", "case", "function", "select", "do", "done", "fi", "esac")
 _OPERATORS = ("&&", "||", ">>", ">&", "&>", "<<", ";;", ";", "&", "|", "<", ">", "(", ")", "\n")
@@ -17,8 +16,7 @@ class SyntaxProblem(Exception):
     """What the shell cannot read."""
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """A piece of a word: `kind` is text, variable or command; what is quoted is neither split nor matched."""
 
     kind: str
@@ -29,25 +27,23 @@ class Part:
 Word = tuple[Part, ...]
 
 
-@dataclass
-class Redirection:
+class Redirection(NamedTuple):
     descriptor: int
     operator: str
     target: Word
 
 
-@dataclass
 class Command:
     """A simple command, or a group in parentheses (`group`)."""
 
-    assignments: list[tuple[str, Word]] = field(default_factory=list)
-    words: list[Word] = field(default_factory=list)
-    redirections: list[Redirection] = field(default_factory=list)
-    group: list[Step] | None = None
+    def __init__(self) -> None:
+        self.assignments: list[tuple[str, Word]] = []
+        self.words: list[Word] = []
+        self.redirections: list[Redirection] = []
+        self.group: list[Step] | None = None
 
 
-@dataclass
-class Step:
+class Step(NamedTuple):
     """A pipeline and how it hangs on the one before it: `;`, `&&` or `||`."""
 
     joined_by: str
@@ -189,12 +185,11 @@ class _Parser:
                     raise SyntaxProblem(f"no closing {end}")
                 return steps
             step = self._step(joined_by)
-            steps.append(step)
             joined_by = ";"
             if (following := self._peek()) in ("&&", "||", "&", ";", "\n"):
                 self._tokens.pop()
-                step.is_background = following == "&"
                 joined_by = str(following) if following in ("&&", "||") else ";"
+            steps.append(step._replace(is_background=following == "&"))
 
     def _peek(self) -> Token | None:
         return self._tokens[-1] if self._tokens else None

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import json
 import os
 import queue
@@ -303,9 +302,12 @@ class Wolf:
 
     def _paired(self, secret: str, pin: str) -> str | None:
         """Moonlight's own half: it is a client once Wolf was given the PIN that it shows. The entry stays pending, as in some versions."""
+        # Every confined program loads this module, and hashlib brings OpenSSL.
+        from hashlib import sha256
+
         if self.pins.get(secret) != pin:
             return None
-        client_id = str(int(hashlib.sha256(secret.encode()).hexdigest()[:15], 16))
+        client_id = str(int(sha256(secret.encode()).hexdigest()[:15], 16))
         if client_id not in self.clients:
             self.clients.append(client_id)
             self._keep()
