@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
+import marshal
 import shlex
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from vms.setup.orders import Target
 from vms.setup.plan import digest
-from vms.setup.site import AGENT_STATE
+from vms.setup.site import AGENT_STATE, ALONE, PROGRAM
 
 SOURCE = Path(__file__).with_name("agent")
 UNIT, SETUP_UNIT = "gamer-agent.service", "gamer-setup.service"
@@ -35,12 +37,24 @@ def sources() -> Mapping[str, bytes]:
 
 @cache
 def archive() -> bytes:
-    """The agent as a zip archive that `python3 agent.pyz` runs."""
+    """The agent as a zip archive that `python3 agent.pyz` runs.
+
+    It never compiles what it finds in there for good, so beside each source lies what our Python makes of it. A machine's Python of
+    another version passes that over (zipimport).
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, content in sources().items():
-            packed.writestr(zipfile.ZipInfo(name, EPOCH), content, zipfile.ZIP_DEFLATED)
+            for inner, packed_as in ((content, name), (_compiled(name, content), f"{name}c")):
+                packed.writestr(zipfile.ZipInfo(packed_as, EPOCH), inner, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
+
+
+def _compiled(name: str, content: bytes) -> bytes:
+    """A .pyc that is not held against its source (PEP 552). marshal's format 2: later ones differ with what else is in memory."""
+    code = compile(content, f"{PROGRAM}/{name}", "exec", dont_inherit=True)
+    head = importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(content)
+    return head + marshal.dumps(code, 2)
 
 
 def config(target: Target, root: str) -> bytes:
@@ -63,7 +77,7 @@ def config(target: Target, root: str) -> bytes:
 
 def unit(python: str, program: str, config_path: str) -> bytes:
     """The systemd unit. KillMode=process: a restart of the agent leaves the game alone (systemd.kill(5))."""
-    command = exec_line([python, program, "run", "--config", config_path])
+    command = exec_line([python, ALONE, program, "run", "--config", config_path])
     return f"""# {sources_digest()}
 [Unit]
 Description=Looks after the games of this machine
@@ -84,7 +98,7 @@ WantedBy=multi-user.target
 
 def setup_unit(python: str, program: str, folder: str) -> bytes:
     """The installer's unit: killed, it is started again; with it end the commands it had begun."""
-    command = exec_line([python, program, "install", "--folder", folder])
+    command = exec_line([python, ALONE, program, "install", "--folder", folder])
     return f"""[Unit]
 Description=Makes this machine a console
 StartLimitIntervalSec=0

@@ -11,7 +11,7 @@ from redaction.masks import mask
 from vms.setup import bundle, heard
 from vms.setup.orders import Progress, Report, StepReport
 from vms.setup.plan import Step, written
-from vms.setup.site import Site, Unfit
+from vms.setup.site import ALONE, Site, Unfit
 from vms.setup.ssh import CommandFailed, SshError
 
 OLDEST_PYTHON = (3, 8)
@@ -63,7 +63,7 @@ def begin(site: Site, steps: Sequence[Step]) -> None:
         "files": [(path, base64.b64encode(content).decode(), mode) for path, content, mode in files],
         "commands": [["systemctl", "daemon-reload"], ["systemctl", "restart", bundle.SETUP_UNIT]],
     }
-    argv = [site.python, "-c", _BEGIN]
+    argv = [site.python, ALONE, "-c", _BEGIN]
     site.shell.run(argv, stdin=json.dumps(told).encode(), timeout_s=BEGIN_S, as_root=True, check=True)
 
 
@@ -71,7 +71,7 @@ def look(
     site: Site, steps: Sequence[Step], secrets: Sequence[str], *, seen: str = "", wait_s: float = 0
 ) -> Progress:
     """How far these steps are; other steps that the machine was given count as not begun. Raises what `Shell.run` raises, Garbled."""
-    argv = [site.python, site.agent_program, "progress", "--folder", site.path(FOLDER)]
+    argv = [site.python, ALONE, site.agent_program, "progress", "--folder", site.path(FOLDER)]
     argv += ["--seen", seen, "--wait", f"{wait_s:g}"]
     try:
         result = site.shell.run(argv, max_output=MAX_ANSWER, timeout_s=wait_s + 10, as_root=True, check=True)

@@ -8,8 +8,13 @@ from vms.setup import heard
 from vms.setup.ssh import CommandFailed, Shell, SshError
 
 PROGRAM, AGENT_STATE = "/opt/gamer/agent.pyz", "/var/lib/gamer/agent"
+CONFIG = "/etc/gamer/agent.json"
+# For a machine's Python: all that runs there needs the standard library alone, and starts sooner where nothing else is looked for.
+ALONE = "-IS"
 
-# A machine whose paths do not start at / (the tests' machines are folders) says by GAMER_AGENT_ROOT where they do.
+# A machine whose paths do not start at / (the tests' machines are folders) says by this variable where they do.
+ROOT = "GAMER_AGENT_ROOT"
+
 _SURVEY = """import json, os, shutil, sys
 root = os.environ.get("GAMER_AGENT_ROOT", "").rstrip("/")
 release = {}
@@ -57,12 +62,12 @@ class Site:
 
     @property
     def agent_config(self) -> str:
-        return self.path("/etc/gamer/agent.json")
+        return self.path(CONFIG)
 
 
 def survey(shell: Shell) -> Site:
     """Look once, in one round trip. Raises Unfit without python3, and what `Shell.run` raises."""
-    result = shell.run(["python3", "-c", _SURVEY])
+    result = shell.run(["python3", ALONE, "-c", _SURVEY])
     if result.exit_status == NOT_FOUND:
         raise Unfit("python3 is not installed")
     try:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 import socket
 import time
-from typing import Any
 
-from .config import Config
 from .files import short_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .files import AnyPath
 
 MAX_ANSWER = 256 * 1024
 RETRY_S = 0.05
@@ -22,12 +26,14 @@ class NoAnswer(Exception):
     """The agent does not listen, or not sensibly."""
 
 
-def call(config: Config, request: dict[str, Any], *, wait_s: float, timeout_s: float = 30) -> dict[str, Any]:
+def call(
+    socket_path: AnyPath, token: str, request: dict[str, Any], *, wait_s: float, timeout_s: float = 30
+) -> dict[str, Any]:
     """The agent's {status, body}. An agent that is only starting is waited for up to `wait_s`. Raises NoAnswer."""
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            return _exchange(config, request, timeout_s)
+            return _exchange(socket_path, token, request, timeout_s)
         except (FileNotFoundError, ConnectionError) as error:
             # An agent that is just being replaced cuts connections off; it may have acted already, so only a look is repeated.
             is_untaken = isinstance(error, (FileNotFoundError, ConnectionRefusedError))
@@ -38,16 +44,16 @@ def call(config: Config, request: dict[str, Any], *, wait_s: float, timeout_s: f
             raise NoAnswer(f"{type(error).__name__}: {error}") from error
 
 
-def _exchange(config: Config, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+def _exchange(socket_path: AnyPath, token: str, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
     body = request.get("body")
     content = b"" if body is None else json.dumps(body).encode()
     line = f"{request.get('method', 'GET')} {request.get('path', '/')}"
     if not line.isprintable() or len(line.split()) != 2:
         raise ValueError("a method and a path, without blanks")
-    head = f"{line} HTTP/1.0\r\nAuthorization: Bearer {config.agent_token}\r\nContent-Length: {len(content)}\r\n\r\n"
+    head = f"{line} HTTP/1.0\r\nAuthorization: Bearer {token}\r\nContent-Length: {len(content)}\r\n\r\n"
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout_s)
-        with short_name(config.socket_path) as name:
+        with short_name(socket_path) as name:
             connection.connect(name)
         connection.sendall(head.encode() + content)
         with connection.makefile("rb") as answer:

@@ -5,11 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from .files import read_json
-
-
-class BadConfig(Exception):
-    """The file is missing or says something impossible."""
+from .files import BadConfig, read_json
 
 
 class Config(NamedTuple):

@@ -5,12 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+
+# Every question over SSH loads this anew, and these three take as long as all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import Any
+
+    AnyPath = str | Path
 
 MAX_JSON = 1024 * 1024
 MAX_SOCKET_NAME = 100
+
+
+class BadConfig(Exception):
+    """The configuration is missing or says something impossible."""
 
 
 def make_private(folder: Path) -> None:
@@ -30,10 +40,10 @@ def write_json(path: Path, value: object) -> None:
     os.replace(str(part), str(path))
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: AnyPath) -> dict[str, Any] | None:
     """The object in the file; None when there is none, or not a readable one."""
     try:
-        with path.open() as file:
+        with open(path) as file:
             value = json.loads(file.read(MAX_JSON))
     except (OSError, ValueError, RecursionError):
         return None
@@ -51,7 +61,7 @@ def take_lock(path: Path) -> int | None:
     return lock
 
 
-def is_locked(path: Path) -> bool:
+def is_locked(path: AnyPath) -> bool:
     """Whether another process holds the lock."""
     try:
         lock = os.open(str(path), os.O_RDWR)
@@ -66,10 +76,10 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def read_text(path: Path, limit: int = 4096) -> str:
+def read_text(path: AnyPath, limit: int = 4096) -> str:
     """The first `limit` characters, stripped; "" when the file is not there."""
     try:
-        with path.open(errors="replace") as file:
+        with open(path, errors="replace") as file:
             return file.read(limit).strip()
     except OSError:
         return ""
@@ -77,13 +87,13 @@ def read_text(path: Path, limit: int = 4096) -> str:
 
 def boot_id() -> str:
     """Differs after each boot of the machine (random(4))."""
-    return read_text(Path("/proc/sys/kernel/random/boot_id")) or "unknown"
+    return read_text("/proc/sys/kernel/random/boot_id") or "unknown"
 
 
-def read_tail(path: Path, limit: int) -> str:
+def read_tail(path: AnyPath, limit: int) -> str:
     """The last `limit` bytes as text; "" when the file is not there."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             file.seek(0, os.SEEK_END)
             file.seek(max(0, file.tell() - limit))
             return file.read(limit).decode(errors="replace")
@@ -92,13 +102,14 @@ def read_tail(path: Path, limit: int) -> str:
 
 
 @contextlib.contextmanager
-def short_name(path: Path) -> Iterator[str]:
+def short_name(path: AnyPath) -> Iterator[str]:
     """A name for `path` that fits the 107 bytes of a unix socket's address (unix(7)), good inside the block."""
     if len(os.fsencode(path)) < MAX_SOCKET_NAME:
         yield str(path)
         return
-    folder = os.open(str(path.parent), os.O_RDONLY | os.O_DIRECTORY)
+    parent, name = os.path.split(path)
+    folder = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
+        yield f"/proc/self/fd/{folder}/{name}"
     finally:
         os.close(folder)

@@ -194,7 +194,7 @@ class Games:
 
     def _offering(self, session: Session) -> list[str]:
         """The command that has Wolf offer the session's app; see `offering.py`."""
-        program = [sys.executable, os.path.abspath(sys.argv[0]), "offer"]
+        program = [sys.executable, "-IS", os.path.abspath(sys.argv[0]), "offer"]
         return [*program, "--config", str(self._config_path), "--folder", str(self._place(session))]
 
     def _spawn(self, session: Session) -> None:

@@ -1,4 +1,4 @@
-"""Makes the machine a console, step by step, and can be killed at any moment: `install` works, `progress` tells.
+"""Makes the machine a console, step by step, and can be killed at any moment. `progress.py` tells how far it is.
 
 All is in one folder, which only root reads:
 
@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
-import json
 import os
 import shutil
 import signal
@@ -25,12 +23,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .files import boot_id, is_locked, make_private, read_json, read_tail, take_lock, write_json
+from .files import make_private, read_json, take_lock, write_json
+from .progress import DONE, FAILED, RUNNING, state_of
 
-LOG_TAIL = 2048
 MAX_LOG = 1024 * 1024
-TICK_S, SETTLE_S = 0.05, 1.0
-DONE, RUNNING, FAILED, WAITING = "done", "running", "failed", "waiting"
 PASSED_ON = ("PATH", "HOME", "LANG", "USER", "GAMER_AGENT_ROOT", "LD_LIBRARY_PATH")
 # For apt: it must ask nobody, and not be asked about services to restart.
 QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_MODE": "a"}
@@ -49,62 +45,13 @@ def install(folder: Path) -> int:
     if plan is None:
         return 1
     for step in plan["steps"]:
-        state = _state_of(folder, step)
+        state = state_of(folder, step)
         if state["state"] == DONE:
             continue
         is_over = state["state"] == FAILED and state["tries"] > len(plan["pauses_s"])
         if (is_over or not _carry_out(folder, step, plan["pauses_s"], state)) and step["is_required"]:
             return 0
     return 0
-
-
-def progress(folder: Path, *, seen: str = "", wait_s: float = 0) -> dict[str, Any]:
-    """How far the plan is; with `seen` (the `version` of an earlier answer) once that has changed, or after `wait_s`.
-
-    Quick steps follow each other: one answer tells of all until for a moment nothing moves.
-    """
-    deadline = time.monotonic() + wait_s
-    version, moved_at = seen, 0.0
-    while True:
-        found, now = _progress(folder), time.monotonic()
-        if found["version"] != version:
-            version, moved_at = found["version"], now
-        has_settled = version != seen and (not seen or now - moved_at >= SETTLE_S)
-        if not found["is_running"] or has_settled or now >= deadline:
-            return found
-        time.sleep(TICK_S)
-
-
-def _progress(folder: Path) -> dict[str, Any]:
-    # Asked first: what a dead installer has written is all it ever will.
-    is_running = is_locked(folder / "lock")
-    plan = read_json(folder / "plan.json") or {"steps": [], "digest": "", "pauses_s": []}
-    steps = []
-    for step in plan["steps"]:
-        state = _state_of(folder, step)
-        is_over = state["state"] == FAILED and state["tries"] > len(plan["pauses_s"])
-        steps.append(
-            {
-                **{name: step[name] for name in ("name", "title", "is_required")},
-                **{name: state[name] for name in ("state", "tries", "seconds", "error")},
-                "is_over": is_over or state["state"] == DONE,
-                "log_tail": read_tail(folder / f"{step['name']}.log", LOG_TAIL),
-            }
-        )
-    told = [[step["name"], step["state"], step["tries"]] for step in steps]
-    version = hashlib.sha256(json.dumps([plan["digest"], is_running, told]).encode()).hexdigest()[:16]
-    return {"digest": plan["digest"], "is_running": is_running, "version": version, "steps": steps}
-
-
-def _state_of(folder: Path, step: dict[str, Any]) -> dict[str, Any]:
-    """The step's state under its present digest. The tries of another boot do not count."""
-    known = read_json(folder / f"{step['name']}.json") or {}
-    booted = boot_id()
-    counts = known.get("state") == DONE or known.get("boot_id") == booted
-    if known.get("digest") == step["digest"] and counts:
-        return known
-    fresh = {"digest": step["digest"], "state": WAITING, "tries": 0, "seconds": None, "error": ""}
-    return {**fresh, "boot_id": booted}
 
 
 def _carry_out(folder: Path, step: dict[str, Any], pauses_s: list[float], state: dict[str, Any]) -> bool:

@@ -32,7 +32,7 @@ PASSED_ON = ("PATH", "HOME", "LANG", "USER", "GAMER_AGENT_ROOT", "LD_LIBRARY_PAT
 
 def spawn(folder: Path, grace_s: float) -> subprocess.Popen[bytes]:
     """Start a keeper for the order in `folder`. Raises OSError."""
-    program = [sys.executable, os.path.abspath(sys.argv[0]), "keep"]
+    program = [sys.executable, "-IS", os.path.abspath(sys.argv[0]), "keep"]
     log = os.open(str(folder / "log"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         return subprocess.Popen(

@@ -10,53 +10,60 @@ Every question over SSH starts this program anew, so a command loads what it nee
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from pathlib import Path
 
-from .config import BadConfig, load
+from .files import BadConfig, read_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_REQUEST = 512 * 1024
 
 
+class BadCommand(Exception):
+    """The command line cannot be read."""
+
+
 def main(arguments: list[str]) -> int:
-    """The exit status: 0 asked to end, 1 the agent cannot work or does not answer, 2 the request or configuration is wrong."""
-    chosen = _parsed(arguments)
+    """The exit status: 0 asked to end, 1 the agent cannot work or does not answer, 2 command line, request or configuration is wrong."""
     try:
-        return COMMANDS[chosen.command](chosen)
-    except BadConfig as error:
+        command, options = _parsed(arguments)
+        return command(**options)
+    except (BadCommand, BadConfig) as error:
         sys.stderr.write(f"{error}\n")
         return 2
 
 
-def _parsed(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="gamer-agent", description="Looks after the games of one machine.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    made = {name: commands.add_parser(name) for name in COMMANDS}
-    for name in ("run", "call", "offer"):
-        made[name].add_argument("--config", type=Path, required=True)
-    for name in ("keep", "offer", "install", "progress"):
-        made[name].add_argument("--folder", type=Path, required=True)
-    made["call"].add_argument("--wait", type=float, default=0)
-    made["keep"].add_argument("--grace", type=float, required=True)
-    made["await-wolf"].add_argument("--socket", type=Path, required=True)
-    made["await-wolf"].add_argument("--wait", type=float, required=True)
-    made["progress"].add_argument("--seen", default="")
-    made["progress"].add_argument("--wait", type=float, default=0)
-    return parser.parse_args(arguments)
+def _parsed(arguments: list[str]) -> tuple[Callable[..., int], dict[str, str]]:
+    """The command and its options. Raises BadCommand. Not by argparse: to load that takes as long as a question does."""
+    name, words = "".join(arguments[:1]), arguments[1:]
+    if name not in COMMANDS:
+        raise BadCommand(f"gamer-agent {' | '.join(COMMANDS)} --option value…")
+    command, needed, known = COMMANDS[name]
+    pairs = zip(words[::2], words[1::2])  # noqa: B905 - Python 3.8 knows no strictness
+    options = {word[2:]: value for word, value in pairs if word.startswith("--")}
+    if len(options) * 2 != len(words) or not needed <= options.keys() <= needed | known:
+        raise BadCommand(f"gamer-agent {name}: --option value for {', '.join(sorted(needed | known))}")
+    return command, options
 
 
-def _run(chosen: argparse.Namespace) -> int:
+def _run(config: str) -> int:
+    from pathlib import Path
+
+    from .config import load
     from .running import run
 
-    return run(load(chosen.config))
+    return run(load(Path(config)))
 
 
-def _call(chosen: argparse.Namespace) -> int:
+def _call(config: str, wait: str = "0") -> int:
     from .call import NoAnswer, call
 
-    config = load(chosen.config)
+    known = read_json(config)
+    if known is None or not {"socket_path", "agent_token"} <= known.keys():
+        raise BadConfig(f"{config} holds no configuration")
     try:
         request = json.loads(sys.stdin.read(MAX_REQUEST))
     except ValueError as error:
@@ -64,50 +71,61 @@ def _call(chosen: argparse.Namespace) -> int:
     if not isinstance(request, dict):
         raise BadConfig("a request is a JSON object")
     try:
-        json.dump(call(config, request, wait_s=chosen.wait), sys.stdout)
+        answer = call(str(known["socket_path"]), str(known["agent_token"]), request, wait_s=float(wait))
+        json.dump(answer, sys.stdout)
     except NoAnswer as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
 
-def _keep(chosen: argparse.Namespace) -> int:
+def _keep(folder: str, grace: str) -> int:
+    from pathlib import Path
+
     from .keeper import keep
 
-    return keep(chosen.folder, chosen.grace)
+    return keep(Path(folder), float(grace))
 
 
-def _offer(chosen: argparse.Namespace) -> int:
+def _offer(config: str, folder: str) -> int:
+    from pathlib import Path
+
+    from .config import load
     from .offering import offer
 
-    return offer(load(chosen.config), chosen.folder)
+    return offer(load(Path(config)), Path(folder))
 
 
-def _install(chosen: argparse.Namespace) -> int:
+def _install(folder: str) -> int:
+    from pathlib import Path
+
     from .installer import install
 
-    return install(chosen.folder)
+    return install(Path(folder))
 
 
-def _progress(chosen: argparse.Namespace) -> int:
-    from .installer import progress
+def _progress(folder: str, seen: str = "", wait: str = "0") -> int:
+    from .progress import progress
 
-    json.dump(progress(chosen.folder, seen=chosen.seen, wait_s=chosen.wait), sys.stdout)
+    json.dump(progress(folder, seen=seen, wait_s=float(wait)), sys.stdout)
     return 0
 
 
-def _await_wolf(chosen: argparse.Namespace) -> int:
+def _await_wolf(socket: str, wait: str) -> int:
+    from pathlib import Path
+
     from .wolf import await_wolf
 
-    return 0 if await_wolf(chosen.socket, chosen.wait) else 1
+    return 0 if await_wolf(Path(socket), float(wait)) else 1
 
 
-COMMANDS = {
-    "run": _run,
-    "call": _call,
-    "keep": _keep,
-    "offer": _offer,
-    "install": _install,
-    "progress": _progress,
-    "await-wolf": _await_wolf,
+# By name: what does it, the options it must be given, and those it may.
+COMMANDS: dict[str, tuple[Callable[..., int], set[str], set[str]]] = {
+    "run": (_run, {"config"}, set()),
+    "call": (_call, {"config"}, {"wait"}),
+    "keep": (_keep, {"folder", "grace"}, set()),
+    "offer": (_offer, {"config", "folder"}, set()),
+    "install": (_install, {"folder"}, set()),
+    "progress": (_progress, {"folder"}, {"seen", "wait"}),
+    "await-wolf": (_await_wolf, {"socket", "wait"}, set()),
 }

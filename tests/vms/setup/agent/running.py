@@ -151,7 +151,12 @@ class Agent:
         return status
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
-        answer = call(self.config, {"method": method, "path": path, "body": body}, wait_s=10)
+        answer = call(
+            self.config.socket_path,
+            self.config.agent_token,
+            {"method": method, "path": path, "body": body},
+            wait_s=10,
+        )
         return answer["status"], answer["body"]
 
     def launch(self, session_id: str, *argv: str, **env: str) -> dict[str, Any]:
@@ -185,7 +190,7 @@ class Agent:
 
 def is_silent(agent: Agent) -> bool:
     try:
-        call(agent.config, {"path": "/state"}, wait_s=0)
+        call(agent.config.socket_path, agent.config.agent_token, {"path": "/state"}, wait_s=0)
     except NoAnswer:
         return True
     return False

@@ -34,7 +34,12 @@ def exchange(agent: Agent, raw: bytes) -> bytes:
 
 def ask_in_vain(config: Config, method: str) -> None:
     with pytest.raises(NoAnswer):
-        call(config, {"method": method, "path": "/state", "body": {"a": "b" * 1000}}, wait_s=0.5)
+        call(
+            config.socket_path,
+            config.agent_token,
+            {"method": method, "path": "/state", "body": {"a": "b" * 1000}},
+            wait_s=0.5,
+        )
 
 
 class TestState:
@@ -212,7 +217,7 @@ class TestCall:
             thread = threading.Thread(target=answers, args=(listener,))
             thread.start()
             with pytest.raises(NoAnswer):
-                call(config, {"path": "/state"}, wait_s=0)
+                call(config.socket_path, config.agent_token, {"path": "/state"}, wait_s=0)
             thread.join()
 
     @pytest.mark.parametrize("request_text", ["", "[]", "nonsense"])
