@@ -13,7 +13,7 @@ from vms.setup import bundle, installing
 from vms.setup.drivers.base import Driver
 from vms.setup.orders import Progress, Target
 from vms.setup.plan import SLOW_S, File, Step
-from vms.setup.site import Site
+from vms.setup.site import ALONE, Site
 
 WOLF_IMAGE = "ghcr.io/games-on-whales/wolf:stable"
 WOLF_UNIT, GAMES_UNIT = "gamer-wolf.service", "gamer-games.service"
@@ -40,7 +40,7 @@ DRIVER = (
 INPUT_RULES = b"""KERNEL=="uinput", SUBSYSTEM=="misc", MODE="0660", GROUP="input", OPTIONS+="static_node=uinput"
 KERNEL=="uhid", GROUP="input", MODE="0660"
 """
-_FOLDERS = "import os, sys\nfor path in sys.argv[1:]: os.makedirs(path, exist_ok=True)"
+FOLDERS = ("mkdir", "-p")
 
 
 # The one with threads, as emulators have them.
@@ -124,7 +124,7 @@ def stack(site: Site, target: Target) -> Step:
         ]
         install_driver = " ".join([*APT, "install", *DRIVER])
         commands = [
-            [site.python, "-c", _FOLDERS, site.path("/etc/apt/keyrings")],
+            [*FOLDERS, site.path("/etc/apt/keyrings")],
             ["curl", "-fsSL", "--retry", "3", "-o", key, f"{NVIDIA}/gpgkey"],
             [*APT, "update"],
             ["sh", "-c", f"command -v nvidia-smi >/dev/null || {install_driver}"],
@@ -146,24 +146,28 @@ def wolf(site: Site, target: Target) -> Step:
     for core in target.cores:
         packed = f"{tools}/{core}_libretro.so.zip"
         cores.append(["curl", "-fsSL", "--retry", "3", "-o", packed, f"{CORES}/{core}_libretro.so.zip"])
-        cores.append([site.python, "-m", "zipfile", "-e", packed, tools])
+        cores.append([site.python, ALONE, "-m", "zipfile", "-e", packed, tools])
     return Step(
         "wolf",
         "Wolf",
         [
-            [
-                site.python,
-                "-c",
-                _FOLDERS,
-                *map(site.path, (WOLF_STATE, WOLF_RUN, TOOLS, f"{SRV}/roms", f"{SRV}/apps")),
-            ],
+            [*FOLDERS, *map(site.path, (WOLF_STATE, WOLF_RUN, TOOLS, f"{SRV}/roms", f"{SRV}/apps"))],
             ["docker", "pull", WOLF_IMAGE],
             *(["docker", "pull", image] for image in target.images),
             *cores,
             ["systemctl", "daemon-reload"],
             ["systemctl", "enable", WOLF_UNIT],
             ["systemctl", "restart", WOLF_UNIT],
-            [site.python, site.agent_program, "await-wolf", "--socket", socket, "--wait", str(WOLF_START_S)],
+            [
+                site.python,
+                ALONE,
+                site.agent_program,
+                "await-wolf",
+                "--socket",
+                socket,
+                "--wait",
+                str(WOLF_START_S),
+            ],
         ],
         [File(unit, wolf_unit(site, target), 0o644)],
         timeout_s=SLOW_S,
@@ -243,7 +247,7 @@ WantedBy=multi-user.target
         "Game library",
         [
             *_installed(*MOUNTING),
-            [site.python, "-c", _FOLDERS, place],
+            [*FOLDERS, place],
             # Says in words what is wrong with the address or the login; a mount would only time out.
             [
                 *rclone,
@@ -272,9 +276,7 @@ WantedBy=multi-user.target
 
 def saves(site: Site) -> Step:
     place = site.path(SAVES)
-    return Step(
-        "saves", "Saves", [[site.python, "-c", _FOLDERS, place], ["chown", PLAYER, place]], is_required=False
-    )
+    return Step("saves", "Saves", [[*FOLDERS, place], ["chown", PLAYER, place]], is_required=False)
 
 
 def clock(site: Site) -> Step:
@@ -284,7 +286,7 @@ def clock(site: Site) -> Step:
         "Game clock",
         [
             *_installed(CLOCK_PACKAGE),
-            [site.python, "-c", _COPY_LIBRARY, CLOCK_PACKAGE, CLOCK_LIBRARY, site.path(TOOLS)],
+            [site.python, ALONE, "-c", _COPY_LIBRARY, CLOCK_PACKAGE, CLOCK_LIBRARY, site.path(TOOLS)],
         ],
         is_required=False,
         timeout_s=SLOW_S,
