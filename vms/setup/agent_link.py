@@ -12,8 +12,8 @@ from typing import Any
 
 from vms.setup import heard
 from vms.setup.orders import AgentState, PendingSave, SessionState
-from vms.setup.site import Site
-from vms.setup.ssh import CommandFailed, SshError
+from vms.setup.site import ALONE, CONFIG, PROGRAM, ROOT
+from vms.setup.ssh import CommandFailed, Shell, SshError
 
 MAX_ANSWER = 256 * 1024
 MAX_NAME, MAX_REASON = 200, 500
@@ -44,17 +44,23 @@ class NoSuchSession(AgentRefused):
 
 
 def ask(
-    site: Site, method: str, path: str, body: object = None, *, wait_s: float = 0, timeout_s: float = 20
+    shell: Shell, method: str, path: str, body: object = None, *, wait_s: float = 0, timeout_s: float = 20
 ) -> dict[str, Any]:
     """The agent's answer. An agent that is only starting is waited for up to `wait_s`.
 
     Raises AgentSilent, AgentRefused, NoSuchSession, and what `Shell.run` raises.
     """
     request = json.dumps({"method": method, "path": path, "body": body}).encode()
-    argv = [site.python, site.agent_program, "call", "--config", site.agent_config, "--wait", f"{wait_s:g}"]
+    # The machine's own shell finds the paths: to survey it first would take as long as the question.
+    found = f'python3 {ALONE} "${ROOT}{PROGRAM}" call --config "${ROOT}{CONFIG}" --wait {wait_s:g}'
     try:
-        result = site.shell.run(
-            argv, stdin=request, max_output=MAX_ANSWER, timeout_s=timeout_s, as_root=True, check=True
+        result = shell.run(
+            ["sh", "-c", f"exec {found}"],
+            stdin=request,
+            max_output=MAX_ANSWER,
+            timeout_s=timeout_s,
+            as_root=True,
+            check=True,
         )
     except CommandFailed as error:
         raise AgentSilent(f"the agent does not answer: {error.stderr_tail.strip()[-200:]}") from error
@@ -73,9 +79,9 @@ def ask(
     return value
 
 
-def state(site: Site, *, wait_s: float = 0) -> AgentState:
+def state(shell: Shell, *, wait_s: float = 0) -> AgentState:
     """What the agent says of itself and its sessions. Raises as `ask` does."""
-    value = ask(site, "GET", "/state", wait_s=wait_s)
+    value = ask(shell, "GET", "/state", wait_s=wait_s)
     try:
         heartbeat, activity = value.get("last_heartbeat"), dict(value.get("activity") or {})
         return AgentState(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -27,7 +28,7 @@ from vms.setup.orders import (
     Target,
 )
 from vms.setup.site import Site, Unfit, survey
-from vms.setup.ssh import AuthFailed, HostKeyMismatch, SshError, TimedOut, Unreachable, connect
+from vms.setup.ssh import AuthFailed, HostKeyMismatch, Shell, SshError, TimedOut, Unreachable, connect
 
 LOOK_S = 10.0
 CONNECT_S = 5.0
@@ -55,7 +56,8 @@ def set_up(target: Target, report: Reporter) -> Ready | NotYet | Failed:
     began = time.monotonic()
     while True:
         try:
-            with _site(target) as site:
+            with _open(target) as shell:
+                site = survey(shell)
                 return _advance(choose(site, target), site, target, report, began + LOOK_S)
         except (HostKeyMismatch, Unfit) as error:
             return Failed("connect", str(error))
@@ -106,7 +108,7 @@ def _verify(site: Site, target: Target, progress: Progress, report: Reporter) ->
     began = time.monotonic()
     report(StepReport(name, title, "running"))
     try:
-        state = agent_link.state(site, wait_s=AGENT_START_S)
+        state = agent_link.state(site.shell, wait_s=AGENT_START_S)
     except SshError as error:
         report(StepReport(name, title, "failed", round(time.monotonic() - began, 3), str(error)))
         raise
@@ -121,20 +123,20 @@ def _verify(site: Site, target: Target, progress: Progress, report: Reporter) ->
 
 def look_at(target: Target) -> AgentState:
     """What the agent says now: the same as it tells `PUBLIC_URL`, for when that does not arrive. Raises as `launch_game` does."""
-    with _site(target) as site:
-        return agent_link.state(site)
+    with _open(target) as shell:
+        return agent_link.state(shell)
 
 
 def pairing(target: Target) -> dict[str, Any]:
     """`pending` [{request_id, client_ip}], the newest first, and `clients`, ids of the paired ones. Raises as `launch_game` does."""
-    with _site(target) as site:
-        return agent_link.ask(site, "GET", "/pairing")
+    with _open(target) as shell:
+        return agent_link.ask(shell, "GET", "/pairing")
 
 
 def pair(target: Target, pin: str, request_id: str = "") -> dict[str, Any]:
     """Gives Wolf the PIN; `is_paired` says whether Moonlight is among its clients then. Raises as `launch_game` does."""
-    with _site(target) as site:
-        return agent_link.ask(site, "POST", "/pairing", {"pin": pin, "request_id": request_id})
+    with _open(target) as shell:
+        return agent_link.ask(shell, "POST", "/pairing", {"pin": pin, "request_id": request_id})
 
 
 def launch_game(target: Target, order: SessionOrder, bring: Callable[[], bytes] = bytes) -> SessionState:
@@ -162,28 +164,28 @@ def launch_game(target: Target, order: SessionOrder, bring: Callable[[], bytes] 
         body["app"] = dict(order.app)
     if order.save is not None:
         body["save"] = asdict(order.save)
-    with _site(target) as site:
+    with _open(target) as shell:
         try:
-            launched = agent_link.ask(site, "POST", "/sessions", body)
+            launched = agent_link.ask(shell, "POST", "/sessions", body)
         except AgentRefused as error:
             if error.status != SAVE_MISSING or order.save is None:
                 raise
-            saving.deliver(site, order.save.digest, bring())
-            launched = agent_link.ask(site, "POST", "/sessions", body, timeout_s=LAUNCH_S)
+            saving.deliver(shell, order.save.digest, bring())
+            launched = agent_link.ask(shell, "POST", "/sessions", body, timeout_s=LAUNCH_S)
         return agent_link.session(launched)
 
 
 def session_state(target: Target, session_id: str) -> SessionState:
     """The session now, with its log's end. Raises NoSuchSession, and what `launch_game` raises."""
-    with _site(target) as site:
-        return agent_link.session(agent_link.ask(site, "GET", f"/sessions/{session_id}"))
+    with _open(target) as shell:
+        return agent_link.session(agent_link.ask(shell, "GET", f"/sessions/{session_id}"))
 
 
 def end_session(target: Target, session_id: str) -> SessionState:
     """End the game, and wait for it (at most 15 s). Ending an unknown or ended session succeeds. Raises as `launch_game` does."""
-    with _site(target) as site:
+    with _open(target) as shell:
         try:
-            return agent_link.session(agent_link.ask(site, "DELETE", f"/sessions/{session_id}"))
+            return agent_link.session(agent_link.ask(shell, "DELETE", f"/sessions/{session_id}"))
         except NoSuchSession:
             return SessionState(session_id, "", "ended", reason="not known to the machine")
 
@@ -202,18 +204,18 @@ def collect_saves(
     A machine that cannot pack gives what it packed earlier all the same, and raises once that is all stored.
     """
     unpacked: SshError | None = None
-    with _site(target) as site:
+    with _open(target) as shell:
         for session_id in ending:
             with contextlib.suppress(NoSuchSession):
-                agent_link.ask(site, "DELETE", f"/sessions/{session_id}")
+                agent_link.ask(shell, "DELETE", f"/sessions/{session_id}")
         if is_last:
             try:
-                agent_link.ask(site, "POST", "/saves/flush", {}, timeout_s=saving.FLUSH_S)
+                agent_link.ask(shell, "POST", "/saves/flush", {}, timeout_s=saving.FLUSH_S)
             except NoSuchSession:
                 pass  # an agent that knows no saves
             except (AgentSilent, TimedOut) as error:
                 unpacked = error
-        collected = saving.collect(site, stored, refuse)
+        collected = saving.collect(shell, stored, refuse)
     if unpacked is None:
         return collected
     if not (collected.fetched or collected.left or collected.refused):
@@ -226,7 +228,5 @@ def forget(vm_id: str, kept_by: Cloudypad) -> None:
     cloudypad.forget(vm_id, kept_by)
 
 
-@contextlib.contextmanager
-def _site(target: Target) -> Iterator[Site]:
-    with connect(target.address, target.private_key, target.host_public_key, timeout_s=CONNECT_S) as shell:
-        yield survey(shell)
+def _open(target: Target) -> AbstractContextManager[Shell]:
+    return connect(target.address, target.private_key, target.host_public_key, timeout_s=CONNECT_S)

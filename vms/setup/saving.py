@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from vms.setup import agent_link
 from vms.setup.agent_link import AgentSilent, NoSuchSession
 from vms.setup.orders import Collected, PendingSave, StoredSave
-from vms.setup.site import Site
+from vms.setup.site import survey
+from vms.setup.ssh import Shell
 
 MAX_ARCHIVE = 64 * 1024 * 1024
 # Fetched in one look; at least one version is. Kept in memory until it is written down.
@@ -18,13 +19,13 @@ TRANSFER_S, FLUSH_S = 60.0, 30.0
 MOST, LOOK_S = 64, 60.0
 
 
-def deliver(site: Site, digest: str, archive: bytes) -> None:
-    """Put the archive where the agent looks for it. Raises what `Shell.put` raises."""
-    site.shell.put(site.arrived(digest), archive, mode=0o600, as_root=True, timeout_s=TRANSFER_S)
+def deliver(shell: Shell, digest: str, archive: bytes) -> None:
+    """Put the archive where the agent looks for it. Raises what `survey` and `Shell.put` raise."""
+    shell.put(survey(shell).arrived(digest), archive, mode=0o600, as_root=True, timeout_s=TRANSFER_S)
 
 
 def collect(
-    site: Site,
+    shell: Shell,
     stored: Mapping[tuple[str, str, int | None], StoredSave],
     refuse: Callable[[PendingSave, bytes | None], str],
 ) -> Collected:
@@ -34,7 +35,7 @@ def collect(
     `refuse` says why a version is not believed: by its description first, by its content then; "" for one that is. The agent forgets
     those. Raises as `agent_link.ask` does.
     """
-    agent = agent_link.state(site)
+    agent = agent_link.state(shell)
     fetched: list[tuple[PendingSave, bytes]] = []
     refused: list[tuple[PendingSave, str]] = []
     left = size = 0
@@ -47,17 +48,17 @@ def collect(
         known = stored.get((save.slot, save.digest, None)) or stored.get((save.slot, save.digest, save.base))
         if known is not None:
             told = {"number": known.number, "is_current": known.is_current}
-            _tell(site, "stored", save, **told)
+            _tell(shell, "stored", save, **told)
             continue
         why = refuse(save, None)
         if not why and fetched and size + save.size > MAX_FETCHED:
             left += 1
             continue
-        archive = None if why else _fetch(site, save)
+        archive = None if why else _fetch(shell, save)
         if archive is not None:
             why = refuse(save, archive)
         if why:
-            _tell(site, "refused", save)
+            _tell(shell, "refused", save)
             refused.append((save, why))
         elif archive is not None:
             fetched.append((save, archive))
@@ -65,17 +66,17 @@ def collect(
     return Collected(agent, tuple(fetched), left, tuple(refused), agent.save_errors)
 
 
-def _fetch(site: Site, save: PendingSave) -> bytes | None:
+def _fetch(shell: Shell, save: PendingSave) -> bytes | None:
     """The archive; None when a newer one has just taken its place."""
     try:
-        path = str(agent_link.ask(site, "GET", f"/saves/{save.slot}/{save.digest}").get("path"))
+        path = str(agent_link.ask(shell, "GET", f"/saves/{save.slot}/{save.digest}").get("path"))
     except NoSuchSession:
         return None
     try:
-        return site.shell.get(path, max_bytes=MAX_ARCHIVE, as_root=True, timeout_s=TRANSFER_S)
+        return shell.get(path, max_bytes=MAX_ARCHIVE, as_root=True, timeout_s=TRANSFER_S)
     except ValueError as error:
         raise AgentSilent(f"a save is larger than {MAX_ARCHIVE >> 20} MiB") from error
 
 
-def _tell(site: Site, what: str, save: PendingSave, **more: object) -> None:
-    agent_link.ask(site, "POST", f"/saves/{what}", {"slot": save.slot, "digest": save.digest, **more})
+def _tell(shell: Shell, what: str, save: PendingSave, **more: object) -> None:
+    agent_link.ask(shell, "POST", f"/saves/{what}", {"slot": save.slot, "digest": save.digest, **more})
