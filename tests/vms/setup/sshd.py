@@ -40,7 +40,7 @@ HARMLESS = (
     "false",
     "touch",
 )
-# Noted in `calls`, and nothing done.
+# Noted in `calls`, and nothing done but for systemctl's restart.
 NOTED = (
     "apt-get",
     "chown",
@@ -49,6 +49,7 @@ NOTED = (
     "nvidia-ctk",
     "nvidia-smi",
     "shutdown",
+    "systemctl",
     "udevadm",
     "umount",
 )
