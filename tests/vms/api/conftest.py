@@ -12,7 +12,6 @@ from tests.vms.control_plane import ControlPlane, prepare, resume
 from tests.world import Clock, World
 from vms.models import ProviderAccount
 
-
 BEFORE = timedelta(seconds=2)
 
 
