@@ -7,7 +7,7 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gamer.settings")
-    # How long connections are kept, and whether pages are imported, depends on the kind of process (settings, gamer.apps).
+    # How long connections are kept depends on the kind of process (settings).
     kinds = {"qworker": "worker", "reconciler": "reconciler"}
     os.environ.setdefault("GAMER_PROCESS", kinds.get("".join(sys.argv[1:2]), "command"))
     import django
@@ -23,7 +23,6 @@ def main() -> None:
     with embedded.for_command(sys.argv):
         with heap.loading():
             django.setup()
-        heap.settle()
         execute_from_command_line(sys.argv)
 
 

@@ -5,14 +5,16 @@ import os
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gamer.settings")
 os.environ.setdefault("GAMER_PROCESS", "streams")
 
-from django.core.asgi import get_asgi_application
+from gamer import heap
 
-_django = get_asgi_application()
+with heap.loading():
+    from django.core.asgi import get_asgi_application
 
-import gamer.urls  # noqa: E402, F401
-from gamer import heap  # noqa: E402
-from gamer.checks import demand  # noqa: E402
-from gamer.web.asgi import BodyLimit  # noqa: E402
+    _django = get_asgi_application()
+
+    import gamer.urls  # noqa: F401
+    from gamer.checks import demand
+    from gamer.web.asgi import BodyLimit
 
 application = BodyLimit(_django)
 

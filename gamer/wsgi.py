@@ -5,13 +5,15 @@ import os
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gamer.settings")
 os.environ.setdefault("GAMER_PROCESS", "api")
 
-from django.core.wsgi import get_wsgi_application
+from gamer import heap
 
-application = get_wsgi_application()
+with heap.loading():
+    from django.core.wsgi import get_wsgi_application
 
-import gamer.urls  # noqa: E402, F401
-from gamer import heap  # noqa: E402
-from gamer.checks import demand  # noqa: E402
+    application = get_wsgi_application()
+
+    import gamer.urls  # noqa: F401
+    from gamer.checks import demand
 
 demand()
 heap.settle()

@@ -92,7 +92,10 @@ def work(role: str, account_id: int, count: int, seed: int) -> None:
 def main() -> None:
     import django
 
-    django.setup()
+    from gamer import heap
+
+    with heap.loading():
+        django.setup()
     role, account_id, count, *seeds = sys.argv[1], *map(int, sys.argv[2:])
     if len(seeds) == 1:
         work(role, account_id, count, *seeds)
