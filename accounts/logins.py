@@ -14,8 +14,10 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth import authenticate
+from django.contrib.auth.signals import user_logged_out
 from django.db import transaction
 from django.db.models import F
+from django.dispatch import receiver
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from rest_framework_simplejwt.exceptions import TokenError
@@ -92,6 +94,7 @@ def note(*, user: User, now: datetime) -> None:
     record(about(user, "login", Principal(user=user), now))
 
 
+@receiver(user_logged_out, dispatch_uid="accounts.logins.note_logout")
 def note_logout(sender: object, user: User | None = None, **_: object) -> None:
     """Writes down the end of an admin session. Django's signal: its view offers no other place."""
     if user is not None:

@@ -1,4 +1,4 @@
-"""How the API's description names our ways to sign in. Loaded by `apps.py`."""
+"""How the API's description names our ways to sign in. Loaded by `urls.py`."""
 
 from __future__ import annotations
 

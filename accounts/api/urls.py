@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern
 
+from accounts.api import schema  # noqa: F401  registers the ways to sign in
 from accounts.api.views.auth import (
     LoginView,
     LogoutAllView,
