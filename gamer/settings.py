@@ -35,7 +35,7 @@ CLOUDYPAD_BIN, CLOUDYPAD_HOME = ENV.cloudypad_bin, ENV.cloudypad_home or str(STA
 _is_https = PUBLIC_URL.startswith("https://")
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # its default one makes its site at once, and with it our forms: see `gamer.apps`
     "unfold.contrib.filters",
     "gamer.apps.PagesConfig",
     "django.contrib.auth",
@@ -348,6 +348,7 @@ LEASE_S = 30
 # Whom the console pages ask what is on offer; they know no room above theirs.
 OFFER_FACTS = "vms.offers.facts"
 RECORDER = "events.services.note"  # where the ground records what was done with it
+AUDIT = "events.auditing.audit"  # what records what staff do on the admin's pages, ours and libraries'
 # A misspelt kind of event fails its first test; in production it is better recorded than lost.
 REFUSE_UNLISTED_EVENTS = not ENV.is_production
 STOPPED_KEEP_HOURS = _env.whole(ENV.stopped_keep_hours, 48)

@@ -1,9 +1,12 @@
 """Every path of the product. Apps are named by string only; each path answers with and without a trailing slash."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.utils.module_loading import import_string
 
 admin.autodiscover()
+import_string(settings.AUDIT)(admin.site)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("accounts.pages.urls")),  # before the admin's: one of its pages is replaced

@@ -13,6 +13,7 @@ from django.test import override_settings
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
+from gamer import urls  # noqa: F401  the admin's pages are registered in the order of the apps, whichever a test imports first
 from tests import browsing
 from tests import world as worlds
 from tests.world import Clock, World, client_of, client_with_key
