@@ -15,6 +15,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.checks import CheckMessage, run_checks
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import get_commands, load_command_class
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -206,6 +207,19 @@ class TestHistory:
         for name in {name for _, name in import_module("vms.migrations.0002_vms").Migration.replaces}:
             MigrationRecorder(connection).record_unapplied("vms", name)
         assert self.look() == []
+
+
+class TestCommands:
+    def test_of_ours_are_preceded_by_the_checks_of_the_environment_and_import_no_pages_for_more(self) -> None:
+        ours = {
+            name: tuple(load_command_class(app, name).requires_system_checks)
+            for name, app in get_commands().items()
+            if (ROOT / app.partition(".")[0]).is_dir()
+        }
+        # These two say themselves what is wrong.
+        assert ours.pop("billing_alerts") == ours.pop("doctor") == ()
+        assert len(ours) > 10
+        assert set(ours.values()) == {(checks.ENVIRONMENT,)}
 
 
 class TestDemand:

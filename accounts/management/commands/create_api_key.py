@@ -6,16 +6,17 @@ from argparse import ArgumentParser
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from accounts import keys, services
 from accounts.models import Department, Scope, User
 from accounts.principal import command
+from gamer.commands import QuickCommand
 from gamer.errors import GamerError
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     help = "Makes an API key and prints it. It is shown once and kept nowhere."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

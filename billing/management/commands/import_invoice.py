@@ -6,16 +6,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from accounts.principal import command
 from billing import invoices
 from billing.kinds import KINDS, kind_of
+from gamer.commands import QuickCommand
 from gamer.errors import GamerError
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     help = "Imports a provider's invoice (CSV with day, machine_id, amount and, if there is one, line_id). All of it or nothing."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from billing.services import days
+from gamer.commands import QuickCommand
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     help = "Counts the days of usage anew from the intervals. Meters wait meanwhile; run it after BILLING_TIME_ZONE changed."
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from billing.budgets.watch import zone
@@ -17,6 +17,7 @@ from billing.kinds import KINDS, kind_of
 from billing.periods import LONGEST_DAYS, Period, last_days
 from billing.reports import GROUPS, Filters, Report, Row, report
 from billing.reports.spending import STAFF
+from gamer.commands import QuickCommand
 
 FIGURES = ("vms", "provider_hours", "charged_hours", "cost_usd", "charge_usd", "margin_usd")
 
@@ -34,7 +35,7 @@ def days(text: str) -> int:
     return int(text)
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     help = "Reports what was used, what providers ask and what customers pay for it."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from billing.services import proof
+from gamer.commands import QuickCommand
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     help = "Proves that the ledger sums to zero, balances equal the replay of all entries and no interval is counted twice."
 
     def handle(self, *args: Any, **options: Any) -> None:

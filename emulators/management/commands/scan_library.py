@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from accounts.principal import command
 from emulators.models import LibraryFile, LibraryScan
 from emulators.services import scanning
+from gamer.commands import QuickCommand
 from gamer.context import about
 from gamer.errors import GamerError
 
 BY = command("scan_library")
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     help = "Lists the library of games, makes the games that are new, and marks what is gone. Exit status 1 when it failed."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

@@ -6,13 +6,14 @@ import argparse
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 
+from gamer.commands import QuickCommand
 from portal import demo
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     help = (
         "Fills the last 30 days with usage, metrics and events of made-up people; safe to repeat. "
         "Books are never unwritten: not for production."

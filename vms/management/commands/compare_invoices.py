@@ -8,18 +8,18 @@ import sys
 from datetime import date
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from billing.budgets.watch import zone
 from billing.kinds import KINDS, kind_of
 from billing.periods import month_so_far
+from gamer.commands import QuickCommand
 from vms import bills
 
 HEAD = ("day", "machine_id", "theirs_usd", "ours_usd", "difference_usd")
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     help = "Lists what a provider asks, what we metered, and the difference, for each machine and day with either."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from gamer import tallies
+from gamer.commands import QuickCommand
 from gamer.context import about
 from vms import installation
 from vms.models import ProviderAccount, Stray
@@ -17,7 +18,7 @@ from vms.reconcile import claims, orphans
 from vms.reconcile.outcome import Snapshot
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     help = (
         "Lists machines of this installation that no VM wants. With --fix it deletes them at once, also those that wait for "
         "an operator after the database moved or was restored, and has the reconciler delete unknown ones by itself again. "

@@ -9,12 +9,11 @@ import threading
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Min
 
 from gamer import heap, tallies
-from gamer.checks import ENVIRONMENT
+from gamer.commands import QuickCommand
 from gamer.queue.wake import listen
 from vms import installation
 from vms.channels import RECONCILER
@@ -28,9 +27,8 @@ LONGEST_NAP_S = 1.0
 BUSY_NAP_S = 0.05
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     help = "Looks at every VM that is due and decides what is next; the queue's worker acts. `--once` ends when nothing is due."
-    requires_system_checks = (ENVIRONMENT,)  # those of the code are for `check`, and import all pages
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--once", action="store_true", help="one pass over what is due now, then exit")

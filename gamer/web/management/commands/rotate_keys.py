@@ -9,16 +9,17 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import models, transaction
 from django.db.models import F, TextField, Value
 from django.db.models.functions import Cast
 
+from gamer.commands import QuickCommand
 from gamer.context import about, note
 from gamer.sealed import CannotOpen, is_current, reseal, sealed_fields
 
 
-class Command(BaseCommand):
+class Command(QuickCommand):
     help = "Seals every secret anew with the first key of GAMER_KEYS. Safe to interrupt and to repeat."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from gamer.commands import QuickCommand
 
-class Command(BaseCommand):
+
+class Command(QuickCommand):
     help = (
         "Fills in what is missing: the first administrator, consoles, provider accounts. Safe to repeat: what staff changed stays, "
         "but accounts' credentials follow the environment, in development also the administrator's password."
