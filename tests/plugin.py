@@ -121,9 +121,7 @@ def pytest_configure(config: Any) -> None:
 def pytest_collection() -> Generator[None, Any, Any]:
     """Tests and what they load stay to the end: walking through them time and again was a fifth of a worker's start."""
     with heap.loading():
-        collected = yield
-    heap.settle()
-    return collected
+        return (yield)
 
 
 prepare_environment()
