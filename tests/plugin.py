@@ -15,6 +15,7 @@ from cryptography.fernet import Fernet
 
 from gamer import heap
 
+LONGEST_S = 300
 PROVIDER_CREDENTIALS = (
     "TENSORDOCK_API_TOKEN",
     "TENSORDOCK_API_URL",
@@ -122,6 +123,17 @@ def pytest_collection() -> Generator[None, Any, Any]:
     """Tests and what they load stay to the end: walking through them time and again was a fifth of a worker's start."""
     with heap.loading():
         return (yield)
+
+
+def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
+    """Has every worker begin with some of the longest tests, those that may take five minutes: at the end, one would go on alone."""
+    workers = getattr(config, "workerinput", {"workercount": 1})["workercount"]
+    marks = [(item, item.get_closest_marker("timeout")) for item in items]
+    longest = [item for item, mark in marks if mark is not None and mark.args[0] >= LONGEST_S]
+    items[:] = [item for item in items if item not in longest]
+    for number, item in enumerate(longest):
+        # Each worker is given as many tests of the list in a row as the next.
+        items.insert((len(items) + 1) * (number % workers) // workers + 2, item)
 
 
 prepare_environment()
