@@ -204,6 +204,14 @@ class TestLooks:
         page.wait_for_function(f"light => ({grid})() !== light", arg=light)
         assert page.locator("canvas").first.evaluate(COLOURS) > 3
 
+    def test_label_the_smallest_sums_apart(self, live_server, transactional_db, browser):
+        used(of(worlds.build().alice), ago(1), ago(1, 11), cost="0.0016", charge="0.0016")
+        page, _ = opened(browser, live_server.url)
+        page.goto(COSTS)
+        axis = "window.Chart.getChart(document.querySelector('canvas')).scales.y"
+        labels = page.evaluate(f"{axis}.ticks.map(tick => tick.label)")
+        assert len(labels) == len(set(labels)) > 2, labels
+
     def test_help_on_an_empty_page(self, live_server, people, browser):
         page, _ = opened(browser, live_server.url, width=390)
         page.goto(f"{COSTS}?range=today")

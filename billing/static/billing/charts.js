@@ -24,9 +24,15 @@
     };
   };
 
+  // As many places as the axis' step has, so that no two labels say the same; cents at least where it is no whole number.
+  const places = (step) => {
+    const isShown = (count) => Math.abs(step * 10 ** count - Math.round(step * 10 ** count)) < 1e-6;
+    return [0, 2, 3, 4, 5].find(isShown) ?? 6;
+  };
+
   const money = (unit) => ({
     maxTicksLimit: 6,
-    callback: (value) => written(unit, value, Math.abs(value) > 0 && Math.abs(value) < 5 ? 2 : 0),
+    callback: (value, _, ticks) => written(unit, value, value ? places((ticks[1]?.value ?? 0) - ticks[0].value) : 0),
   });
 
   const common = (unit, title) => ({
