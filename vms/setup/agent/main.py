@@ -18,8 +18,11 @@ from .files import BadConfig, read_json
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 MAX_REQUEST = 512 * 1024
+# The options that are numbers.
+SECONDS = {"grace", "wait"}
 
 
 class BadCommand(Exception):
@@ -36,7 +39,7 @@ def main(arguments: list[str]) -> int:
         return 2
 
 
-def _parsed(arguments: list[str]) -> tuple[Callable[..., int], dict[str, str]]:
+def _parsed(arguments: list[str]) -> tuple[Callable[..., int], dict[str, Any]]:
     """The command and its options. Raises BadCommand. Not by argparse: to load that takes as long as a question does."""
     name, words = "".join(arguments[:1]), arguments[1:]
     if name not in COMMANDS:
@@ -46,7 +49,11 @@ def _parsed(arguments: list[str]) -> tuple[Callable[..., int], dict[str, str]]:
     options = {word[2:]: value for word, value in pairs if word.startswith("--")}
     if len(options) * 2 != len(words) or not needed <= options.keys() <= needed | known:
         raise BadCommand(f"gamer-agent {name}: --option value for {', '.join(sorted(needed | known))}")
-    return command, options
+    try:
+        seconds = {option: float(options[option]) for option in SECONDS & options.keys()}
+    except ValueError as error:
+        raise BadCommand(f"gamer-agent {name}: {error}") from error
+    return command, {**options, **seconds}
 
 
 def _run(config: str) -> int:
@@ -58,7 +65,7 @@ def _run(config: str) -> int:
     return run(load(Path(config)))
 
 
-def _call(config: str, wait: str = "0") -> int:
+def _call(config: str, wait: float = 0) -> int:
     from .call import NoAnswer, call
 
     known = read_json(config)
@@ -71,7 +78,7 @@ def _call(config: str, wait: str = "0") -> int:
     if not isinstance(request, dict):
         raise BadConfig("a request is a JSON object")
     try:
-        answer = call(str(known["socket_path"]), str(known["agent_token"]), request, wait_s=float(wait))
+        answer = call(str(known["socket_path"]), str(known["agent_token"]), request, wait_s=wait)
         json.dump(answer, sys.stdout)
     except NoAnswer as error:
         sys.stderr.write(f"{error}\n")
@@ -79,12 +86,12 @@ def _call(config: str, wait: str = "0") -> int:
     return 0
 
 
-def _keep(folder: str, grace: str) -> int:
+def _keep(folder: str, grace: float) -> int:
     from pathlib import Path
 
     from .keeper import keep
 
-    return keep(Path(folder), float(grace))
+    return keep(Path(folder), grace)
 
 
 def _offer(config: str, folder: str) -> int:
@@ -104,19 +111,19 @@ def _install(folder: str) -> int:
     return install(Path(folder))
 
 
-def _progress(folder: str, seen: str = "", wait: str = "0") -> int:
+def _progress(folder: str, seen: str = "", wait: float = 0) -> int:
     from .progress import progress
 
-    json.dump(progress(folder, seen=seen, wait_s=float(wait)), sys.stdout)
+    json.dump(progress(folder, seen=seen, wait_s=wait), sys.stdout)
     return 0
 
 
-def _await_wolf(socket: str, wait: str) -> int:
+def _await_wolf(socket: str, wait: float) -> int:
     from pathlib import Path
 
     from .wolf import await_wolf
 
-    return 0 if await_wolf(Path(socket), float(wait)) else 1
+    return 0 if await_wolf(Path(socket), wait) else 1
 
 
 # By name: what does it, the options it must be given, and those it may.

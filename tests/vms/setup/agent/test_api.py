@@ -235,3 +235,29 @@ class TestConfig:
 
     def test_does_not_show_its_token(self, agent: Agent) -> None:
         assert TOKEN not in repr(agent.config)
+
+
+class TestCommandLine:
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            ([], "gamer-agent run | call"),
+            (["dance"], "gamer-agent run | call"),
+            (["keep", "--folder", "/x"], "keep: --option value for folder, grace"),
+            (["run", "--config"], "run: --option value for config"),
+            (["run", "--config", "/x", "--config", "/y"], "run: --option value for config"),
+            (["run", "--config", "/x", "--mood", "good"], "run: --option value for config"),
+            (["run", "config", "/x"], "run: --option value for config"),
+            (
+                ["keep", "--folder", "/x", "--grace", "long"],
+                "keep: could not convert string to float: 'long'",
+            ),
+        ],
+    )
+    def test_that_is_unreadable_is_told_how_it_should_read(
+        self, agent: Agent, words: list[str], said: str
+    ) -> None:
+        argv = [sys.executable, str(agent.program), *words]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+        assert said in done.stderr
