@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -62,6 +63,8 @@ class PreferenceInline(TabularInline):  # type: ignore[misc]
         if isinstance(getattr(field, "widget", None), RelatedFieldWidgetWrapper):
             field.widget = field.widget.widget
             field.empty_label = "Console's"
+            choices = field.choices
+            field.choices = cache(lambda: list(iter(choices)))  # read once, not once for each row
         return field
 
 

@@ -397,6 +397,20 @@ class TestExport:
         assert sheet_of(sam.get(f"{PAGE}export/", {"by": "project", "as": "xlsx"}))[1][0] != "0"
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("-0.004", "$0.00"),
+        ("-0.006", "\N{MINUS SIGN}$0.01"),
+        ("-1200", "\N{MINUS SIGN}$1,200.00"),
+        ("0", "$0.00"),
+        ("0.004", "$0.00"),
+    ],
+)
+def test_money_that_is_rounded_to_nothing_has_no_sign(value: str, text: str) -> None:
+    assert table.dollars(Decimal(value))[0] == text
+
+
 class TestIntervals:
     def test_count_what_still_runs_until_now_each_day_apart(self, world: World) -> None:
         runs(

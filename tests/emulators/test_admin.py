@@ -8,8 +8,10 @@ import pytest
 from django.contrib import admin as django_admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import path
 
 from emulators.admin import consoles as pages
@@ -252,6 +254,18 @@ class TestLists:
             page = client.get(CONFIGS).content.decode()
         assert "Nintendo Switch" in page
         assert "Ryubing" in page
+
+    def test_ask_no_more_for_a_console_with_many_providers(self, client):
+        def asked(console):
+            with CaptureQueriesContext(connection) as queries:
+                page = client.get(f"{CONFIGS}{console}/change/")
+            return page.context["inline_admin_formsets"][0].formset.initial_form_count(), len(queries)
+
+        ProviderPreference.objects.filter(config="gb", priority__gt=1).delete()
+        asked("nes")  # whatever a process asks once
+        (few, first), (many, second) = asked("gb"), asked("switch")
+        assert few < many
+        assert first == second
 
     @pytest.mark.parametrize("page", [CONFIGS, GPUS, "/admin/emulators/game/", "/admin/emulators/preset/"])
     def test_are_for_staff_only(self, world, page):

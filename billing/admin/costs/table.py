@@ -34,8 +34,9 @@ class Column:
 def dollars(value: Decimal | None, places: int = 2) -> Cell:
     if value is None:
         return NONE, ""
-    sign = MINUS if value < 0 else ""
-    return f"{sign}${abs(value):,.{places}f}", usd(value)
+    written = f"{abs(value):,.{places}f}"
+    is_less = value < 0 and Decimal(written.replace(",", "")) > 0  # what is rounded to nothing has no sign
+    return f"{MINUS if is_less else ''}${written}", usd(value)
 
 
 def _hours(us: int) -> Cell:

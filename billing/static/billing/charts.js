@@ -9,7 +9,7 @@
 
   const written = (unit, value, places) => {
     const text = Math.abs(value).toLocaleString("en-US", { minimumFractionDigits: places, maximumFractionDigits: places });
-    const sign = value < 0 ? "−" : "";
+    const sign = value < 0 && /[1-9]/.test(text) ? "−" : ""; // what is rounded to nothing has no sign
     return unit === "$" ? `${sign}$${text}` : `${sign}${text} h`;
   };
 
