@@ -83,7 +83,8 @@ class LiteralServer:
                 for name, value in {"Content-Length": str(length), **answer.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(answer.body)
+                with contextlib.suppress(ConnectionError):  # whoever asked may have gone
+                    self.wfile.write(answer.body)
                 if answer.drip_s:
                     self._drip(answer.drip_s)
                 self.close_connection = answer.cut or bool(answer.drip_s)
