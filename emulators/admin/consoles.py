@@ -64,7 +64,8 @@ class PreferenceInline(TabularInline):  # type: ignore[misc]
             field.widget = field.widget.widget
             field.empty_label = "Console's"
             choices = field.choices
-            field.choices = cache(lambda: list(iter(choices)))  # read once, not once for each row
+            # Read for all rows at once, when the first is shown; a list of the choices themselves would count them before.
+            field.choices = cache(lambda: list(iter(choices)))
         return field
 
 

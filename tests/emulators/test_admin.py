@@ -77,6 +77,18 @@ class TestConsolePage:
         assert list(ProviderPreference.objects.order_by("pk").values()) == before
         assert not Event.objects.filter(action="update").exists()
 
+    def test_asks_no_more_where_there_are_many_providers(self, client):
+        def asked(console):
+            with CaptureQueriesContext(connection) as queries:
+                page = client.get(f"{CONFIGS}{console}/change/")
+            return page.context["inline_admin_formsets"][0].formset.initial_form_count(), len(queries)
+
+        ProviderPreference.objects.filter(config="gb", priority__gt=1).delete()
+        asked("nes")  # whatever a process asks once
+        (few, first), (many, second) = asked("gb"), asked("switch")
+        assert few < many
+        assert first == second
+
     def test_saves_console_and_order_in_one_request(self, client, world):
         posted = filled(client.get(SWITCH))
         # What the page's script writes after libvirt's row was dragged to the top: places counted from 0.
@@ -254,18 +266,6 @@ class TestLists:
             page = client.get(CONFIGS).content.decode()
         assert "Nintendo Switch" in page
         assert "Ryubing" in page
-
-    def test_ask_no_more_for_a_console_with_many_providers(self, client):
-        def asked(console):
-            with CaptureQueriesContext(connection) as queries:
-                page = client.get(f"{CONFIGS}{console}/change/")
-            return page.context["inline_admin_formsets"][0].formset.initial_form_count(), len(queries)
-
-        ProviderPreference.objects.filter(config="gb", priority__gt=1).delete()
-        asked("nes")  # whatever a process asks once
-        (few, first), (many, second) = asked("gb"), asked("switch")
-        assert few < many
-        assert first == second
 
     @pytest.mark.parametrize("page", [CONFIGS, GPUS, "/admin/emulators/game/", "/admin/emulators/preset/"])
     def test_are_for_staff_only(self, world, page):

@@ -212,6 +212,19 @@ class TestLooks:
         labels = page.evaluate(f"{axis}.ticks.map(tick => tick.label)")
         assert len(labels) == len(set(labels)) > 2, labels
 
+    def test_tell_of_a_loss_too_small_to_see_without_a_sign(self, live_server, transactional_db, browser):
+        used(of(worlds.build().alice), ago(1), ago(1, 11), cost="0.0016", charge="0.0006")
+        page, _ = opened(browser, live_server.url)
+        page.goto(f"{COSTS}?measure=margin")
+        told = """() => {
+          const chart = window.Chart.getChart(document.querySelector('canvas'));
+          const index = chart.data.datasets[0].data.findIndex(value => value < 0);
+          chart.tooltip.setActiveElements([{ datasetIndex: 0, index }], { x: 0, y: 0 });
+          chart.update();
+          return chart.tooltip.body[0].lines[0];
+        }"""
+        assert page.evaluate(told).endswith(": $0.00")
+
     def test_help_on_an_empty_page(self, live_server, people, browser):
         page, _ = opened(browser, live_server.url, width=390)
         page.goto(f"{COSTS}?range=today")

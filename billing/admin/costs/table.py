@@ -34,9 +34,8 @@ class Column:
 def dollars(value: Decimal | None, places: int = 2) -> Cell:
     if value is None:
         return NONE, ""
-    written = f"{abs(value):,.{places}f}"
-    is_less = value < 0 and Decimal(written.replace(",", "")) > 0  # what is rounded to nothing has no sign
-    return f"{MINUS if is_less else ''}${written}", usd(value)
+    sign = MINUS if round(value, places) < 0 else ""  # what is rounded to nothing has none
+    return f"{sign}${abs(value):,.{places}f}", usd(value)
 
 
 def _hours(us: int) -> Cell:
