@@ -97,6 +97,13 @@ class TestPage:
         assert dict(total.cells)["$17.35"] == "$17.352"
         assert total.change == ("+107 %", "$6.24 before")
 
+    def test_writes_a_loss_alike_in_its_tile_and_its_line(self, world: World, sam: Client) -> None:
+        used(of(world.alice), ago(1), ago(1, 11), cost="2", charge="1.5")
+        answer = sam.get(PAGE)
+        assert lines(answer)["tensordock"][2:4] == ["\N{MINUS SIGN}$0.50", "\N{MINUS SIGN}25.0 %"]
+        _, (margin, _), _, beside = next(tile for tile in answer.context["tiles"] if tile[0] == "Margin")
+        assert (margin, beside) == ("\N{MINUS SIGN}$0.50", "\N{MINUS SIGN}25.0 % of the cost")
+
     @pytest.mark.parametrize(
         ("asked", "days"),
         [("today", 1), ("yesterday", 1), ("7days", 7), ("30days", 30), ("month", None), ("last_month", None)],

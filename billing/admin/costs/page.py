@@ -17,7 +17,7 @@ from django.utils import timezone
 from billing.admin.costs import charts
 from billing.admin.costs.export import FORMATS, WHATS, export, fits_a_sheet
 from billing.admin.costs.form import NAMED, TEXTS, CostsForm, Question, page_url
-from billing.admin.costs.table import Cell, change_of, dollars, margin_percent, needed, table_of
+from billing.admin.costs.table import Cell, change_of, dollars, margin_percent, needed, percentage, table_of
 from billing.models import CostCentre, UsageDay
 from billing.rating import ZERO
 from billing.reports import Report, compared, forecast
@@ -132,14 +132,14 @@ def _answer(question: Question, now: datetime) -> dict[str, Any]:
 def _tiles(found: Report, before: Report) -> list[tuple[str, Cell, Cell, str]]:
     """What it came to: a name, the figure, how it changed, and a word beside it."""
     now, was = found.totals, before.totals
-    percent = margin_percent(now)
-    share = "" if percent is None else f"{percent:,.1f} % of the cost"
+    share = margin_percent(now)
+    of_cost = "" if share is None else f"{percentage(share)[0]} of the cost"
     played = f"{now.charged_hours:,.1f}", f"{now.charged_hours:f} h"
     each, each_was = now.cost_per_play_hour, was.cost_per_play_hour
     return [
         ("Provider cost", dollars(now.cost_usd), change_of(now.cost_usd, was.cost_usd), ""),
         ("Charge", dollars(now.charge_usd), change_of(now.charge_usd, was.charge_usd), ""),
-        ("Margin", dollars(now.margin_usd), change_of(now.margin_usd, was.margin_usd), share),
+        ("Margin", dollars(now.margin_usd), change_of(now.margin_usd, was.margin_usd), of_cost),
         ("VMs", (f"{now.vms:,}", ""), ("", ""), f"on machines for {now.provider_hours:,.1f} hours"),
         ("Play hours", played, change_of(now.charged_hours, was.charged_hours, "h"), ""),
         (

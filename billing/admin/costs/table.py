@@ -46,7 +46,7 @@ def _count(value: int) -> Cell:
     return f"{value:,}", ""
 
 
-def _percent(value: Decimal | None) -> Cell:
+def percentage(value: Decimal | None) -> Cell:
     return (NONE if value is None else f"{value:,.1f} %".replace("-", MINUS)), ""
 
 
@@ -60,7 +60,7 @@ COLUMNS: Sequence[Column] = (
     Column("cost", "Cost", lambda row: row.cost_usd, dollars, "What providers ask"),
     Column("charge", "Charge", lambda row: row.charge_usd, dollars, "What customers pay"),
     Column("margin", "Margin", lambda row: row.margin_usd, dollars, "Charge minus cost"),
-    Column("share", "Margin %", margin_percent, _percent, "Of the cost"),
+    Column("share", "Margin %", margin_percent, percentage, "Of the cost"),
     Column("each", "Cost / play h", lambda row: row.cost_per_play_hour, lambda value: dollars(value, 3)),
     Column("vms", "VMs", lambda row: row.vms, _count),
     Column("hours", "Machine h", lambda row: row.provider_us, _hours, "As providers bill them: running, or stopped and kept"),
