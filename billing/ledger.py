@@ -16,9 +16,11 @@ from billing.models import CreditAccount, Entry
 from billing.models.ledger import AccountKind
 from gamer import prepared
 from gamer.errors import Conflict
+from gamer.prepared import CompiledQuery
 
 # Our own accounts, the other side of every entry.
 REVENUE, GIVEN, UNOWNED = "revenue", "given", "unowned"
+HOUSE = CompiledQuery(lambda code: CreditAccount.objects.filter(code=code).order_by())
 
 
 class KeyReused(Conflict):
@@ -113,7 +115,7 @@ legs AS (
 
 def house(code: str) -> CreditAccount:
     """One of our own accounts, opened on first use."""
-    found = CreditAccount.objects.filter(code=code).first()
+    found = HOUSE.first(code=code)
     if found is None:
         CreditAccount.objects.bulk_create(
             [CreditAccount(kind=AccountKind.HOUSE, code=code, is_postpaid=True)], ignore_conflicts=True

@@ -6,13 +6,22 @@ the work. Not for statements whose best plan depends on their parameters.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, TypeVar
 
 import psycopg
+import psycopg.sql
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.postgresql.base import ServerBindingCursor
+from django.db.models import Expression, Model, QuerySet
+from django.db.models.sql.compiler import SQLCompiler
+
+Row = TypeVar("Row", bound=Model)
 
 
 def rows(statement: str, parameters: Mapping[str, Any] | Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -41,3 +50,78 @@ def planned_once() -> Iterator[None]:
         yield
     finally:
         opened.cursor_factory = usual
+
+
+class _Given(Expression):
+    """A value that comes with each asking; what it is compared with says of what type it is."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
+        return "%s", (self,)
+
+
+class CompiledQuery(Generic[Row]):
+    """A queryset that is asked all the time, each time with other values. Django makes its SQL once per process: that is most
+    of what asking costs.
+
+        BY_KEY = CompiledQuery(lambda key: Subject.objects.filter(key=key))
+        BY_KEY.first(key="attempt:1")
+
+    No value may be None. The instances come without what `select_related` would bring.
+    """
+
+    def __init__(self, queryset: Callable[..., QuerySet[Row]]) -> None:
+        self._queryset = queryset
+
+    def all(self, **given: Any) -> list[Row]:
+        made = self._made
+        found = rows(made.statement, [given[name] for name in made.places])
+        if made.readers:
+            found = [made.read(values) for values in found]
+        return [made.model.from_db(connection.alias, made.names, values) for values in found]
+
+    def first(self, **given: Any) -> Row | None:
+        return next(iter(self.all(**given)), None)
+
+    @cached_property
+    def _made(self) -> _Made[Row]:
+        asked = self._queryset(
+            **{name: _Given(name) for name in inspect.signature(self._queryset).parameters}
+        )
+        compiler = asked.query.get_compiler(connection.alias)
+        statement, values = compiler.as_sql()
+        places = [one.name for one in values if isinstance(one, _Given)]
+        # What is the same each time stands in the statement: the planner has to see it to use an index of some rows only.
+        words = ["%s" if isinstance(one, _Given) else _literal(one) for one in values]
+        statement = statement.replace("%%", "%%%%") % tuple(words)
+        fields = [column.target for column, *_ in compiler.select]
+        readers = {
+            place: field.from_db_value
+            for place, field in enumerate(fields)
+            if hasattr(field, "from_db_value")
+        }
+        return _Made(asked.model, statement, places, [field.attname for field in fields], readers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made(Generic[Row]):
+    """A queryset's SQL, the names of the values in it, and how its rows become instances."""
+
+    model: type[Row]
+    statement: str
+    places: Sequence[str]
+    names: Sequence[str]
+    readers: Mapping[int, Callable[..., Any]]
+
+    def read(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(
+            self.readers[place](value, None, connection) if place in self.readers else value
+            for place, value in enumerate(values)
+        )
+
+
+def _literal(value: object) -> str:
+    return psycopg.sql.Literal(value).as_string(connection.connection).replace("%", "%%")

@@ -9,13 +9,15 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, FloatField
 from django.db.models.functions import Cast
 
 from billing.budgets import force
 from emulators.facts import KnownPlace, OfferFacts
 from emulators.profile import Floor, GpuTable
+from gamer import prepared
+from gamer.prepared import CompiledQuery
 from locations import regions
 from locations.models import Region
 from locations.services import PlaceName, locate_many
@@ -49,6 +51,9 @@ COLUMNS = (
     "id", "account_id", "offer_id", *PLACE, "gpu_model", "latitude", "longitude", "cools_until", *NUMBERS, *FLAGS,
 )  # fmt: skip
 
+OFFER = CompiledQuery(lambda pk: Offer.objects.filter(pk=pk).order_by())
+ACCOUNTS = CompiledQuery(lambda: ProviderAccount.objects.defer("credentials"))
+
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
@@ -73,7 +78,7 @@ class Shelf:
 
     def offer(self, row: int) -> Offer | None:
         """The row itself; None when a refresh has found it sold out since."""
-        return Offer.objects.filter(pk=self.keys[row]).first()
+        return OFFER.first(pk=self.keys[row])
 
 
 def _indexed(values: Iterable[Any]) -> tuple[list[Any], np.ndarray[Any, Any]]:
@@ -92,7 +97,7 @@ def load(
     """All usable offers as columns, in three queries. `tried` names (account id, offer id) of this launch's failed orders, `struck`
     the accounts that failed it so often that all others come first.
     """
-    accounts = list(ProviderAccount.objects.defer("credentials"))
+    accounts = ACCOUNTS.all()
     spent = force.blocked_providers(now)
     rows = list(
         Offer.objects.filter(account__in=accounts, refreshed_at__gte=now - USABLE)
@@ -193,19 +198,16 @@ def exact_price(offer: Offer, *, gpus: int, vcpus: int, ram_gb: int, disk_gb: in
 
 def due(now: datetime, *, limit: int = 10) -> list[ProviderAccount]:
     """Takes the accounts whose offers are due for a refresh; each is taken by one process only."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE vms_provideraccount SET next_refresh_at = %s
-            WHERE id = ANY (ARRAY(
-                SELECT id FROM vms_provideraccount WHERE next_refresh_at <= %s
-                ORDER BY next_refresh_at LIMIT %s FOR UPDATE SKIP LOCKED))
-            RETURNING id
-            """,
-            [now + REFRESH_EVERY, now, limit],
-        )
-        taken = [row[0] for row in cursor.fetchall()]
+    taken = [pk for (pk,) in prepared.rows(DUE, [now + REFRESH_EVERY, now, limit])]
     return list(ProviderAccount.objects.filter(pk__in=taken).order_by("pk")) if taken else []
+
+
+DUE = """
+UPDATE vms_provideraccount SET next_refresh_at = %s
+ WHERE id = ANY (ARRAY(
+    SELECT id FROM vms_provideraccount WHERE next_refresh_at <= %s ORDER BY next_refresh_at LIMIT %s FOR UPDATE SKIP LOCKED))
+RETURNING id
+"""
 
 
 def postpone(account: ProviderAccount, now: datetime) -> None:

@@ -9,12 +9,12 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from django.db import connection
 from django.db.models import Q
 
 from accounts.principal import policy
 from billing.models import Hold, Meter
 from billing.services import runway
+from gamer import prepared
 from vms import endings, queries
 from vms.lifecycle import Desired
 from vms.metering import CHARGED
@@ -29,12 +29,12 @@ BY = policy("credit")
 
 def take_turn(now: datetime) -> bool:
     """Whether it is time to look, and ours to do it; a clock that went back does not put it off."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE vms_installation SET credit_look_at = %s WHERE credit_look_at <= %s OR credit_look_at > %s",
-            [now + EVERY, now, now + 2 * EVERY],
-        )
-        return bool(cursor.rowcount)
+    return bool(prepared.rows(TAKE_TURN, [now + EVERY, now, now + 2 * EVERY]))
+
+
+TAKE_TURN = """
+UPDATE vms_installation SET credit_look_at = %s WHERE credit_look_at <= %s OR credit_look_at > %s RETURNING id
+"""
 
 
 def look(now: datetime) -> int:

@@ -20,6 +20,7 @@ from billing.models import Budget, BudgetCrossing, Threshold
 from billing.rating import day_of
 from events import deliveries
 from events.services import record_many
+from gamer import prepared
 
 LOOK_EVERY = timedelta(seconds=15)
 
@@ -106,10 +107,8 @@ def look(now: datetime) -> bool:
     A clock that went back does not put it off.
     """
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(CLAIM, [now + LOOK_EVERY, now, now + 2 * LOOK_EVERY])
-            if cursor.fetchone() is None:
-                return False
+        if not prepared.rows(CLAIM, [now + LOOK_EVERY, now, now + 2 * LOOK_EVERY]):
+            return False
         evaluate(now)
     return True
 

@@ -23,8 +23,11 @@ from billing.models.usage import UsageKind
 from billing.services import days, lives
 from billing.services.prices import Price
 from gamer import prepared
+from gamer.prepared import CompiledQuery
 
 ACTOR = "policy:metering"
+LOCKED = CompiledQuery(lambda key: Subject.objects.select_for_update(no_key=True).filter(key=key).order_by())
+METER = CompiledQuery(lambda subject: Meter.objects.select_for_update().filter(pk=subject).order_by())
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def follow(*, key: str, state: State | None, now: datetime, describe: Callable[[
             return
         subject = _locked(key)
         assert subject is not None
-    meter = Meter.objects.select_for_update().filter(pk=subject.pk).first()
+    meter = METER.first(subject=subject.pk)
     if state is None:
         if subject.ended_at is None:
             ended_at = max(now, subject.started_at, meter.since if meter is not None else now)
@@ -113,7 +116,7 @@ def move(*, vm: UUID, dimensions: Callable[[CostCentre], Dimensions], now: datet
         centre = centre_of(dimensions(subject.centre))
         if centre.pk == subject.centre_id:
             continue
-        meter = Meter.objects.select_for_update().filter(pk=subject.pk).first()
+        meter = METER.first(subject=subject.pk)
         Subject.objects.filter(pk=subject.pk).update(centre=centre)
         lives.moves(subject, centre)
         if meter is not None:
@@ -132,7 +135,7 @@ def centre_of(dimensions: Dimensions) -> CostCentre:
 
 
 def _locked(key: str) -> Subject | None:
-    return Subject.objects.select_for_update(no_key=True).filter(key=key).first()
+    return LOCKED.first(key=key)
 
 
 def _begin(key: str, machine: Machine, state: State) -> bool:

@@ -15,6 +15,9 @@ from billing.models import Margin, Rate, RateFactor
 from billing.models.usage import PriceSource
 from events.services import Happening, record
 from gamer.errors import InvalidState, bad_field
+from gamer.prepared import CompiledQuery
+
+MARGIN = CompiledQuery(lambda at: Margin.objects.filter(starts_at__lte=at).order_by("-starts_at")[:1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def quoted(at: datetime, quote: Decimal | None) -> Price:
 
 
 def _margin(at: datetime) -> Margin | None:
-    return Margin.objects.filter(starts_at__lte=at).order_by("-starts_at").first()
+    return MARGIN.first(at=at)
 
 
 GRACE = timedelta(minutes=5)  # a form is typed meanwhile

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from emulators import shelves
 from emulators.models import EmulatorConfig, Game, GpuClass, Preset, ProviderPreference
 from emulators.profile import Floor, GpuTable, Preference, Profile, classes_asked
 from gamer.errors import NotFound, bad_field
+from gamer.prepared import CompiledQuery
+
+CONFIG = CompiledQuery(lambda console: EmulatorConfig.objects.filter(console=console).order_by())
+GAME = CompiledQuery(
+    lambda console, game_id: Game.objects.filter(console=console, game_id=game_id).order_by()
+)
+PREFERENCES = CompiledQuery(
+    lambda console: ProviderPreference.objects.filter(config=console).order_by("priority")
+)
+PRESETS = CompiledQuery(Preset.objects.all)
+GPU_CLASSES = CompiledQuery(GpuClass.objects.all)
 
 
 def profile_for(*, console: str, game_id: str | None = None) -> Profile:
@@ -14,20 +27,21 @@ def profile_for(*, console: str, game_id: str | None = None) -> Profile:
     A game's floor raises the console's; its preset, GPU class and emulator replace those of the console and of its
     providers. An unknown game has the console's. Raises NotFound when the console is not configured.
     """
-    config = EmulatorConfig.objects.select_related("gpu_class").filter(console=console).first()
+    config = CONFIG.first(console=console)
     if config is None:
         raise not_configured()
-    game = _game(console, game_id)
-    rows = ProviderPreference.objects.filter(config=config).select_related("gpu_class").order_by("priority")
-    preferences = tuple(_preference(row, game) for row in rows)
-    gpu_class = game.gpu_class if game and game.gpu_class else config.gpu_class
+    game = None if game_id is None else GAME.first(console=console, game_id=game_id)
+    rows = PREFERENCES.all(console=console)
+    classes = GPU_CLASSES.all()
+    names = {row.pk: row.name for row in classes}
+    gpu_class = (game and game.gpu_class_id) or config.gpu_class_id
     return Profile(
         console=console,
         preset=(game and game.preset_id) or config.default_preset_id,
         floor=floor_of(config).raised_to(floor_of_game(game)),
-        gpus=gpu_table(),
-        preferences=preferences,
-        gpu_classes=classes_asked(gpu_class.name if gpu_class else None),
+        gpus=_table_of(classes),
+        preferences=tuple(_preference(row, game, names) for row in rows),
+        gpu_classes=classes_asked(names.get(gpu_class) if gpu_class else None),
         usd_per_hour_limit=config.cost_per_hour_limit,
         max_session_hours=config.max_session_hours,
         usd_per_1000_km=config.usd_per_1000_km,
@@ -35,7 +49,7 @@ def profile_for(*, console: str, game_id: str | None = None) -> Profile:
         title=game.title if game else "",
         file=game.file if game else "",
         # Last, so that every preset named above is among them.
-        presets={preset.slug: size_of(preset) for preset in Preset.objects.all()},
+        presets={preset.slug: size_of(preset) for preset in PRESETS.all()},
     )
 
 
@@ -73,13 +87,11 @@ def floor_of(config: EmulatorConfig) -> Floor:
 
 def gpu_table() -> GpuTable:
     """The ladder of GPU classes now; one query."""
-    return GpuTable(tuple((row.name, row.rank, tuple(row.terms)) for row in GpuClass.objects.all()))
+    return _table_of(GPU_CLASSES.all())
 
 
-def _game(console: str, game_id: str | None) -> Game | None:
-    if game_id is None:
-        return None
-    return Game.objects.select_related("gpu_class").filter(console=console, game_id=game_id).first()
+def _table_of(classes: Sequence[GpuClass]) -> GpuTable:
+    return GpuTable(tuple((row.name, row.rank, tuple(row.terms)) for row in classes))
 
 
 def floor_of_game(game: Game | None) -> Floor:
@@ -89,8 +101,8 @@ def floor_of_game(game: Game | None) -> Floor:
     return Floor(game.min_cpu or 0, game.min_ram_gb or 0, 0, int(game.requires_gpu))
 
 
-def _preference(row: ProviderPreference, game: Game | None) -> Preference:
-    own_class = game.gpu_class if row.gpu_class and game and game.gpu_class else row.gpu_class
+def _preference(row: ProviderPreference, game: Game | None, names: Mapping[int, str]) -> Preference:
+    own_class = row.gpu_class_id and ((game and game.gpu_class_id) or row.gpu_class_id)
     return Preference(
         provider=row.provider,
         priority=row.priority,
@@ -98,5 +110,5 @@ def _preference(row: ProviderPreference, game: Game | None) -> Preference:
         preset=None if game and game.preset_id else row.preset_override_id,
         usd_per_hour_limit=row.cost_per_hour_limit,
         regions=tuple(row.regions),
-        gpu_class=own_class.name if own_class else None,
+        gpu_class=names.get(own_class) if own_class else None,
     )

@@ -11,6 +11,8 @@ from django.db.models import Value
 
 from billing.models import CreditAccount
 from gamer import prepared
+from gamer.prepared import CompiledQuery
+from vms.models import ProviderAccount
 
 OPENED = """
     INSERT INTO billing_creditaccount (kind, code, is_postpaid, balance_usd, held_usd, opened_at)
@@ -53,6 +55,47 @@ class TestRows:
             transaction.set_rollback(True)
             with pytest.raises(transaction.TransactionManagementError):
                 prepared.rows(SUM, {"a": 1, "b": 2})
+
+
+@pytest.mark.django_db
+class TestCompiledQuery:
+    def test_is_answered_by_the_instances_that_django_reads(self) -> None:
+        account = ProviderAccount.objects.create(name="x", kind="memory", credentials={"token": "t"})
+        (found,) = CompiledQuery(lambda kind: ProviderAccount.objects.filter(kind=kind)).all(kind="memory")
+        assert vars(found).keys() == vars(ProviderAccount.objects.get()).keys()
+        assert (found, found.credentials, found.created_at) == (account, {"token": "t"}, account.created_at)
+        found.name = "y"
+        found.save()  # an update
+        assert ProviderAccount.objects.get().name == "y"
+
+    def test_is_put_to_django_once_whatever_the_values(self) -> None:
+        asked = []
+
+        def of_code(code: Any) -> Any:
+            asked.append(code)
+            return CreditAccount.objects.filter(code=code)
+
+        for code in ("a%s", "b"):
+            CreditAccount.objects.create(kind="house", code=code)
+        compiled = CompiledQuery(of_code)
+        found = [compiled.first(code=code) for code in ("a%s", "b", "c")]
+        assert [one and one.code for one in found] == ["a%s", "b", None]
+        assert len(asked) == 1
+
+    def test_shows_the_planner_what_is_the_same_each_time(self) -> None:
+        own = CompiledQuery(lambda code: CreditAccount.objects.filter(code=code, kind="it's 100 %"))
+        assert own.all(code="x") == []
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT statement FROM pg_prepared_statements WHERE statement LIKE '%100 %'")
+            ((statement,),) = cursor.fetchall()
+        assert """"kind" = 'it''s 100 %'""" in statement
+        assert "$1" in statement
+        assert "$2" not in statement
+
+    def test_leaves_out_what_is_deferred(self) -> None:
+        CreditAccount.objects.create(kind="house", code="x")
+        (found,) = CompiledQuery(lambda: CreditAccount.objects.defer("balance_usd")).all()
+        assert found.get_deferred_fields() == {"balance_usd"}
 
 
 @pytest.mark.django_db

@@ -19,6 +19,7 @@ from emulators.services import profile_for
 from events.services import record
 from gamer.crash import crash_point
 from gamer.errors import NotFound
+from gamer.prepared import CompiledQuery
 from vms import credits, offers, placement, quotas
 from vms.installation import identifier
 from vms.lifecycle import MAX_ATTEMPTS, PLACING_S, Phase
@@ -29,6 +30,7 @@ from vms.reconcile.apply import happening, written
 from vms.reconcile.outcome import Fail, Outcome, Subject, Wait
 from vms.setup.ssh import make_keypair
 
+ATTEMPTS = CompiledQuery(lambda vm: Attempt.objects.filter(vm=vm).defer("offer").order_by("number"))
 # Failures after which the same offer may be tried again in this round: they say nothing about the offer.
 NOT_THE_OFFERS_FAULT = ("Unavailable", "BadCredentials", "QuotaExceeded")
 # Reasons that pass by themselves: with only these left, a launch waits instead of failing.
@@ -64,7 +66,7 @@ class Chooser:
     def run(self, subject: Subject, token: uuid.UUID) -> bool:
         """Chooses and writes. False when the lease was lost."""
         vm = subject.vm
-        attempts = list(Attempt.objects.filter(vm=vm).defer("offer").order_by("number"))
+        attempts = ATTEMPTS.all(vm=vm.pk)
         number = attempts[-1].number + 1 if attempts else 1
         if number > LAST_NUMBER:
             text = f"{LAST_NUMBER} machines were ordered for this VM, and no more can be."

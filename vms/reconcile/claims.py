@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Case, F, Q, Value, When
 
+from gamer import prepared
 from vms.models import TERMINAL_PHASES, VM, ProviderAccount
 
 LEASE_S: float = settings.LEASE_S
@@ -35,20 +36,20 @@ class Lease:
 def claim(*, is_acting: bool, now: datetime, limit: int) -> Lease:
     """Leases due rows, the longest waiting first. Rows that others hold are passed over, never waited for."""
     token = uuid.uuid4()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE vms_vm SET lease_token = %s, lease_until = %s
-            WHERE id = ANY (ARRAY(
-                SELECT id FROM vms_vm
-                WHERE is_acting = %s AND next_look_at <= %s AND NOT (phase = ANY(%s))
-                  AND (lease_until IS NULL OR lease_until < %s)
-                ORDER BY next_look_at LIMIT %s FOR UPDATE SKIP LOCKED))
-            RETURNING id
-            """,
-            [token, now + timedelta(seconds=LEASE_S), is_acting, now, TERMINAL_PHASES, now, limit],
-        )
-        return Lease(token, [row[0] for row in cursor.fetchall()])
+    told = {"token": token, "until": now + timedelta(seconds=LEASE_S), "now": now, "limit": limit}
+    return Lease(token, [pk for (pk,) in prepared.rows(CLAIM, {**told, "is_acting": is_acting})])
+
+
+# A condition in these very words is the index's own: whatever the values, it is one plan.
+LIVE = "NOT (phase IN ('" + "', '".join(TERMINAL_PHASES) + "'))"
+CLAIM = f"""
+UPDATE vms_vm SET lease_token = %(token)s, lease_until = %(until)s
+ WHERE id = ANY (ARRAY(
+    SELECT id FROM vms_vm
+     WHERE is_acting = %(is_acting)s AND next_look_at <= %(now)s AND {LIVE} AND (lease_until IS NULL OR lease_until < %(now)s)
+     ORDER BY next_look_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+RETURNING id
+"""  # noqa: S608  # our own words only
 
 
 def renew(tokens: Iterable[uuid.UUID], now: datetime) -> None:
@@ -73,66 +74,62 @@ def rest(rows: Sequence[Rest]) -> int:
     """Gives rows back unchanged but for the next look; rows whose lease went to somebody else are left alone."""
     if not rows:
         return 0
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE vms_vm AS vm
-            SET next_look_at = CASE WHEN vm.is_poked THEN LEAST(vm.next_look_at, row.at) ELSE row.at END,
-                is_acting = row.is_acting AND NOT vm.is_poked, is_poked = FALSE, lease_token = NULL, lease_until = NULL,
-                hinted_at = NULL
-            FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::boolean[]) AS row(id, token, at, is_acting)
-            WHERE vm.id = row.id AND vm.lease_token = row.token
-            """,
-            [
-                [row.vm_id for row in rows],
-                [row.token for row in rows],
-                [row.at for row in rows],
-                [row.is_acting for row in rows],
-            ],
-        )
-        return int(cursor.rowcount)
+    columns = [
+        [row.vm_id for row in rows],
+        [row.token for row in rows],
+        [row.at for row in rows],
+        [row.is_acting for row in rows],
+    ]
+    return len(prepared.rows(REST, columns))
+
+
+REST = """
+UPDATE vms_vm AS vm
+   SET next_look_at = CASE WHEN vm.is_poked THEN LEAST(vm.next_look_at, row.at) ELSE row.at END,
+       is_acting = row.is_acting AND NOT vm.is_poked, is_poked = FALSE, lease_token = NULL, lease_until = NULL, hinted_at = NULL
+  FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::boolean[]) AS row(id, token, at, is_acting)
+ WHERE vm.id = row.id AND vm.lease_token = row.token
+RETURNING vm.id
+"""
 
 
 def due_for_a_hint(*, now: datetime, limit: int) -> int:
     """Counts acting rows that are due, free and not hinted lately, and marks them hinted."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE vms_vm SET hinted_at = %s
-            WHERE id = ANY (ARRAY(
-                SELECT id FROM vms_vm
-                WHERE is_acting AND next_look_at <= %s AND NOT (phase = ANY(%s))
-                  AND (lease_until IS NULL OR lease_until < %s) AND (hinted_at IS NULL OR hinted_at < %s)
-                LIMIT %s FOR UPDATE SKIP LOCKED))
-            """,
-            [now, now, TERMINAL_PHASES, now, now - timedelta(seconds=HINT_S), limit],
-        )
-        return int(cursor.rowcount)
+    told = {"now": now, "again": now - timedelta(seconds=HINT_S), "limit": limit}
+    return len(prepared.rows(HINT, told))
+
+
+HINT = f"""
+UPDATE vms_vm SET hinted_at = %(now)s
+ WHERE id = ANY (ARRAY(
+    SELECT id FROM vms_vm
+     WHERE is_acting AND next_look_at <= %(now)s AND {LIVE}
+       AND (lease_until IS NULL OR lease_until < %(now)s) AND (hinted_at IS NULL OR hinted_at < %(again)s)
+     LIMIT %(limit)s FOR UPDATE SKIP LOCKED))
+RETURNING id
+"""  # noqa: S608  # our own words only
 
 
 def take_calls(account_id: int, wanted: int, now: datetime) -> int:
     """Takes up to `wanted` calls from the account's bucket: refilled by the minute, a sixth of a minute deep."""
     if wanted <= 0:
         return 0
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            WITH bucket AS (
-                SELECT id, LEAST(
-                    GREATEST(calls_per_minute / 6.0, 5),
-                    call_tokens + GREATEST(EXTRACT(EPOCH FROM %s - call_tokens_at), 0) * calls_per_minute / 60.0
-                )::float8 AS level
-                FROM vms_provideraccount WHERE id = %s FOR UPDATE)
-            UPDATE vms_provideraccount AS account
-            SET call_tokens = bucket.level - LEAST(floor(bucket.level), %s), call_tokens_at = %s
-            FROM bucket WHERE account.id = bucket.id
-            RETURNING LEAST(floor(bucket.level), %s)
-            """,
-            [now, account_id, wanted, now, wanted],
-        )
-        row = cursor.fetchone()
-        return max(0, int(row[0])) if row else 0
+    found = prepared.rows(TAKE_CALLS, {"now": now, "account": account_id, "wanted": wanted})
+    return max(0, int(found[0][0])) if found else 0
 
+
+TAKE_CALLS = """
+WITH bucket AS (
+    SELECT id, LEAST(
+        GREATEST(calls_per_minute / 6.0, 5),
+        call_tokens + GREATEST(EXTRACT(EPOCH FROM %(now)s - call_tokens_at), 0) * calls_per_minute / 60.0
+    )::float8 AS level
+      FROM vms_provideraccount WHERE id = %(account)s FOR UPDATE)
+UPDATE vms_provideraccount AS account
+   SET call_tokens = bucket.level - LEAST(floor(bucket.level), %(wanted)s::int), call_tokens_at = %(now)s
+  FROM bucket WHERE account.id = bucket.id
+RETURNING LEAST(floor(bucket.level), %(wanted)s::int)
+"""
 
 # Longer than any wait of a row, an offer or a sweep.
 FAR = timedelta(minutes=10)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
+
+from gamer.prepared import CompiledQuery
 from vms.lifecycle import Phase
 from vms.models import VM, Attempt, GameSession, ProviderAccount
 from vms.reconcile.outcome import Subject
@@ -32,27 +36,42 @@ ORDERED = (
 )
 
 
+def _vms(ids: Any) -> QuerySet[VM]:
+    return VM.objects.filter(pk__anyof=ids).order_by("next_look_at")
+
+
+def _attempts(ids: Any) -> QuerySet[Attempt]:
+    return Attempt.objects.held().filter(vm_id__anyof=ids).order_by("number")
+
+
+WHOLE = CompiledQuery(_vms), CompiledQuery(_attempts)
+READ = (
+    CompiledQuery(lambda ids: _vms(ids).defer(*SECRETS, *FOR_PEOPLE)),
+    CompiledQuery(lambda ids: _attempts(ids).defer(*ORDERED)),
+)
+SESSIONS = CompiledQuery(
+    lambda ids: GameSession.objects.filter(vm_id__anyof=ids, status__in=GameSession.OPEN).order_by(
+        "queued_at"
+    )
+)
+
+
 def subjects(ids: Sequence[UUID], *, with_secrets: bool = False) -> list[Subject]:
     """The rows with all a step may read. `with_secrets` adds what only acting steps need: keys, and the order's particulars."""
     if not ids:
         return []  # as most turns are: three questions about nothing cost more than the rest of the turn
-    vms = VM.objects.filter(pk__anyof=ids).order_by("next_look_at")
-    attempts = Attempt.objects.held().filter(vm_id__anyof=ids).order_by("number")
-    if not with_secrets:
-        vms, attempts = vms.defer(*SECRETS, *FOR_PEOPLE), attempts.defer(*ORDERED)
+    vms, attempts = WHOLE if with_secrets else READ
     held: dict[UUID, list[Attempt]] = defaultdict(list)
-    for attempt in attempts:
+    for attempt in attempts.all(ids=ids):
         held[attempt.vm_id].append(attempt)
     accounts = ProviderAccount.objects.in_bulk({one.account_id for some in held.values() for one in some})
     for some in held.values():
         for attempt in some:
             attempt.account = accounts[attempt.account_id]
     sessions: dict[UUID, list[GameSession]] = defaultdict(list)
-    for session in GameSession.objects.filter(vm_id__anyof=ids, status__in=GameSession.OPEN).order_by(
-        "queued_at"
-    ):
+    for session in SESSIONS.all(ids=ids):
         sessions[session.vm_id].append(session)
-    return [_subject(vm, held[vm.pk], sessions[vm.pk]) for vm in vms]
+    return [_subject(vm, held[vm.pk], sessions[vm.pk]) for vm in vms.all(ids=ids)]
 
 
 def _subject(vm: VM, held: list[Attempt], sessions: list[GameSession]) -> Subject:

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from events.services import Happening, record
+from gamer import prepared
 from gamer.context import present
 from gamer.crash import crash_point
 from vms import installation, metering
@@ -54,12 +55,10 @@ class Sweep:
 
 def due(now: datetime) -> set[int]:
     """Takes the accounts whose turn to be swept has come, machines waiting there or not; each goes to one process."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE vms_provideraccount SET next_sweep_at = %s WHERE next_sweep_at <= %s RETURNING id",
-            [now + EVERY, now],
-        )
-        return {row[0] for row in cursor.fetchall()}
+    return {pk for (pk,) in prepared.rows(DUE, [now + EVERY, now])}
+
+
+DUE = "UPDATE vms_provideraccount SET next_sweep_at = %s WHERE next_sweep_at <= %s RETURNING id"
 
 
 def postpone(account: ProviderAccount, now: datetime) -> None:

@@ -16,6 +16,7 @@ from tests.vms.control_plane import ControlPlane
 from tests.world import World
 from vms import services
 from vms.models import Attempt, GameSession
+from vms.reconcile import claims
 from vms.reconcile.loop import ring_workers
 
 
@@ -83,3 +84,17 @@ class TestTable:
         with connection.cursor() as cursor:
             cursor.execute("SELECT reloptions FROM pg_class WHERE oid = 'vms_vm'::regclass")
             assert "toast_tuple_target=128" in cursor.fetchone()[0]
+
+    def test_is_claimed_by_one_plan_that_reads_no_ended_vm(self, plane: ControlPlane) -> None:
+        claims.claim(is_acting=False, now=plane.now(), limit=1000)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT name FROM pg_prepared_statements WHERE statement LIKE '%SET lease_token = %'")
+            ((name,),) = cursor.fetchall()
+            cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+            # On few rows Postgres would read the table whole and sort, index or not.
+            for way in ("seqscan", "bitmapscan", "sort"):
+                cursor.execute(f"SET LOCAL enable_{way} = off")
+            cursor.execute(f"EXPLAIN EXECUTE {name} (gen_random_uuid(), now(), false, now(), 1000)")
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+        assert "using vm_due" in plan
+        assert "Sort" not in plan
