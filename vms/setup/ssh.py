@@ -12,6 +12,7 @@ import logging
 import select
 import shlex
 import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ STDERR_TAIL = 2048
 # After a command has ended, how long its last output may still be under way. A child it left behind may hold the pipe for ever.
 DRAIN_S = 1.0
 TICK_MS = 100
+# How much longer than its time a command may take where paramiko itself waits without end. Then the connection is cut.
+CUT_S = 1.0
 # Reported for a command that a signal ended: SSH sends no status then, and paramiko drops the signal's name.
 KILLED = 128
 
@@ -277,15 +280,21 @@ class _Exchange:
 
     def run(self, command: str, name: str, timeout_s: float) -> Result:
         deadline = time.monotonic() + timeout_s
+        # For a machine that does not even say whether it runs the command.
+        cut = threading.Timer(timeout_s + CUT_S, self._transport.close)
+        cut.daemon = True
+        cut.start()
         try:
             with contextlib.closing(self._transport.open_session(timeout=timeout_s)) as channel:
                 channel.settimeout(timeout_s)
                 channel.exec_command(command)
                 status = self._pump(channel, name, deadline)
-        except TimeoutError as error:
-            raise TimedOut(f"{name} on {self._address} took longer than {timeout_s:g} s") from error
         except (SSHException, EOFError, OSError) as error:
+            if time.monotonic() > deadline:
+                raise TimedOut(f"{name} on {self._address} took longer than {timeout_s:g} s") from error
             raise Unreachable(f"the connection to {self._address} was lost: {error}") from error
+        finally:
+            cut.cancel()
         return Result(status, bytes(self._stdout), bytes(self._stderr), self._is_truncated)
 
     def _pump(self, channel: paramiko.Channel, name: str, deadline: float) -> int:

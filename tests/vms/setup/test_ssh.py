@@ -9,6 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.mute import mute_host
 from tests.vms.setup.sshd import Machine, free_port
 from tests.waiting import eventually
 from vms.setup.ssh import (
@@ -167,6 +168,15 @@ class TestRun:
         with pytest.raises(TimedOut):
             shell.run(["sleep", "60"], timeout_s=0.2)
         assert shell.run(["echo", "again"]).stdout == b"again\n"
+
+    def test_gives_up_on_a_machine_that_does_not_even_say_whether_it_runs_a_command(self) -> None:
+        host, user = make_keypair(), make_keypair()
+        with (
+            mute_host(host.private_openssh) as port,
+            connect(Address("127.0.0.1", port), user.private_openssh, host.public_line) as shell,
+            pytest.raises(TimedOut),
+        ):
+            shell.run(["true"], timeout_s=0.2)
 
     def test_does_not_wait_for_what_a_command_leaves_behind(self, shell: Shell) -> None:
         result = shell.run(["sh", "-c", "sleep 60 & echo $!"], timeout_s=20)
