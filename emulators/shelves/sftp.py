@@ -6,6 +6,7 @@ import contextlib
 import posixpath
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 
 import paramiko
@@ -20,18 +21,30 @@ from stores.addresses import Address
 CONNECT_S, READ_S = 10, 30
 
 
+class BoundedTransport(paramiko.Transport):
+    """Waits for no answer of SFTP for ever."""
+
+    def open_sftp_client(self) -> paramiko.SFTPClient:
+        # For a host that agrees to speak SFTP, and then does not, nothing else has an end.
+        cut = threading.Timer(READ_S, self.close)
+        cut.daemon = True
+        cut.start()
+        try:
+            sftp = super().open_sftp_client()
+        finally:
+            cut.cancel()
+        channel = sftp and sftp.get_channel()
+        if channel:  # none where the connection is gone again
+            channel.settimeout(READ_S)
+        return sftp
+
+
 class PinnedStorage(SFTPStorage):  # type: ignore[misc]  # untyped
-    """Knows the host by the key in its address, where that has one. Waits for no answer for ever."""
+    """Knows the host by the key in its address, where that has one."""
 
     known_hosts = ""
 
     def _connect(self) -> None:
-        self._connect_to_known()
-        channel = self._sftp and self._sftp.get_channel()
-        if channel:  # none where the connection is gone again
-            channel.settimeout(READ_S)
-
-    def _connect_to_known(self) -> None:
         if not self.known_hosts:
             super()._connect()
             return
@@ -101,6 +114,7 @@ def open_shelf(address: Address, google_credentials: str) -> Shelf:
         "timeout": CONNECT_S,
         "banner_timeout": READ_S,
         "auth_timeout": READ_S,
+        "transport_factory": BoundedTransport,
         **(login if address.password else {}),
     }
     storage = PinnedStorage(host=address.host, root_path=f"/{address.path}", params=params)

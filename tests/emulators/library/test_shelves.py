@@ -33,6 +33,7 @@ from tests.emulators.library.stores import (
     asyncssh_server,
     rclone_server,
 )
+from tests.mute import mute_host
 
 KINDS = ["file", "s3", "gs", "sftp", *(["rclone"] if RCLONE else [])]
 FILES = {
@@ -196,6 +197,16 @@ class TestRefusal:
                 for ask in (lambda: shelf.has("nes/a.nes"), shelf.top, lambda: list(shelf.files("nes"))):
                     with pytest.raises(shelves.LibraryAway, match="Timeout"):
                         ask()
+
+    def test_of_an_sftp_host_that_never_begins_to_speak_is_for_later(
+        self, settings: Any, monkeypatch: Any
+    ) -> None:
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        monkeypatch.setattr(sftp, "READ_S", 0.5)
+        with mute_host(key.export_private_key().decode()) as port:
+            settings.GAMES_URL = address_of_sftp(port, key)
+            with pytest.raises(shelves.LibraryAway), shelves.opened() as shelf:
+                shelf.top()
 
 
 class TestLinks:
