@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from vms.setup import agent_link
 from vms.setup.agent_link import AgentSilent, NoSuchSession
@@ -29,7 +30,7 @@ def collect(
     stored: Mapping[tuple[str, str, int | None], StoredSave],
     refuse: Callable[[PendingSave, bytes | None], str],
 ) -> Collected:
-    """Tell the agent what is `stored`, and fetch what waits beside, oldest first, as far as one look may.
+    """Tell the agent what is `stored`, and fetch what waits beside, as far as one look may.
 
     `stored` is by slot, digest and base, None for the current one.
     `refuse` says why a version is not believed: by its description first, by its content then; "" for one that is. The agent forgets
@@ -40,7 +41,7 @@ def collect(
     refused: list[tuple[PendingSave, str]] = []
     left = size = 0
     until = time.monotonic() + LOOK_S
-    for number, save in enumerate(agent.saves):
+    for number, save in enumerate(_in_turn(agent.saves)):
         # The first one always: each look gets somewhere.
         if number == MOST or (number and time.monotonic() > until):
             left += len(agent.saves) - number
@@ -64,6 +65,12 @@ def collect(
             fetched.append((save, archive))
             size += len(archive)
     return Collected(agent, tuple(fetched), left, tuple(refused), agent.save_errors)
+
+
+def _in_turn(saves: Iterable[PendingSave]) -> list[PendingSave]:
+    """Slot after slot, each time in another order: what is never taken, for want of room say, hides no other slot's for ever."""
+    turns = {save.slot: random.random() for save in saves}  # noqa: S311 - guards nothing
+    return sorted(saves, key=lambda save: turns[save.slot])
 
 
 def _fetch(shell: Shell, save: PendingSave) -> bytes | None:

@@ -70,6 +70,14 @@ def write(machine: Machine, text: str) -> None:
     (place(machine) / "zelda.srm").write_text(text)
 
 
+def play_two(machine: Machine) -> None:
+    """Two games, each with its own slot, one after the other."""
+    for number, slot in enumerate((SLOT, SLOT.replace("1", "2"))):
+        wanted = SaveOrder(slot, f"/srv/gamer/saves/{number}", 0, EMPTY)
+        launch_game(machine.target(), order(f"s{number}", wanted))
+        (machine.path(f"srv/gamer/saves/{number}") / "a.srm").write_text(slot)
+
+
 class TestLaunch:
     def test_brings_the_save_only_where_it_is_missing(
         self, machine: Machine, tmp_path: Path, store: Store
@@ -146,16 +154,29 @@ class TestCollect:
         self, machine: Machine, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(saving, "MAX_FETCHED", 1)
-        for number, slot in enumerate((SLOT, SLOT.replace("1", "2"))):
-            wanted = SaveOrder(slot, f"/srv/gamer/saves/{number}", 0, EMPTY)
-            launch_game(machine.target(), order(f"s{number}", wanted))
-            (machine.path(f"srv/gamer/saves/{number}") / "a.srm").write_text(slot)
+        play_two(machine)
         first = collect_saves(machine.target(), {}, store.refuse, is_last=True)
         assert (len(first.fetched), first.left) == (1, 1)
         store.keep(first.fetched[0][0], 1)
         second = collect_saves(machine.target(), store.stored, store.refuse)
         assert (len(second.fetched), second.left) == (1, 0)
         assert second.fetched != first.fetched
+
+    @pytest.mark.parametrize("bound", ["MAX_FETCHED", "MOST"])
+    def test_comes_to_all_however_many_are_never_taken(
+        self, machine: Machine, store: Store, monkeypatch: pytest.MonkeyPatch, bound: str
+    ) -> None:
+        monkeypatch.setattr(saving, bound, 1)
+        play_two(machine)
+        collect_saves(machine.target(), {}, store.refuse, is_last=True)
+        found: set[str] = set()
+
+        def has_come_to_both() -> bool:
+            fetched = collect_saves(machine.target(), {}, store.refuse).fetched
+            found.update(save.slot for save, _ in fetched)
+            return len(found) == 2
+
+        eventually(has_come_to_both)
 
     def test_says_what_could_not_be_packed(self, machine: Machine, store: Store) -> None:
         launch_game(machine.target(), order())
