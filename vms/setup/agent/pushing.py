@@ -43,15 +43,21 @@ class Pusher:
                 stop.wait(due_s)
 
     def _push_all(self) -> None:
-        try:
-            for version in self._saves.pending():
+        trouble: Failed | None = None
+        for version in self._saves.pending():
+            try:
                 if not version.is_refused:
                     self._push(version)
-        except Failed as error:
-            self._uplink.forget_if_refused(error)
-            self._pace.failed()
-        else:
+            except Failed as error:
+                trouble = error
+                # Where there is no room for one, there may be for another.
+                if error.status != CONFLICT:
+                    break
+        if trouble is None:
             self._pace.succeeded()
+        else:
+            self._uplink.forget_if_refused(trouble)
+            self._pace.failed()
 
     def _push(self, version: Version) -> None:
         path = self._saves.path_of(version.slot, version.digest)

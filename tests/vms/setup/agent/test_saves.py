@@ -431,6 +431,19 @@ class TestPush:
         public_url.answers["saves"] = (200, json.dumps({"number": 1, "is_current": True}).encode())
         eventually(lambda: console.slot()["base"] == 1)
 
+    def test_of_one_that_finds_no_room_holds_up_no_other(
+        self, make_console: Callable[..., Console], public_url: PublicUrl
+    ) -> None:
+        console = make_console(public_url.url)
+        public_url.answers["saves"] = (409, b"{}")
+        console.start()
+        console.play("large")
+        console.write("large")
+        eventually(lambda: public_url.seen("/agent/saves"))
+        console.play("small", slot=OTHER, folder="/srv/gamer/saves/small")
+        (console.folder / "root/srv/gamer/saves/small/small.srm").write_text("small")
+        eventually(lambda: {one["told"]["session_id"] for one in public_url.seen("/agent/saves")} > {"large"})
+
     def test_registers_anew_when_its_token_is_refused(
         self, make_console: Callable[..., Console], public_url: PublicUrl
     ) -> None:
