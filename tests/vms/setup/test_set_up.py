@@ -327,6 +327,14 @@ class TestSetUp:
         assert [report.name for report in outcome.left_out] == ["saves"]
         assert "read-only file system" in outcome.left_out[0].log_tail
 
+    def test_waits_less_for_what_a_console_can_do_without(
+        self, machine: Machine, reports: Reports, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("vms.setup.plan.PAUSES_S", (0.01,) * 4)
+        machine.fail("chown", "read-only file system")
+        assert isinstance(set_up(machine.target(), reports), Ready)
+        assert setup_state(machine)["saves"]["tries"] == 3
+
     def test_tries_what_it_left_out_again_after_the_next_start(
         self, machine: Machine, reports: Reports
     ) -> None:

@@ -7,8 +7,8 @@ All is in one folder, which only root reads:
     <step>.json   {digest, state, tries, seconds, error, boot_id}     <step>.log   what its commands say
 
 A step writes its files and runs its commands, all harmless to repeat. One that is done under the same digest is passed over;
-one that fails is tried again after each of the pauses. A required step that goes on failing ends the work there, another is left
-until the machine is started anew: what it needed was away then, and need not be for ever.
+one that fails is tried again after each of the pauses, an optional one after the first two. A required step that goes on failing
+ends the work there, another is left until the machine is started anew: what it needed was away then, and need not be for ever.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from .files import make_private, read_json, take_lock, write_json
-from .progress import DONE, FAILED, RUNNING, state_of
+from .progress import DONE, FAILED, RUNNING, pauses_of, state_of
 
 MAX_LOG = 1024 * 1024
 PASSED_ON = ("PATH", "HOME", "LANG", "USER", "GAMER_AGENT_ROOT", "LD_LIBRARY_PATH")
@@ -48,8 +48,9 @@ def install(folder: Path) -> int:
         state = state_of(folder, step)
         if state["state"] == DONE:
             continue
-        is_over = state["state"] == FAILED and state["tries"] > len(plan["pauses_s"])
-        if (is_over or not _carry_out(folder, step, plan["pauses_s"], state)) and step["is_required"]:
+        pauses_s = pauses_of(plan, step)
+        is_over = state["state"] == FAILED and state["tries"] > len(pauses_s)
+        if (is_over or not _carry_out(folder, step, pauses_s, state)) and step["is_required"]:
             return 0
     return 0
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 LOG_TAIL = 2048
 TICK_S, SETTLE_S = 0.05, 1.0
 DONE, RUNNING, FAILED, WAITING = "done", "running", "failed", "waiting"
+# What a console can do without is tried again after so many of the pauses only: a player waits for it.
+OPTIONAL_PAUSES = 2
 
 
 def progress(folder: str, *, seen: str = "", wait_s: float = 0) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def _progress(folder: str) -> dict[str, Any]:
     steps = []
     for step in plan["steps"]:
         state = state_of(folder, step)
-        is_over = state["state"] == FAILED and state["tries"] > len(plan["pauses_s"])
+        is_over = state["state"] == FAILED and state["tries"] > len(pauses_of(plan, step))
         steps.append(
             {
                 **{name: step[name] for name in ("name", "title", "is_required")},
@@ -70,6 +72,11 @@ def _progress(folder: str) -> dict[str, Any]:
     told = [[step["name"], step["state"], step["tries"]] for step in steps]
     version = f"{zlib.crc32(json.dumps([plan['digest'], is_running, told]).encode()):08x}"
     return {"digest": plan["digest"], "is_running": is_running, "version": version, "steps": steps}
+
+
+def pauses_of(plan: dict[str, Any], step: dict[str, Any]) -> list[float]:
+    """After which pauses the step is tried again."""
+    return list(plan["pauses_s"][: None if step["is_required"] else OPTIONAL_PAUSES])
 
 
 def state_of(folder: AnyPath, step: dict[str, Any]) -> dict[str, Any]:
