@@ -91,6 +91,17 @@ class TestLibrary:
         assert left_out.name == "library"
         assert "key" in left_out.log_tail
 
+    def test_whose_host_says_nothing_is_left_out(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("vms.setup.drivers.wolf.SILENCE_S", 1)
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            library = parse_library(f"sftp://reader:{PASSWORD}@127.0.0.1:{silent.getsockname()[1]}/")
+            ready, _ = made(replace(machine.target(), library=library))
+        (left_out,) = ready.left_out
+        assert left_out.name == "library"
+        assert "timeout" in left_out.log_tail
+
     def test_that_lets_nobody_in_is_left_out_with_a_reason(self, machine: Machine, store: int) -> None:
         library = parse_library(f"sftp://reader:wrong-canary@127.0.0.1:{store}/")
         ready, reports = made(replace(machine.target(), library=library))

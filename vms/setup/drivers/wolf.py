@@ -19,6 +19,7 @@ WOLF_IMAGE = "ghcr.io/games-on-whales/wolf:stable"
 WOLF_UNIT, GAMES_UNIT = "gamer-wolf.service", "gamer-games.service"
 WOLF_STATE, WOLF_RUN = "/etc/wolf", "/run/wolf"
 WOLF_START_S = 60
+SILENCE_S = 10  # of a library that is asked; rclone's own patience is five minutes, several times over
 SRV, GAMES, SAVES, TOOLS = "/srv/gamer", "/srv/gamer/games", "/srv/gamer/saves", "/srv/gamer/tools"
 RCLONE_CONFIG, LIBRARY_HOSTS = "/etc/gamer/rclone.conf", "/etc/gamer/library_known_hosts"
 PLAYER = "1000:1000"  # whom Wolf runs apps as
@@ -253,7 +254,8 @@ WantedBy=multi-user.target
                 *rclone,
                 "lsf",
                 "--max-depth=1",
-                "--contimeout=10s",
+                f"--contimeout={SILENCE_S}s",
+                f"--timeout={SILENCE_S}s",
                 "--retries=1",
                 "--low-level-retries=1",
                 remote,
