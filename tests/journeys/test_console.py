@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accounts.principal import policy
+from events.models import Event
 from gamer.crash import Died, dying_at
 from tests.journeys.conftest import SandboxPlane
 from tests.journeys.player import APPS, events, moonlight, on_machine
@@ -28,6 +29,17 @@ class TestReady:
         steps = {step.name: step.state for step in SetupStep.objects.filter(attempt=vm.attempt)}
         assert steps == dict.fromkeys(STEPS, "done")
         assert vm.games_mounted is False
+
+    def test_says_what_it_does_without_and_until_when(
+        self, city: SandboxPlane, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("vms.setup.plan.PAUSES_S", ())
+        monkeypatch.setattr("vms.setup.drivers.wolf.CLOCK_LIBRARY", "missing.so")
+        vm = city.until(city.launch(), "running")
+        (told,) = Event.objects.about("vms", vm.pk).filter(action="setup_warning")
+        assert told.details["step"] == "clock"
+        assert told.details["text"].startswith("Game clock could not be set up.")
+        assert "the next start of the machine tries again" in told.details["text"]
 
     def test_is_waited_for_while_wolf_does_not(
         self, city: SandboxPlane, monkeypatch: pytest.MonkeyPatch

@@ -21,6 +21,7 @@ FIRST_CONTACT = timedelta(minutes=3)
 CONNECT_AGAIN_S = 5
 REACH_AGAIN_S = 2
 REACH = ("reach", "Moonlight reaches it")
+WITHOUT = "could not be set up. The machine does without it; the next start of the machine tries again."
 
 
 def target_of(subject: Subject) -> setup.Target:
@@ -110,7 +111,7 @@ def _reached(subject: Subject, made: setup.Ready, now: datetime) -> Outcome:
         return Wait(seconds=REACH_AGAIN_S, vm=_at(subject.vm, name))
     advance = _ready(subject.vm, now)
     left_out = tuple(
-        Note("setup_warning", {"step": step.name, "text": f"{step.title} could not be set up."})
+        Note("setup_warning", {"step": step.name, "text": f"{step.title} {WITHOUT}"})
         for step in made.left_out
     )
     return replace(advance, vm={**advance.vm, "games_mounted": made.has_library}, notes=left_out)
