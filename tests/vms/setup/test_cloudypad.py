@@ -16,8 +16,10 @@ import pytest
 
 from tests.vms.setup.sshd import Machine, end_process
 from tests.waiting import eventually
-from vms.setup import Address, Cloudypad, Target, connect
+from vms.setup import Address, Cloudypad, SshError, Target, connect
+from vms.setup.agent.files import is_locked
 from vms.setup.drivers import choose
+from vms.setup.drivers import cloudypad as cloudypad_driver
 from vms.setup.drivers.cloudypad import CloudypadDriver, forget, instance_name
 from vms.setup.site import Site, survey
 
@@ -44,6 +46,8 @@ if verb in ("create", "deploy"):
         sys.exit(1)
     open(state, "w").write("configured")
 elif verb == "get":
+    if does == "get hangs":
+        time.sleep(600)
     is_there = os.path.exists(state) and open(state).read() == "configured"
     print("WARN something")
     print(json.dumps({{"status": {{"provisioned": is_there, "configured": is_there}}}}, indent=2))
@@ -113,6 +117,17 @@ class TestCloudypad:
         progress = driver.look(site, target)
         assert progress.step == "cloudypad"
         assert "PRIVATE KEY" not in progress.reason + progress.steps[0].log_tail
+
+    def test_that_does_not_answer_in_time_is_asked_again(self, driver, site, target, tmp_path, monkeypatch):
+        driver.begin(site, target)
+        eventually(lambda: (home(target) / "exit.json").exists() and not is_locked(home(target) / "lock"))
+        (tmp_path / "does").write_text("get hangs")
+        monkeypatch.setattr(cloudypad_driver, "GET_S", 0.2)
+        with pytest.raises(SshError, match="does not answer"):
+            driver.look(site, target)
+        (tmp_path / "does").write_text("")
+        monkeypatch.undo()
+        assert driver.look(site, target).state == "idle"
 
     def test_is_begun_once_while_it_lives(self, driver, site, target, tmp_path):
         (tmp_path / "does").write_text("hangs")

@@ -129,7 +129,10 @@ class CloudypadDriver(Driver):
         )
 
     def _is_configured(self, target: Target) -> bool:
-        """By its `get`: exit status 0 of a create proves nothing. Warnings may stand before the JSON."""
+        """By its `get`: exit status 0 of a create proves nothing. Warnings may stand before the JSON.
+
+        Raises SshError when it cannot be asked: that says nothing of the create, which took a quarter of an hour.
+        """
         proven = _home(target) / "proven"
         if proven.exists():
             return True
@@ -145,7 +148,9 @@ class CloudypadDriver(Driver):
             )
             lines = done.stdout.decode(errors="replace").split("\n")
             status = json.loads("\n".join(lines[lines.index("{") :]))["status"]
-        except (OSError, subprocess.TimeoutExpired, ValueError, KeyError, TypeError):
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise SshError(f"CloudyPad's program does not answer: {type(error).__name__}") from error
+        except (ValueError, KeyError, TypeError):
             return False
         if not (status.get("provisioned") and status.get("configured")):
             return False
