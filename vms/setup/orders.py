@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -44,10 +45,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Cloudypad:
-    """CloudyPad's program and a private folder for what it keeps about machines, here on our side."""
+    """CloudyPad's command line and a private folder for what it keeps about machines, here on our side."""
 
-    program: str
+    command: str
     home: str
+
+    @property
+    def argv(self) -> list[str]:
+        return shlex.split(self.command)
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,13 @@ class TestCloudypad:
         steps = driver.look(site, target).steps
         assert [step.name for step in steps] == ["cloudypad", "saves", "clock", "monitor", "agent"]
 
+    def test_may_be_a_program_with_arguments(self, site, target, cloudypad):
+        cloudypad = replace(cloudypad, command=f"{sys.executable} '{cloudypad.command}'")
+        driver, target = CloudypadDriver(cloudypad), replace(target, cloudypad=cloudypad)
+        driver.begin(site, target)
+        assert ended(driver, site, target) == "idle"
+        assert calls(target)[0][:2] == ["create", "ssh"]
+
     @pytest.mark.parametrize("does", ["cancels", "fails"])
     def test_is_not_believed_its_exit_status(self, driver, site, target, tmp_path, does):
         (tmp_path / "does").write_text(does)

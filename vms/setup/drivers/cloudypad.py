@@ -138,7 +138,7 @@ class CloudypadDriver(Driver):
             return True
         try:
             done = subprocess.run(
-                [self._cloudypad.program, "get", instance_name(target.vm_id)],
+                [*self._cloudypad.argv, "get", instance_name(target.vm_id)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -176,9 +176,10 @@ class CloudypadDriver(Driver):
         """A create that was killed left its state: it is gone on with, never overwritten."""
         name = instance_name(target.vm_id)
         if (_home(target) / "instances" / name / "state.yml").exists():
-            return [self._cloudypad.program, "deploy", name, "--yes"]
+            return [*self._cloudypad.argv, "deploy", name, "--yes"]
         return [
-            *(self._cloudypad.program, "create", "ssh", "--name", name, "--yes", "--skip-pairing"),
+            *self._cloudypad.argv,
+            *("create", "ssh", "--name", name, "--yes", "--skip-pairing"),
             *("--streaming-server", "wolf", "--autostop=no", "--hostname", target.address.host),
             *("--ssh-user", target.address.user, "--ssh-private-key", str(key)),
         ]
