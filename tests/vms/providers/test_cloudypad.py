@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from tests.vms.providers.cloudypad_vendor import StandInHarness
 from tests.vms.providers.harness import Harness, by_tag
 from tests.vms.providers.specs import spec, tag
 from vms.providers.base import MachineState, Offer, Provider, Rejected
+from vms.providers.cloudypad.cli import Times
 
 
 @pytest.fixture
@@ -46,6 +49,14 @@ class TestLook(contract_machines.LookContract):
         """Not here: an order is on its page before the tool is started."""
         provider.create(spec(offer), tag())
         assert by_tag(provider)[tag()].state is MachineState.PENDING
+
+    def test_believes_nothing_that_was_told_in_the_future(self, harness: StandInHarness) -> None:
+        """As what was told before the clock was put back by an hour."""
+        provider = harness.open(times=Times())
+        assert provider.list() == []
+        told = json.dumps({"names": ["gone-by-now"], "at": time.time() + 3600})
+        (harness.home.folder / "gamer" / "names.json").write_text(told)
+        assert provider.list() == []
 
 
 class TestDelete(contract_machines.DeleteContract):
