@@ -39,8 +39,11 @@ State = LibraryScan.State
 Tell = Callable[[str, int], None]
 
 
-def ask(*, by: Principal, now: datetime) -> tuple[LibraryScan, bool]:
-    """Has the library scanned: the scan, and whether it is new; one that waits or runs is not doubled. Raises InvalidState."""
+def ask(*, by: Principal, now: datetime, is_own_work: bool = False) -> tuple[LibraryScan, bool]:
+    """Has the library scanned: the scan, and whether it is new; one that waits or runs is not doubled. Raises InvalidState.
+
+    `is_own_work`: the caller carries a new one out at once, and no worker is told, who would be there first every other time.
+    """
     if not shelves.is_configured():
         raise InvalidState(NO_LIBRARY)
     # Looked for first: while one sorts, an insert would wait for it.
@@ -50,7 +53,8 @@ def ask(*, by: Principal, now: datetime) -> tuple[LibraryScan, bool]:
         with transaction.atomic():
             scan = LibraryScan.objects.create(asked_by=by.label, asked_at=now)
             record(Happening(now, by.label, "scan_asked", RESOURCE, SUBJECT, {"scan": scan.pk}))
-            hand_out(scan)
+            if not is_own_work:
+                hand_out(scan)
     except IntegrityError as error:
         if ALONE not in str(error):
             raise

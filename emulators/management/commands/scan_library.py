@@ -27,7 +27,7 @@ class Command(QuickCommand):
     def handle(self, *args: Any, findings: bool = False, **options: Any) -> None:
         with about(actor=BY.label):
             try:
-                scan, _ = scanning.ask(by=BY, now=timezone.now())
+                scan, _ = scanning.ask(by=BY, now=timezone.now(), is_own_work=True)
             except GamerError as error:
                 raise CommandError(error.message) from error
             if not scanning.carry_out(scan_id=scan.pk, now=timezone.now(), tell=self._tell):

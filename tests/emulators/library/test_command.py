@@ -9,14 +9,22 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from emulators.models import Game, LibraryScan
-from emulators.services import scanning
+from emulators.services import scanning, upkeep
 from emulators.services.leases import LEASE
+from gamer.queue.enqueue import waiting
 from tests.emulators.library.conftest import BY, Shelf, scanned
 
 
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+class Dying(Terminal):
+    """The terminal is gone in the middle of a scan."""
+
+    def write(self, text: str) -> int:
+        raise RuntimeError("died")
 
 
 def run(*arguments: str, err: io.StringIO | None = None) -> str:
@@ -53,6 +61,17 @@ class TestCommand:
         scanning.ask(by=BY, now=timezone.now())
         run()
         assert LibraryScan.objects.get().state == "done"
+
+    def test_does_its_scan_itself_and_has_no_worker_race_for_it(self, shelf: Shelf):
+        run()
+        assert LibraryScan.objects.get().state == "done"
+        assert waiting(scanning.TASK) == 0
+
+    def test_that_died_at_once_is_made_up_for_by_a_worker(self, shelf: Shelf):
+        with pytest.raises(RuntimeError, match="died"):
+            run(err=Dying())
+        upkeep.look_after(timezone.now() + 2 * LEASE)
+        assert waiting(scanning.TASK) == 1
 
     def test_leaves_one_that_is_under_way_to_whoever_does_it(self, shelf: Shelf):
         scan, _ = scanning.ask(by=BY, now=timezone.now())
