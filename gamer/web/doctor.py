@@ -45,7 +45,9 @@ Check = Callable[[datetime], Iterable[Finding]]
 
 def environment(now: datetime) -> Iterable[Finding]:
     """The system checks, in a doctor's words."""
-    found: Sequence[CheckMessage] = run_checks(include_deployment_checks=settings.ENV.is_production)
+    messages: Sequence[CheckMessage] = run_checks(include_deployment_checks=settings.ENV.is_production)
+    # As `check` does: what the settings silence was decided, and is nobody's to repair.
+    found = [message for message in messages if not message.is_silenced()]
     if not found:
         yield Finding("environment", Verdict.FINE, "every variable can be read")
     for message in found:

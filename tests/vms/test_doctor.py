@@ -73,6 +73,13 @@ class TestCommand:
         settings.DOCTOR_CHECKS = ["gamer.web.doctor.queue"]
         assert asked() == (0, "ok    queue: nothing waits\nok    scheduler: nothing waits\n")
 
+    def test_repeats_nothing_that_the_settings_silence(self, settings: LazySettings) -> None:
+        """Else a host on which all is well would be called ill, by its exit code too."""
+        settings.DOCTOR_CHECKS = ["gamer.web.doctor.environment"]
+        told = asked()[1]
+        assert told.startswith(("ok", "warn", "FAIL"))
+        assert [each for each in settings.SILENCED_SYSTEM_CHECKS if each in told] == []
+
     def test_has_nothing_to_say_of_clouds_that_are_not_used(self, account: ProviderAccount) -> None:
         assert list(doctor.cloudypad(timezone.now())) == []
 
