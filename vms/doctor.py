@@ -10,7 +10,7 @@ from django.conf import settings
 
 from gamer.web.doctor import Finding, Verdict, program
 from vms.models import CLOUD_KINDS, ProviderAccount
-from vms.provider_accounts import open_provider
+from vms.provider_accounts import is_laid_down, open_provider
 from vms.providers.base import BadCredentials, ProviderError, QuotaExceeded
 
 WITHOUT_PULUMI = frozenset({"cloudypad_paperspace"})
@@ -53,7 +53,13 @@ def accounts(now: datetime) -> Iterable[Finding]:
         advice = "Give a provider's credentials in the environment and run manage.py seed, or add an account in the admin."
         yield Finding("provider accounts", Verdict.WORSE, "there are none", advice)
     for account in rows:
-        yield _account(account, now)
+        found = _account(account, now)
+        if found.verdict is Verdict.BROKEN and is_laid_down(account):
+            text = f"paused by staff and without machines; {found.text}"
+            found = Finding(
+                found.name, Verdict.WORSE, text, "Nothing is to be done until it is needed again."
+            )
+        yield found
 
 
 def _account(account: ProviderAccount, now: datetime) -> Finding:

@@ -22,7 +22,7 @@ from gamer.queue import schedules
 from gamer.queue.wake import ring
 from vms import installation, machine_types
 from vms.channels import RECONCILER
-from vms.models import ProviderAccount
+from vms.models import Attempt, ProviderAccount, Stray
 from vms.providers import registry
 from vms.providers.base import Provider
 from vms.providers.cloudypad.clouds import CLOUDS, DUMMY, missing
@@ -81,6 +81,13 @@ def tool_of(account: ProviderAccount) -> registry.Tool | None:
     homes = Path(settings.ENV.cloudypad_home or settings.STATE_DIR / "cloudypad")
     home = homes / f"account-{account.pk}"
     return registry.Tool(settings.ENV.cloudypad_bin, str(home), machine_types.products(account.kind))
+
+
+def is_laid_down(account: ProviderAccount) -> bool:
+    """Staff paused it, and no row holds a machine there: that it does not answer is no fault, and nothing is to be done."""
+    if not account.is_paused or Attempt.objects.held().filter(account=account).exists():
+        return False
+    return not Stray.objects.filter(account=account, gone_at=None).exists()
 
 
 def plain_settings(account: ProviderAccount) -> dict[str, str]:

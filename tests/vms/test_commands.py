@@ -94,6 +94,34 @@ class TestFindOrphans:
         assert "1 found" in out
         assert why == "Not asked: a-first, b-second."
 
+    def test_is_well_beside_a_paused_account_that_is_gone_and_holds_nothing(
+        self, orphaned: MemoryCloud, plane: ControlPlane
+    ) -> None:
+        """As the sandbox's after real credentials took its place: a cron job would end with 1 for ever."""
+        away = cloud("away")
+        away.switch_on(Fault.UNAVAILABLE, times=None)
+        gone = plane.add_account("a-first", away, credentials={"cloud": "away"}, is_paused=True)
+        out, err = find_orphans()
+        assert "1 found" in out
+        assert "a-first: cannot be asked" in err
+        stray = Stray.objects.get()
+        Stray.objects.update(account=gone)
+        assert find_orphans_in_vain()[1] == "Not asked: a-first."
+        Stray.objects.filter(pk=stray.pk).update(gone_at=claims.database_now())
+        find_orphans()
+        away.heal()
+
+    def test_relies_on_no_row_about_a_paused_account_after_a_restore(
+        self, orphaned: MemoryCloud, plane: ControlPlane
+    ) -> None:
+        away = cloud("away")
+        away.switch_on(Fault.UNAVAILABLE, times=None)
+        plane.add_account("a-first", away, credentials={"cloud": "away"}, is_paused=True)
+        installation.Installation.objects.update(is_sweep_confirmed=False)
+        assert find_orphans_in_vain("--fix")[1].startswith("Not asked: a-first. Nothing is confirmed")
+        assert not installation.row().is_sweep_confirmed
+        away.heal()
+
     def test_says_nothing_of_none_when_nobody_was_asked(self, orphaned: MemoryCloud) -> None:
         orphaned.switch_on(Fault.BAD_CREDENTIALS)
         out, _ = find_orphans_in_vain()

@@ -69,6 +69,18 @@ class TestCommand:
         ProviderAccount.objects.update(is_paused=True)
         assert doctor._account(ProviderAccount.objects.get(), timezone.now()).verdict is Verdict.WORSE
 
+    def test_only_warns_of_a_paused_account_that_is_gone_and_holds_nothing(
+        self, account: ProviderAccount, request: pytest.FixtureRequest
+    ) -> None:
+        """As the sandbox's after real credentials took its place."""
+        cloud(request.node.name).switch_on(Fault.UNAVAILABLE, times=None)
+        assert [one.verdict for one in doctor.accounts(timezone.now())] == [Verdict.BROKEN]
+        ProviderAccount.objects.update(is_paused=True)
+        (found,) = doctor.accounts(timezone.now())
+        cloud(request.node.name).heal()
+        assert found.verdict is Verdict.WORSE
+        assert found.text.startswith("paused by staff and without machines; Unavailable")
+
     def test_says_when_nobody_does_the_work(self, account: ProviderAccount, settings: LazySettings) -> None:
         settings.DOCTOR_CHECKS = ["gamer.web.doctor.queue"]
         assert asked() == (0, "ok    queue: nothing waits\nok    scheduler: nothing waits\n")

@@ -12,7 +12,7 @@ from gamer.commands import QuickCommand
 from gamer.context import about
 from vms import installation
 from vms.models import ProviderAccount, Stray
-from vms.provider_accounts import open_provider
+from vms.provider_accounts import is_laid_down, open_provider
 from vms.providers.base import ProviderError
 from vms.reconcile import claims, orphans
 from vms.reconcile.outcome import Snapshot
@@ -22,8 +22,8 @@ class Command(QuickCommand):
     help = (
         "Lists machines of this installation that no VM wants. With --fix it deletes them at once, also those that wait for "
         "an operator after the database moved or was restored, and has the reconciler delete unknown ones by itself again. "
-        "Ends with 1, and confirms nothing, when an account was not asked or not done with. Machines of other installations are "
-        "never touched."
+        "Ends with 1, and confirms nothing, when an account was not asked or not done with, unless staff paused it and no row "
+        "holds a machine there. Machines of other installations are never touched."
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,9 @@ class Command(QuickCommand):
                 snapshot = Snapshot.of(account.pk, claims.database_now(), provider.list())
             except (ProviderError, ValueError) as error:
                 self.stderr.write(f"{account.name}: cannot be asked: {error}")
-                silent.append(account.name)
+                # Until an operator confirmed it, what the rows say of machines is not to be relied on.
+                if not (is_laid_down(account) and installation.row().is_sweep_confirmed):
+                    silent.append(account.name)
                 continue
             sweep = orphans.plan(account, snapshot, claims.database_now(), at_once=fix)
             present = Stray.objects.filter(account=account, gone_at=None, machine_id__in=list(snapshot.by_id))
