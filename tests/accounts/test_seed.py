@@ -125,10 +125,17 @@ class TestCreateApiKeyCommand:
             (("--maker", "nobody@gamer.test", "--scope", "read"), "Nobody has the address"),
             (("--maker", "sam@gamer.test", "--scope", "read", "--department", "x"), "no department"),
             (("--maker", "alice@gamer.test", "--scope", "admin"), "Only staff"),
-            (("--maker", "sam@gamer.test", "--scope", "read", "--days", "0"), "In the past"),
+            (("--maker", "sam@gamer.test", "--scope", "read", "--days", "0"), "'0' is not from 1 to"),
+            (("--maker", "sam@gamer.test", "--scope", "read", "--days", "99999999999"), "is not from 1 to"),
         ],
     )
     def test_says_what_is_wrong(self, world: World, args: tuple[str, ...], text: str) -> None:
         DepartmentFactory()
         with pytest.raises(CommandError, match=text):
             self.call("Site", *args)
+
+    @pytest.mark.parametrize("name", ["", " ", "x" * 101])
+    def test_wants_a_name_to_know_the_key_by(self, world: World, name: str) -> None:
+        with pytest.raises(CommandError, match="1 to 100"):
+            self.call(name, "--maker", "sam@gamer.test", "--scope", "read")
+        assert not ApiKey.objects.filter(name=name).exists()

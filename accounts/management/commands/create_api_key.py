@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from datetime import timedelta
 from typing import Any
 
@@ -15,18 +15,38 @@ from accounts.principal import command
 from gamer.commands import QuickCommand
 from gamer.errors import GamerError
 
+LONGEST_NAME = 100  # what the column holds
+LONGEST_DAYS = 36_500
+
+
+def name(text: str) -> str:
+    found = text.strip()
+    if not 0 < len(found) <= LONGEST_NAME:
+        raise ArgumentTypeError(
+            f"{len(found)} characters; 1 to {LONGEST_NAME} tell later what the key is for"
+        )
+    return found
+
+
+def days(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= LONGEST_DAYS:
+        raise ArgumentTypeError(
+            f"{text!r} is not from 1 to {LONGEST_DAYS}; without it the key is good for ever"
+        )
+    return int(text)
+
 
 class Command(QuickCommand):
     help = "Makes an API key and prints it. It is shown once and kept nowhere."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", help="what the key is for")
+        parser.add_argument("name", type=name, help="what the key is for")
         parser.add_argument("--maker", default=services.ADMIN_EMAIL, help="whose key it is, by address")
         parser.add_argument(
             "--scope", action="append", dest="scopes", choices=Scope.values, default=None, required=True
         )
         parser.add_argument("--department", help="the department whose users the key names")
-        parser.add_argument("--days", type=int, help="how long it is good; for ever without")
+        parser.add_argument("--days", type=days, help="how long it is good; for ever without")
 
     def handle(self, *args: Any, **options: Any) -> None:
         maker = User.objects.filter(email=options["maker"].lower(), is_active=True).first()
