@@ -145,7 +145,7 @@ class TestUsageReport:
         [
             ["--days", "0"], ["--days", "366"], ["--from", "yesterday"], ["--from", "2026-02-01", "--to", "2026-01-01"],
             ["--from", "2024-01-01", "--to", "2026-01-01"], ["--group-by", "colour"], ["--group-by", "day", "--group-by", "day"],
-            ["--provider", "tensordok"],
+            ["--provider", "tensordok"], ["--from", "2026-01-01", "--days", "7"],
         ],
     )  # fmt: skip
     def test_refuses_what_it_does_not_understand(self, arguments: list[str]) -> None:

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from accounts.principal import policy
 from billing import invoices
@@ -115,6 +115,21 @@ class TestInvoices:
         lines = capsys.readouterr().out.splitlines()
         assert lines[0] == "day,machine_id,theirs_usd,ours_usd,difference_usd"
         assert f"{day},stranger,2.500000,,2.500000" in lines
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (("--from", "yesterday"), "'yesterday' is not a day like 2026-01-31"),
+            (
+                ("--from", "2026-02-01", "--to", "2026-01-01"),
+                r"--to \(2026-01-01\) is before --from \(2026-02-01\)",
+            ),
+            (("--to", "2020-01-31"), "is before --from"),  # which is this month's first
+        ],
+    )
+    def test_are_not_compared_over_days_that_are_none(self, options: tuple[str, ...], words: str) -> None:
+        with pytest.raises(CommandError, match=words):
+            call_command("compare_invoices", "memory", *options)
 
     def test_are_imported_by_command(self, tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
         path = f"{tmp_path}/june.csv"

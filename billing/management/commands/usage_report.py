@@ -6,7 +6,6 @@ import argparse
 import csv
 import json
 from collections.abc import Iterator, Sequence
-from datetime import date
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -17,16 +16,9 @@ from billing.kinds import KINDS, kind_of
 from billing.periods import LONGEST_DAYS, Period, last_days
 from billing.reports import GROUPS, Filters, Report, Row, report
 from billing.reports.spending import STAFF
-from gamer.commands import QuickCommand
+from gamer.commands import QuickCommand, day
 
 FIGURES = ("vms", "provider_hours", "charged_hours", "cost_usd", "charge_usd", "margin_usd")
-
-
-def day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a day like 2026-01-31") from None
 
 
 def days(text: str) -> int:
@@ -40,7 +32,9 @@ class Command(QuickCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
-        parser.add_argument("--days", type=days, default=30, help="today and the days before (30)")
+        parser.add_argument(
+            "--days", type=days, help="the last day and those before it (30), instead of --from"
+        )
         parser.add_argument("--from", dest="start", type=day, metavar="DAY", help="the first day")
         parser.add_argument("--to", dest="end", type=day, metavar="DAY", help="the last day (today)")
         parser.add_argument(
@@ -68,7 +62,9 @@ class Command(QuickCommand):
             self.stdout.write(line, ending="")
 
     def _period(self, options: dict[str, Any]) -> Period:
-        usual = last_days(options["days"], timezone.now(), zone())
+        if options["start"] is not None and options["days"] is not None:
+            raise CommandError("--from and --days both say where it begins: leave one out")
+        usual = last_days(options["days"] or 30, timezone.now(), zone())
         end = options["end"] or usual.end
         start = options["start"] or (
             usual.start if options["end"] is None else end - (usual.end - usual.start)

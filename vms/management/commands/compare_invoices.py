@@ -8,12 +8,13 @@ import sys
 from datetime import date
 from typing import Any
 
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from billing.budgets.watch import zone
 from billing.kinds import KINDS, kind_of
 from billing.periods import month_so_far
-from gamer.commands import QuickCommand
+from gamer.commands import QuickCommand, day
 from vms import bills
 
 HEAD = ("day", "machine_id", "theirs_usd", "ours_usd", "difference_usd")
@@ -24,16 +25,17 @@ class Command(QuickCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("provider", type=kind_of, choices=KINDS)
-        parser.add_argument(
-            "--from", dest="start", type=date.fromisoformat, metavar="DAY", help="this month's first"
-        )
-        parser.add_argument("--to", dest="end", type=date.fromisoformat, metavar="DAY", help="today")
+        parser.add_argument("--from", dest="start", type=day, metavar="DAY", help="this month's first")
+        parser.add_argument("--to", dest="end", type=day, metavar="DAY", help="today")
 
     def handle(self, *args: Any, provider: str, start: date | None, end: date | None, **options: Any) -> None:
         month = month_so_far(timezone.now(), zone())
+        first, last = start or month.start, end or month.end
+        if last < first:
+            raise CommandError(f"--to ({last}) is before --from ({first})")
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(HEAD)
-        for one in bills.compare(provider, start or month.start, end or month.end):
+        for one in bills.compare(provider, first, last):
             figures = (
                 "" if usd is None else usd for usd in (one.theirs_usd, one.ours_usd, one.difference_usd)
             )
