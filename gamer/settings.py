@@ -374,6 +374,7 @@ UNFOLD = {
     "SITE_SYMBOL": "sports_esports",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "gamer.web.navigation.favicon"}],
     "SITE_URL": "/admin/",
+    "STYLES": ["gamer.web.navigation.stylesheet"],
     "LOGIN": {"form": "accounts.forms.LoginForm"},
     "ACCOUNT": {"navigation": "gamer.web.navigation.account"},
     "SHOW_HISTORY": True,

@@ -94,6 +94,11 @@ def favicon(request: HttpRequest) -> str:
     return static("gamer/favicon.svg")
 
 
+def stylesheet(request: HttpRequest) -> str:
+    """Where what every page needs beyond unfold's own lies."""
+    return static("gamer/admin.css")
+
+
 def account(request: HttpRequest) -> list[dict[str, Any]]:
     """The links under the name of who is signed in."""
     links = (("Your account", "accounts_own"), ("Change password", "password_change"))

@@ -50,7 +50,21 @@ def errors_of(page: Page) -> list[str]:
     return page.locator(".errornote, .errorlist").all_inner_texts()
 
 
+# Of the rows that are shown, what does not fit beside its arrow, as the browser would draw it.
+CUT = """() => [...document.querySelectorAll('tbody.form-group.original select')].filter(each => {
+  const style = getComputedStyle(each), pen = new OffscreenCanvas(1, 1).getContext('2d');
+  pen.font = style.font;
+  const room = each.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+  return pen.measureText(each.selectedOptions[0].text).width > room;
+}).map(each => `${each.name}: ${each.selectedOptions[0].text}`)"""
+
+
 class TestConsolePage:
+    def test_has_room_for_what_is_chosen(self, page):
+        page.goto("/admin/emulators/emulatorconfig/switch/change/")
+        assert page.locator("tbody.form-group.original select").count() > 6
+        assert page.evaluate(CUT) == []
+
     def test_saves_the_order_of_dragged_rows(self, page):
         page.goto("/admin/emulators/emulatorconfig/switch/change/")
         rows = "tbody.form-group.original"
