@@ -166,11 +166,13 @@ class GeocodedPlaceAdmin(ModelAdmin):  # type: ignore[misc]
     list_filter = ("matched",)
     search_fields = ("city", "country")
     fields = (
-        ("city", "state", "country"),
+        ("city", "state"),
+        "country",
         ("latitude", "longitude"),
         ("matched", "name"),
-        ("asked_at", "answered_at", "look_at"),
-        ("tries", "error"),
+        ("asked_at", "answered_at"),
+        ("look_at", "tries"),
+        "error",
     )
     readonly_fields = (
         "city", "state", "country", "matched", "name", "asked_at", "answered_at", "look_at", "tries", "error",

@@ -103,7 +103,15 @@ class DepartmentAdmin(acts.Acting, ServiceAdmin):
     search_fields = ("name__istartswith",)
     inlines = (Members, Invitations, Projects)
     readonly_fields = ("created_at", "limits", "next_step")
-    actions_detail = ("invite", "add_person", "change_role", "remove_person", "set_limits")
+    # In one menu: side by side they push the page's name and the way back out of a usual window.
+    actions_detail = (
+        {
+            "title": "People",
+            "icon": "group",
+            "items": ["invite", "add_person", "change_role", "remove_person"],
+        },
+        "set_limits",
+    )
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         return DepartmentList

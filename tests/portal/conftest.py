@@ -7,4 +7,4 @@ from tests.vms.api.conftest import clock, plane
 
 __all__ = ["clock", "plane"]
 
-collect_ignore = [] if CHROMIUM.exists() else ["test_costs_browser.py"]
+collect_ignore = [] if CHROMIUM.exists() else ["test_costs_browser.py", "test_pages_browser.py"]

@@ -53,14 +53,15 @@ class OfferAdmin(ReadOnlyAdmin):
         (None, {"fields": (("place", "account"), ("offer_id", "region"), ("latitude", "longitude"))}),
         (
             "Largest machine",
-            {"fields": (("min_gpus", "max_gpus", "gpu_model"), ("max_vcpus", "max_ram_gb", "max_disk_gb"))},
+            {"fields": (("min_gpus", "max_gpus"), ("gpu_model", "max_vcpus"), ("max_ram_gb", "max_disk_gb"))},
         ),
         (
             "Price (USD per hour)",
             {
                 "fields": (
-                    ("usd_per_hour", "usd_per_gpu", "usd_per_vcpu"),
-                    ("usd_per_gb_ram", "usd_per_gb_disk", "usd_per_dedicated_ip"),
+                    ("usd_per_hour", "usd_per_dedicated_ip"),
+                    ("usd_per_gpu", "usd_per_vcpu"),
+                    ("usd_per_gb_ram", "usd_per_gb_disk"),
                 )
             },
         ),
