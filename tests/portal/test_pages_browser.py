@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from django_q.models import Schedule
 
 from billing.models import Entry
 from billing.services.accounts import account_of
@@ -25,6 +26,8 @@ OUTSIDE = """() => [...document.querySelectorAll('.field-line .readonly')].filte
   text.selectNodeContents(each);
   return text.getBoundingClientRect().right > each.closest('.field-line').getBoundingClientRect().right - 4;
 }).map(each => each.innerText)"""
+FRAMES = """() => [...document.querySelectorAll('#schedule_form :is(input:not([type=hidden], [type=submit]), select, textarea)')]
+  .filter(each => each.offsetWidth).map(each => getComputedStyle(each).borderTopWidth)"""
 
 
 @pytest.fixture
@@ -55,6 +58,13 @@ class TestWindow:
         page.locator("#header-inner li", has_text="People").click()
         page.get_by_role("link", name="Send an invitation").click()
         page.wait_for_url("**/invite/")
+
+    def test_shows_where_a_schedule_is_typed(self, page):
+        schedule = Schedule.objects.create(func="events.tasks.deliver", name="deliver messages")
+        page.set_viewport_size({"width": 390, "height": 1000})
+        page.goto(f"/admin/django_q/schedule/{schedule.pk}/change/")
+        assert page.evaluate(OVERFLOW) <= 0
+        assert set(page.evaluate(FRAMES)) == {"1px"}
 
 
 class TestOffer:
