@@ -88,7 +88,9 @@ class TestTable:
     def test_is_claimed_by_one_plan_that_reads_no_ended_vm(self, plane: ControlPlane) -> None:
         claims.claim(is_acting=False, now=plane.now(), limit=1000)
         with connection.cursor() as cursor:
-            cursor.execute("SELECT name FROM pg_prepared_statements WHERE statement LIKE '%SET lease_token = %'")
+            cursor.execute(
+                "SELECT name FROM pg_prepared_statements WHERE statement LIKE '%SET lease_token = %'"
+            )
             ((name,),) = cursor.fetchall()
             cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
             # On few rows Postgres would read the table whole and sort, index or not.
