@@ -143,6 +143,7 @@ def report(
     if state == GameSession.Status.FAILED:
         why = "the game was killed" if exit_code is None else f"exit status {exit_code}"
     with transaction.atomic():
+        VM.objects.filter(pk=vm.pk).hold()  # first, as wherever a session moves
         if sessions.move(vm_id=vm.pk, session_id=session_id, status=state, at=min(at, now), error_text=why):
             told = {"session_id": str(session_id), "why": why}
             record(happening(vm, f"session_{state}", told, now, f"agent:{vm.code}"))

@@ -29,6 +29,7 @@ def end(*, vm: VM, by: Principal, action: str, told: Mapping[str, Any], now: dat
     is_kept = is_worth_keeping(vm)
     try:
         with transaction.atomic():
+            VM.objects.filter(pk=vm.pk).hold()
             record(happening(vm, action, {**told, "then": "stop" if is_kept else "delete"}, now, by.label))
             if is_kept:
                 services.stop(vm=vm, by=by, now=now)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts.principal import Principal
 from events.services import record
@@ -71,7 +71,9 @@ def pair(*, vm: VM, by: Principal, pin: str, request_id: str = "", now: datetime
     answer = _asked(vm, "pin", lambda target: setup.pair(target, pin, request_id))
     is_paired = answer.get("is_paired") is True
     if is_paired:
-        record(happening(vm, "paired", {"client_id": str(answer.get("client_id"))[:40]}, now, by.label))
+        with transaction.atomic():
+            VM.objects.filter(pk=vm.pk).hold()
+            record(happening(vm, "paired", {"client_id": str(answer.get("client_id"))[:40]}, now, by.label))
     return Paired(is_paired)
 
 

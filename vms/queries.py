@@ -133,7 +133,7 @@ def find_session(principal: Principal, session_id: str) -> GameSession:
 
 
 def events_of(vm: VM, *, after: int = 0) -> QuerySet[Event]:
-    """The VM's timeline, oldest first, behind the event with that id."""
+    """The VM's timeline, oldest first, behind the event with that id. Why that passes over none: `reconcile.apply.happening`."""
     rows: QuerySet[Event] = Event.objects.about("vms", vm.pk).after(after).order_by("id")
     return rows
 

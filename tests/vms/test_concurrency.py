@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -15,16 +15,18 @@ from accounts.principal import Principal, policy
 from emulators.archives import digest_of
 from emulators.services import saves
 from emulators.services.saves import Taken
+from events.services import record
 from tests import world as worlds
 from tests.at_once import at_once
 from tests.emulators.saving import packed
 from tests.vms.control_plane import ControlPlane, prepare
 from tests.world import Clock, World
-from vms import services, sessions
+from vms import agents, endings, services, sessions
 from vms.models import VM, Attempt, GameSession, ProviderAccount, Stray
+from vms.queries import events_of
 from vms.reconcile import claims, loading
 from vms.reconcile.acting import Actor
-from vms.reconcile.apply import apply
+from vms.reconcile.apply import apply, happening
 from vms.reconcile.choosing import Chooser
 from vms.reconcile.loop import Reconciler
 from vms.reconcile.outcome import Wait
@@ -146,6 +148,48 @@ class TestSave:
         plane.clock.advance(seconds=60)
         looked, pushed = at_once(look, push)
         assert (looked, pushed) == (Taken(1, True, True), Taken(1, True, False))
+
+
+class TestTimeline:
+    """Events of a VM are seen in the order of their ids: else who asks `after` the last one seen would miss one for ever."""
+
+    @pytest.mark.parametrize(
+        "tell",
+        [
+            lambda vm, now: services.look_now(vm=vm, by=policy("test"), now=now),
+            lambda vm, now: endings.end(vm=vm, by=policy("test"), action="budget_stop", told={}, now=now),
+            lambda vm, now: agents.report(
+                vm=vm, session_id=vm.sessions.get().pk, state="launched", at=now, exit_code=None, now=now
+            ),
+        ],
+        ids=["look_now", "end", "report"],
+    )
+    def test_numbers_what_waits_for_the_row_behind_what_holds_it(
+        self, plane: ControlPlane, world: World, tell: Callable[[VM, datetime], object]
+    ) -> None:
+        vm = plane.launch(world.alice)
+        is_held, is_over = threading.Event(), threading.Event()
+
+        def first() -> None:
+            with transaction.atomic():
+                VM.objects.filter(pk=vm.pk).update(name="first")
+                is_held.set()
+                while not is_somebody_waiting() and not is_over.wait(0.02):
+                    pass
+                record(happening(vm, "update", {"name": "first"}, plane.now()))
+
+        def second() -> None:
+            is_held.wait(20)
+            try:
+                tell(VM.objects.select_related("attempt__account").get(pk=vm.pk), plane.now())
+            finally:
+                is_over.set()
+
+        before = events_of(vm).count()
+        assert at_once(first, second) == [None, None]
+        told = list(events_of(vm).values_list("action", flat=True))[before:]
+        assert len(told) > 1
+        assert told[0] == "update"
 
 
 class TestChoosers:

@@ -59,6 +59,10 @@ class VMQuerySet(models.QuerySet["VM"]):
     def live(self) -> VMQuerySet:
         return self.filter(phase__in=LIVE_PHASES)
 
+    def hold(self) -> None:
+        """Locks the rows until the end of the transaction, as changing them does: for who tells of a VM and changes nothing on it."""
+        list(self.order_by("pk").select_for_update(no_key=True).values_list("pk"))
+
     def with_status(self, status: Status) -> VMQuerySet:
         """VMs of one API status, translated to the two columns it is made of."""
         return self.with_any_status((status,))

@@ -258,7 +258,11 @@ def _write_events(
 def happening(
     vm: VM, action: str, details: Mapping[str, Any], now: datetime, actor: str = ACTOR
 ) -> Happening:
-    """An event about a VM, addressed to its owner, its project and its department."""
+    """An event about a VM, addressed to its owner, its project and its department.
+
+    Record it while the VM's row is held, by a change of it or by `hold`: then the events of a VM are seen in the order of their
+    ids, and who asks for those behind the last one (`queries.events_of`) misses none that is committed later.
+    """
     return Happening(
         at=now,
         actor=actor,

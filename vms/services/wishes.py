@@ -177,8 +177,8 @@ def look_now(*, vm: VM, by: Principal, now: datetime) -> None:
     if vm.is_terminal:
         raise InvalidState(f"The VM is {vm.status}: there is nothing left to look at.")
     with transaction.atomic():
-        record(happening(vm, "look_asked", {}, now, by.label))
         poke(vm, now)
+        record(happening(vm, "look_asked", {}, now, by.label))
 
 
 def _wish(vm: VM, by: Principal, needed: Status, desired: Desired, action: str, now: datetime) -> None:
