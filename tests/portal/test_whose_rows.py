@@ -93,6 +93,23 @@ class TestVms:
         after = made(client_of(User.objects.get(pk=world.charlie.pk)), console_type="nes")
         assert (sees(as_mona, before), sees(as_mona, after)) == ({False}, {True})
 
+    def test_from_before_somebody_joined_are_of_no_key_of_the_department(
+        self, plane: ControlPlane, world: World, as_charlie: APIClient, as_service: APIClient
+    ) -> None:
+        """Not even of one that acts as them, which any manager makes."""
+        before = running(plane, as_charlie)
+        User.objects.filter(pk=world.charlie.pk).update(department=world.arcade, department_role="member")
+        scopes = [Scope.READ, Scope.LAUNCH, Scope.ACT_AS]
+        of_manager = ApiKeyFactory(maker=world.mona, department=world.arcade, scopes=scopes)
+        after = made(client_of(User.objects.get(pk=world.charlie.pk)), console_type="nes")
+        for key in (as_service, client_with_key(of_manager.secret)):
+            assert (sees(key, before), sees(key, after)) == ({False}, {True})
+            asked = {"console_type": before.console_id, "game_id": "tetris", "user_id": world.charlie.handle}
+            refused = post(key, "/launch/game", asked)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
+            assert post(key, "/launch/game", {**asked, "console_type": "nes"}).status_code == 200
+        assert not before.sessions.filter(game_id="tetris").exists()
+
     def test_are_steered_by_managers_and_nobody_else(
         self, vm: VM, as_mona: APIClient, as_bob: APIClient, as_oscar: APIClient
     ) -> None:

@@ -45,6 +45,9 @@ class VMQuerySet(models.QuerySet["VM"]):
             ids = list(people.order_by().values_list("pk", flat=True)[: MOST_NAMED + 1])
             # Named one by one while they are few: only then does the planner find their rows by index.
             owners = Q(owner__in=ids) if len(ids) <= MOST_NAMED else Q(owner__in=people)
+            if principal.key.department_id is not None and principal.key.speaks_for_others:
+                # What people launched before they joined stays private, whoever acts as them (decision 0021).
+                owners &= Q(department=principal.key.department_id)
             return self.filter(Q(made_by=principal.key) | owners)
         return self._visible_to_person(principal) if principal.user is not None else self.none()
 

@@ -64,9 +64,20 @@ def _launch(by: Principal, owner: User | None, order: Order, profile: Profile, n
         if owner is not None:
             existing = _reusable(owner, order.console).select_for_update(no_key=True).first()
             if existing is not None:
+                _demand_theirs(existing, by)
                 return _go_on(by, tenant, existing, order, now)
         quote = check(order, profile, now)
         return _new(by, tenant, order, profile, quote, now)
+
+
+def _demand_theirs(existing: VM, by: Principal) -> None:
+    """Raises Conflict for a VM that the player launched before they were of the department whose key asks."""
+    if existing.department_id == by.department_id or VM.objects.visible_to(by).contains(existing):
+        return
+    raise Conflict(
+        f"The player's VM of this console, {existing.pk}, is not of this key's department. The player ends it first.",
+        details={"vm_id": [str(existing.pk)]},
+    )
 
 
 def _go_on(by: Principal, tenant: Tenant, existing: VM, order: Order, now: datetime) -> Launched:

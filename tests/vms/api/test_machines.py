@@ -260,6 +260,7 @@ class TestListCosts:
         bought = running(plane, as_alice)
         moment = timezone.now()
         ended = {"desired": "gone", "phase": "deleted", "next_look_at": None, "created_at": moment}
+        ended["department"] = world.alice.department
         VM.objects.bulk_create(
             VM(console_id="snes", owner=world.alice, attempt=bought.attempt if n % 2 else None, **ended)
             for n in range(49)
