@@ -75,6 +75,8 @@ class TestPlaying:
         staff = client_of(world.sam)
         pairing = f"/vms/{vm.pk}/pairing"
         assert staff.get(pairing).json() == {"pending": [], "paired_clients": 0}
+        early = staff.post(pairing, {"pin": "4711"}, format="json")
+        assert early.json()["error"]["details"] == {"pin": ["no such request waits for a PIN"]}
         secret = moonlight(vm, "pair", client_ip="198.51.100.7")["pair_secret"]
         (waiting,) = staff.get(pairing).json()["pending"]
         assert waiting["client_ip"] == "198.51.100.7"

@@ -32,11 +32,11 @@ class AgentSilent(AgentError):
 
 
 class AgentRefused(AgentError):
-    """The agent will never take this request. `status` is its HTTP status."""
+    """The agent will never take this request. `status` is its HTTP status, `why` its words alone: what a player may read."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"the agent answered {status}: {message}")
-        self.status = status
+        self.status, self.why = status, message
 
 
 class NoSuchSession(AgentRefused):
