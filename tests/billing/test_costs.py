@@ -418,6 +418,26 @@ def test_money_that_is_rounded_to_nothing_has_no_sign(value: str, text: str) -> 
     assert table.dollars(Decimal(value))[0] == text
 
 
+@pytest.mark.parametrize(
+    ("value", "before", "text"),
+    [
+        ("99.6", "100", "0 %"), ("100.4", "100", "0 %"), ("100", "100", "0 %"), ("99.4", "100", "\N{MINUS SIGN}1 %"),
+        ("100.6", "100", "+1 %"), ("1000", "100", "\N{MULTIPLICATION SIGN} 10"), ("0", "0", "\N{EN DASH}"), ("1", "0", "new"),
+        # A loss that grew, one that became small, and one that became a gain.
+        ("-20", "-10", "\N{MINUS SIGN}100 %"), ("-5", "-10", "+50 %"), ("190", "-10", "+2,000 %"),
+    ],
+)  # fmt: skip
+def test_changes_have_the_sign_of_what_is_written(value: str, before: str, text: str) -> None:
+    assert table.change_of(Decimal(value), Decimal(before))[0] == text
+
+
+def test_a_share_that_is_rounded_to_nothing_has_no_sign() -> None:
+    assert [table.percentage(Decimal(one))[0] for one in ("-0.04", "-0.06")] == [
+        "0.0 %",
+        "\N{MINUS SIGN}0.1 %",
+    ]
+
+
 class TestIntervals:
     def test_count_what_still_runs_until_now_each_day_apart(self, world: World) -> None:
         runs(

@@ -47,7 +47,7 @@ def _count(value: int) -> Cell:
 
 
 def percentage(value: Decimal | None) -> Cell:
-    return (NONE if value is None else f"{value:,.1f} %".replace("-", MINUS)), ""
+    return (NONE if value is None else f"{value:z,.1f} %".replace("-", MINUS)), ""
 
 
 def margin_percent(row: Row) -> Decimal | None:
@@ -125,10 +125,10 @@ def change_of(value: Decimal, before: Decimal, unit: str = "$") -> Cell:
     if not before:
         return ("new" if value else NONE), ""
     exact = f"{usd(before) if unit == '$' else f'{before:f} {unit}'} before"
-    percent = 100 * (value - before) / before
-    if percent >= MANY_PERCENT:
+    percent = round(100 * (value - before) / abs(before))  # of a loss, too, less of it is more
+    if percent >= MANY_PERCENT and before > 0:
         return f"× {value / before:,.0f}", exact
-    sign = "+" if percent > 0 else MINUS if percent < 0 else ""
+    sign = "+" if percent > 0 else MINUS if percent < 0 else ""  # what is rounded to nothing has none
     return f"{sign}{abs(percent):,.0f} %", exact
 
 
