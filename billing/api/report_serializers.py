@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from billing.kinds import kind_of
+from billing.kinds import KINDS, OFFERED, kind_of
+from billing.models import CostCentre
 from billing.periods import LONGEST_DAYS, Period, month_so_far
 from billing.rating import day_of
 from billing.reports import GROUPS, Filters, Report, Row
@@ -68,6 +69,16 @@ def period_of(asked: Mapping[str, Any], zone: ZoneInfo, now: datetime) -> Period
     return period
 
 
+class ProviderField(StrictCharField):
+    """A kind of provider, or one of earlier times that something was used of. `gcp` is `cloudypad_gcp`."""
+
+    def to_internal_value(self, text: Any) -> str:
+        kind = kind_of(super().to_internal_value(text))
+        if kind not in KINDS and not CostCentre.objects.filter(provider=kind).exists():
+            raise serializers.ValidationError(f"One of {', '.join(OFFERED)}.")
+        return kind
+
+
 class DaysQuerySerializer(StrictSerializer):
     days = StrictIntegerField(
         min_value=1, max_value=LONGEST_DAYS, default=30, help_text="Today and the days before."
@@ -81,7 +92,7 @@ class FewDaysQuerySerializer(StrictSerializer):
 class CustomQuerySerializer(StrictSerializer):
     start_date = DayField()
     end_date = DayField()
-    provider = StrictCharField(max_length=30, required=False)
+    provider = ProviderField(max_length=30, required=False)
 
 
 class AlertsQuerySerializer(StrictSerializer):
@@ -97,7 +108,7 @@ class ReportQuerySerializer(StrictSerializer):
         default="provider",
         help_text=f"One or two of {', '.join(GROUPS)}, with a comma between.",
     )
-    provider = StrictCharField(max_length=30, required=False)
+    provider = ProviderField(max_length=30, required=False)
     region = StrictCharField(max_length=100, required=False)
     console_type = StrictCharField(max_length=30, required=False)
     preset = StrictCharField(max_length=30, required=False)
@@ -118,12 +129,9 @@ class ReportQuerySerializer(StrictSerializer):
             "provider": "provider", "region": "region", "console_type": "console", "preset": "preset", "project_id": "project",
             "department_id": "department", "user_id": "user__handle",
         }  # fmt: skip
-        found = {
-            ours: self.validated_data[name] for name, ours in names.items() if name in self.validated_data
-        }
-        if "provider" in found:
-            found["provider"] = kind_of(found["provider"])
-        return Filters(**found)
+        return Filters(
+            **{ours: self.validated_data[name] for name, ours in names.items() if name in self.validated_data}
+        )
 
 
 # -- out

@@ -37,7 +37,6 @@ from billing.api.report_serializers import (
     shown_period,
 )
 from billing.budgets.watch import zone
-from billing.kinds import kind_of
 from billing.periods import Period, last_days, month_so_far
 from billing.reports import Filters, forecast, report, series, spending_now
 from billing.reports.spending import alerts
@@ -84,7 +83,7 @@ class CustomUsageView(BillingView):
         """The same from a day to a day, both included, of one provider or all; at most 365 days."""
         asked = query_of(request, CustomQuerySerializer).validated_data
         period = period_of(asked, zone(), timezone.now())
-        return _usage(request, period, kind_of(asked.get("provider", "")))
+        return _usage(request, period, asked.get("provider", ""))
 
 
 class CurrentMonthView(BillingView):

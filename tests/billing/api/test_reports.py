@@ -118,6 +118,7 @@ class TestUsage:
             ({"start_date": "yesterday", "end_date": "2026-01-01"}, "start_date"),
             ({"start_date": "2026-02-30", "end_date": "2026-03-01"}, "start_date"),
             ({"start_date": "1026-02-03", "end_date": "2026-03-01"}, "start_date"),
+            ({"start_date": "2026-01-01", "end_date": "2026-01-01", "provider": "tensordok"}, "provider"),
         ],
     )
     def test_refuses_a_period_by_the_fields_name(
@@ -256,6 +257,17 @@ class TestReport:
         assert body["total_rows"] == 2
         assert got(as_sam, "/billing/reports", start_date=day, limit=1)["total_rows"] == 2
 
+    @pytest.mark.parametrize("path", ["/billing/reports", "/billing/usage/custom"])
+    def test_finds_what_was_used_of_a_kind_that_is_no_more(
+        self, yesterday: datetime, as_sam: APIClient, path: str
+    ) -> None:
+        used(Where(provider="stadia"), yesterday, yesterday + timedelta(hours=1), charge="3")
+        days = {"start_date": f"{yesterday:%Y-%m-%d}", "end_date": f"{yesterday:%Y-%m-%d}"}
+        body = got(as_sam, path, provider="stadia", **days)
+        assert (body.get("totals") or body["overall_summary"])["charge_usd"] == 3
+        (text,) = details(as_sam.get(path, {"provider": "stada", **days}))["provider"]
+        assert "tensordock" in text
+
     def test_forecasts_what_is_filtered(self, usage: datetime, as_sam: APIClient) -> None:
         def coming(**asked: str) -> float:
             return float(got(as_sam, "/billing/reports", **asked)["forecast_month_usd"])
@@ -293,6 +305,8 @@ class TestReport:
             ({"end_date": "2026-01-01", "start_date": "2026-01-02"}, "end_date"),
             ({"project_id": "0"}, "project_id"),
             ({"colour": "red"}, "colour"),
+            ({"provider": "tensordok"}, "provider"),
+            ({"provider": "-"}, "provider"),
         ],
     )
     def test_refuses_by_the_fields_name(self, as_sam: APIClient, query: dict[str, str], field: str) -> None:
