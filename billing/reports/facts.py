@@ -6,10 +6,9 @@ and for VMs the machines that were there at the beginning, and those that came b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import repeat
 from typing import Any
 
 from django.db import connection
@@ -21,7 +20,7 @@ from billing.models.sums import BITS, LONGEST_SPAN_DAYS
 from billing.periods import Period
 from billing.rating import day_of
 from billing.reports import rollups
-from billing.reports.rows import Key, Row
+from billing.reports.rows import Row
 
 # What figures are grouped by beside the day, and the column that says it.
 COLUMNS: Mapping[str, str] = {
@@ -112,14 +111,18 @@ SECONDS_BY_DAY = f"""
 JOIN = "JOIN billing_costcentre centre ON centre.id = facts.centre_id"
 # How the coarse sums are asked what Django's look-ups ask of centres.
 ASKED = {"": "= {}", "in": "= ANY({})", "isnull": "IS NULL"}
-# The groups, as many as are wanted, with the names of what they are; and all of them together, as the last row. There, `seconds` are
-# those of all groups taken as one, and `groups` says how many there are.
+# On a day are the machines that were there the day before and did not end, and those that began. The first day's `begun` has those
+# that were there before it.
+VMS_OF_DAYS = """(CASE WHEN {day} <= %(counted_to)s THEN sum(begun - ended) OVER ({others} ORDER BY {day}) + ended - seconds
+                  ELSE begun END)::bigint"""
+# The groups, as many as are wanted, with the names of what they are; and all of them together, as the last row, which also says how
+# many groups there are.
 STATEMENT = """
     WITH grouped AS MATERIALIZED (SELECT {keys} {sums} FROM ({parts}) AS facts ({keys} {columns}) {grouping} {having}),
-    page AS (SELECT grouped.*, 0 AS groups FROM grouped {most}),
+    page AS (SELECT {keys} {used}, {vms} AS vms, 0 AS groups FROM grouped {most}),
     told AS (
         SELECT 0 AS place, {named} page.* FROM page {people}
-        UNION ALL SELECT 1, {unnamed} {nothing} {totals}, count(*) FROM grouped)
+        UNION ALL SELECT 1, {unnamed} {nothing} {totals}, {vms_in_all}, count(*) FROM grouped)
     SELECT * FROM told ORDER BY place {order}
 """
 
@@ -128,8 +131,7 @@ STATEMENT = """
 class Question:
     """What is asked: whose figures (of cost centres), of which days, told apart by what; `most`: only so many of the groups.
 
-    Rows come by day, where days are told apart, and by the largest sum, which is `by`: of USED, in SQL. VMs of a day are counted
-    from those before it, so that `most` is not for these.
+    Rows come by day, where days are told apart, and by the largest sum, which is `by`: of USED, in SQL.
     """
 
     period: Period
@@ -162,7 +164,6 @@ class Question:
 
     def answer(self) -> tuple[list[Row], Row, int]:
         """The groups, all together, and how many groups there are."""
-        assert self.most is None or not (self.by_day and self.counts_vms)
         centres = centres_of(self.wanted)
         parts, told = self._closed()
         parts.append(ACCRUED)
@@ -178,35 +179,9 @@ class Question:
             *found, whole = cursor.fetchall()
         keys = 1 + len(self.group_by)
         used = keys + len(self.group_by)
-        machines = used + len(USED)
-        rows = [
-            Row._make((one[keys:used], vms, *one[used:machines], one[1:keys]))
-            for one, vms in zip(found, self._vms(found, machines), strict=True)
-        ]
-        in_all = whole[machines] - whole[machines + 1] if self.counts_vms else 0
-        return rows, Row._make(((), in_all, *whole[used:machines], ())), whole[-1]
-
-    def _vms(self, found: Sequence[tuple[Any, ...]], machines: int) -> Iterable[int]:
-        """How many VMs each group had, or had on its day; given where MACHINES begin.
-
-        On a day are those that were there the day before and did not end, and those that began. The first day's `begun` has those
-        that were there before it.
-        """
-        if not self.counts_vms:
-            return repeat(0, len(found))
-        if not self.by_day:
-            return (one[machines] - one[machines + 1] for one in found)
-        keys = 1 + len(self.group_by)
-        day = keys + self.group_by.index("day")
-        there: dict[tuple[Key, ...], int] = {}
-        counted = []
-        for one in found:  # in the order of days
-            begun, seconds, ended = one[machines : machines + 3]
-            group = one[keys:day] + one[day + 1 : keys + len(self.group_by)]
-            present = there.get(group, 0) + begun
-            there[group] = present - ended
-            counted.append(present - seconds if one[day] <= self.counted_to else begun)
-        return counted
+        vms = used + len(USED)
+        rows = [Row._make((one[keys:used], one[vms], *one[used:vms], one[1:keys])) for one in found]
+        return rows, Row._make(((), whole[vms], *whole[used:vms], ())), whole[-1]
 
     def _closed(self) -> tuple[list[str], dict[str, Any]]:
         """The parts that were closed, and their values."""
@@ -248,9 +223,9 @@ class Question:
         mask = sum(BITS[column] for column in columns)
         tables = {key: NAMED[name] for key, name in zip(names, self.group_by, strict=True) if name in NAMED}
         sums = {name: _sum(name) for name in self.summed}
-        totals = dict(sums)
+        vms = vms_in_all = "0"
         if self.counts_vms:
-            totals["seconds"] = IN_ALL.format(mask=0, **words)
+            vms, vms_in_all = self._vms(names), f"{sums['begun']} - {IN_ALL.format(mask=0, **words)}"
         order = self._order(names)
         return STATEMENT.format(
             keys="".join(f"{name}, " for name in names),
@@ -269,9 +244,18 @@ class Question:
             people=" ".join(
                 f"LEFT JOIN {table} of_{key} ON of_{key}.id = page.{key}" for key, (table, _) in tables.items()
             ),
-            unnamed="'', " * len(names), nothing="NULL, " * len(names), totals=", ".join(totals.values()),
+            unnamed="'', " * len(names), nothing="NULL, " * len(names), used=", ".join(USED), vms=vms,
+            totals=", ".join(sums[name] for name in USED), vms_in_all=vms_in_all,
             order=f", {order}" if names else "",
         )  # fmt: skip
+
+    def _vms(self, names: Sequence[str]) -> str:
+        """SQL of how many VMs each group had, or had on its day."""
+        if not self.by_day:
+            return "begun - seconds"
+        day = names[self.group_by.index("day")]
+        others = ", ".join(name for name in names if name != day)
+        return VMS_OF_DAYS.format(day=day, others=f"PARTITION BY {others}" if others else "")
 
     def _order(self, names: Sequence[str]) -> str:
         days = [key for key, name in zip(names, self.group_by, strict=True) if name == "day"]

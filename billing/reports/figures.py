@@ -81,10 +81,9 @@ def report(
     """
     names = tuple(group_by)
     largest_first = by or ("cost_usd" if sight.shows_cost else "charge_usd")
-    in_sql = None if "day" in names else most
-    question = Question(period, sight.of() & filters.of(), now, names, counts_vms, in_sql, largest_first)
+    question = Question(period, sight.of() & filters.of(), now, names, counts_vms, most, largest_first)
     rows, totals, groups = question.answer()
-    return Report(period, names, rows[:most], totals, groups)
+    return Report(period, names, rows, totals, groups)
 
 
 def series(

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.db import connection
+from django.db.models import Q
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
@@ -24,6 +25,7 @@ from billing.reports import (
     series,
     spending_now,
 )
+from billing.reports.facts import Question
 from billing.reports.spending import STAFF, Spending, alerts
 from billing.sight import Sight
 from tests.billing.usage import Where, at, of, runs, subject_of, used
@@ -46,6 +48,22 @@ class TestReport:
         assert (totals.cost_usd, totals.charge_usd, totals.vms) == (Decimal("13.26"), Decimal("13.26"), 1)
         assert (totals.provider_hours, totals.charged_hours) == (Decimal("8.5"), Decimal("8.5"))
         assert totals.cost_per_play_hour == Decimal("1.56")
+
+    @pytest.mark.parametrize("names", [("day",), ("user", "day"), ("day", "region"), ("user",)])
+    def test_reads_no_more_rows_than_are_wanted(self, world: World, names: tuple[str, ...]) -> None:
+        """However many there are: each tells its VMs, which on a day are those of the days before, too."""
+        for number, user in enumerate((world.alice, world.bob, None), 1):
+            used(
+                Where(user=user, region=f"r{number % 2}"),
+                at("2026-06-09 23:00"),
+                at(f"2026-06-1{number} 01:00"),
+            )
+        runs(of(world.alice), at("2026-06-14 11:20"))
+        whole = figures(group_by=names)
+        asked = Question(JUNE, Q(), NOON, names, most=2).answer()
+        assert asked == (whole.rows[:2], whole.totals, whole.groups)
+        assert whole.groups > 2
+        assert whole.rows[1].vms > 0
 
     def test_adds_what_still_runs_until_now(self, world: World) -> None:
         machine = runs(
