@@ -5,7 +5,7 @@ These join the caller's transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -17,6 +17,13 @@ from billing import rating
 from billing.models import CreditAccount, Hold
 from billing.models.ledger import AccountKind
 from gamer.errors import InsufficientCredits
+
+
+def lock(vm: UUID, accounts: Iterable[int]) -> None:
+    """Locks accounts, and the one that a VM's hold stands on, in the order of their ids, as postings do: for what changes several."""
+    standing = Hold.objects.filter(vm=vm).values_list("account_id", flat=True)
+    rows = CreditAccount.objects.filter(pk__in=[*accounts, *standing]).exclude(kind=AccountKind.HOUSE)
+    list(rows.order_by("pk").select_for_update(no_key=True).values_list("pk"))
 
 
 def put(*, vm: UUID, account: CreditAccount, usd_per_hour: Decimal, now: datetime) -> None:
@@ -60,9 +67,7 @@ def move(*, vm: UUID, account: CreditAccount, now: datetime) -> None:
     hold = Hold.objects.filter(vm=vm).first()
     if hold is None or hold.account_id == account.pk:
         return
-    if account.kind != AccountKind.HOUSE:
-        # The new account before the old one, as `put` does.
-        CreditAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+    lock(vm, [account.pk])
     if release(vm):
         _set(vm, account, hold.amount_usd, now, is_partial=True)
 

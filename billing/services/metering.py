@@ -20,7 +20,7 @@ from django.db import transaction
 from billing import ledger, rating
 from billing.models import CostCentre, Meter, Subject
 from billing.models.usage import UsageKind
-from billing.services import days, lives
+from billing.services import days, holds, lives
 from billing.services.prices import Price
 from gamer import prepared
 from gamer.prepared import CompiledQuery
@@ -112,17 +112,23 @@ def follow(*, key: str, state: State | None, now: datetime, describe: Callable[[
 def move(*, vm: UUID, dimensions: Callable[[CostCentre], Dimensions], now: datetime) -> None:
     """Has a VM's machines count to another cost centre from now on, because its project or its payer changed."""
     subjects = Subject.objects.select_for_update(no_key=True).filter(vm=vm, ended_at=None).order_by("pk")
+    moved: dict[int, CostCentre] = {}
+    payers: set[int] = set()
     for subject in subjects.select_related("centre"):
         centre = centre_of(dimensions(subject.centre))
         if centre.pk == subject.centre_id:
             continue
-        meter = METER.first(subject=subject.pk)
+        moved[subject.pk] = centre
+        payers |= {subject.centre.payer_id, centre.payer_id}
         Subject.objects.filter(pk=subject.pk).update(centre=centre)
         lives.moves(subject, centre)
-        if meter is not None:
-            close(meter, now)
-            since = max(meter.since, now)
-            Meter.objects.filter(pk=subject.pk).update(since=since, origin=since, centre=centre)
+    # All meters before the first account, and the accounts at once: whoever closes hours holds meters, and waits for accounts.
+    meters = list(Meter.objects.select_for_update().filter(pk__in=moved).order_by("pk"))
+    holds.lock(vm, payers)
+    for meter in meters:
+        close(meter, now)
+        since = max(meter.since, now)
+        Meter.objects.filter(pk=meter.pk).update(since=since, origin=since, centre=moved[meter.pk])
 
 
 def centre_of(dimensions: Dimensions) -> CostCentre:
