@@ -36,12 +36,13 @@ CLOSING = Q(project__closing_at__isnull=False, project__closed_at=None)
 def close_project(*, by: Principal, project: Project, cascade: bool = False, now: datetime) -> Project:
     """Closes a project for ever: nothing new starts in it from now on, and it is closed once nothing lives. Safe to repeat.
 
-    Raises PermissionDenied, Conflict while VMs live that nobody has ended, unless `cascade` ends them.
+    Raises PermissionDenied, Conflict while VMs live that nobody has ended, unless `cascade` ends them: those `by` may see.
     """
     projects.demand_administration(by, project)
     with transaction.atomic():
         row = projects.lock(project.pk)
         if row.closing_at is None:
+            _demand_seen(row, by)
             _demand_idle(VM.objects.filter(project=row), cascade, f"The project {row}")
             row.closing_at = now
             row.save(update_fields=["closing_at"])
@@ -132,6 +133,15 @@ def _demand_idle(rows: VMQuerySet, cascade: bool, whose: str) -> None:
         raise Conflict(
             f"{whose} still has VMs: {', '.join(ids[:NAMED])}{more}. End them first, or ask for cascade=terminate.",
             details={"vm_id": ids[:NAMED]},
+        )
+
+
+def _demand_seen(project: Project, by: Principal) -> None:
+    """Raises Conflict while what a member launched before they joined runs in a project of theirs that a department's key closes."""
+    wanted = _wanted(VM.objects.filter(project=project))
+    if wanted.visible_to(by).count() < wanted.count():
+        raise Conflict(
+            f"The project {project} has VMs that are not of this key's department. Its creator closes it."
         )
 
 

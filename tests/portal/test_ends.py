@@ -114,6 +114,18 @@ class TestClosing:
             assert as_mona.delete(f"{path}?{query}").status_code == 400, query
         assert state(world.tournament) == "open"
 
+    def test_by_a_departments_key_spares_what_a_member_launched_before_they_joined(
+        self, plane: ControlPlane, world: World, as_charlie: APIClient, as_service: APIClient
+    ) -> None:
+        own = ProjectFactory(owner=world.charlie)
+        before = made(as_charlie, project_id=own.pk)
+        User.objects.filter(pk=world.charlie.pk).update(department=world.arcade, department_role="member")
+        for cascade in (True, False):
+            assert close(as_service, own, cascade=cascade).status_code == 409
+        assert (state(own), wish(before)) == ("open", "running")
+        assert close(client_of(User.objects.get(pk=world.charlie.pk)), own).status_code == 202
+        assert (state(own), wish(before)) == ("closing", "gone")
+
     @pytest.mark.parametrize("point", ["project.marked", "project.closing"])
     def test_is_whole_wherever_we_die(self, plane: ControlPlane, vm: VM, world: World, point: str) -> None:
         by = Principal(user=world.mona)
