@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from django.db import connection
+
 T = TypeVar("T")
 
 
@@ -19,3 +21,12 @@ def eventually(look: Callable[[], T], timeout_s: float = 30, every_s: float = 0.
             return seen
         assert time.monotonic() < deadline, f"still {seen!r} after {timeout_s:g} s"
         threading.Event().wait(every_s)
+
+
+def is_somebody_waiting() -> bool:
+    """Whether another transaction waits for ours."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
+        )
+        return bool(cursor.fetchone()[0])

@@ -114,7 +114,8 @@ def change(
     webhook_url: str | None = None, webhook_secret: str = "", **changes: Any,
 ) -> Made:  # fmt: skip
     """Changes columns of COLUMNS, thresholds, the webhook; what it covers stays. A raised limit lifts what no longer holds."""
-    row = Budget.objects.select_for_update().get(pk=budget.pk)
+    # The crossings that a look writes meanwhile point at it.
+    row = Budget.objects.select_for_update(no_key=True).get(pk=budget.pk)
     # Whom it is of may have left the manager's department since it was found.
     if not Budget.objects.visible_to(by).filter(pk=row.pk).exists():
         raise NotFound("There is no such budget.")

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connections, transaction
 from django.db.models import Model
 
 from accounts.models import Project
@@ -17,7 +17,7 @@ from billing.services import credits
 from tests import world as worlds
 from tests.billing.metered import broken
 from tests.vms.control_plane import ControlPlane, prepare
-from tests.waiting import eventually
+from tests.waiting import eventually, is_somebody_waiting
 from tests.world import Clock, World
 from vms import metering, services
 from vms.models import VM
@@ -54,15 +54,6 @@ def vm(plane: ControlPlane, world: World, project: Project) -> VM:
     vm = plane.until(plane.launch(world.alice), "running")
     plane.settle(seconds=600, step=200)
     return vm
-
-
-def is_somebody_waiting() -> bool:
-    """Whether a transaction waits for ours."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
-        )
-        return bool(cursor.fetchone()[0])
 
 
 def goes_to(project: Project, vm: VM, plane: ControlPlane, *held: Model) -> None:
