@@ -155,17 +155,22 @@ def _stray(account: ProviderAccount, stray: Stray) -> Machine:
     return Machine(dimensions, price, stray.first_seen_at)
 
 
-# Machines whose meter is not as their rows say: none since before they were metered, one too many, or the wrong charge.
+# Machines whose meter is not as their rows say: none since before they were metered, or the wrong charge; and one too many. By
+# what is there: of what was there before, there is more each day.
 DRIFTED = """
 SELECT attempt.id
   FROM vms_attempt attempt
   JOIN vms_vm vm ON vm.id = attempt.vm_id
   LEFT JOIN billing_subject subject ON subject.key = 'attempt:' || attempt.id
   LEFT JOIN billing_meter meter ON meter.subject_id = subject.id
- WHERE attempt.machine_id <> '' AND (
-       (attempt.gone_at IS NULL AND (meter.subject_id IS NULL OR meter.is_charged <> (
-            attempt.closed_at IS NULL AND attempt.id = vm.attempt_id AND vm.phase = ANY(%s))))
-    OR (attempt.gone_at IS NOT NULL AND meter.subject_id IS NOT NULL))
+ WHERE attempt.machine_id <> '' AND attempt.gone_at IS NULL AND (meter.subject_id IS NULL OR meter.is_charged <> (
+       attempt.closed_at IS NULL AND attempt.id = vm.attempt_id AND vm.phase = ANY(%s)))
+ UNION ALL
+SELECT attempt.id
+  FROM billing_meter meter
+  JOIN billing_subject subject ON subject.id = meter.subject_id
+  JOIN vms_attempt attempt ON attempt.id = CASE WHEN subject.key ~ '^attempt:[0-9]+$' THEN split_part(subject.key, ':', 2)::bigint END
+ WHERE attempt.machine_id <> '' AND attempt.gone_at IS NOT NULL
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -273,6 +274,45 @@ class TestTheDatabaseAndTheRows:
         assert (meter.is_charged, meter.since) == (True, plane.now())
         end(plane, vm)
         assert broken() == []
+
+
+class TestMeters:
+    def test_are_compared_with_machines_that_are_there_whatever_was_before(
+        self, plane: ControlPlane, world: World
+    ) -> None:
+        """Neither the machines of years nor their meters' rows are read each hour."""
+        vm = plane.until(plane.launch(world.alice), "running")
+        attempt = vm.attempt
+        assert attempt is not None
+        past = {"sent_at": plane.now(), "gone_at": plane.now(), "created_at": plane.now()}
+        like = {
+            name: getattr(attempt, name)
+            for name in ("account", "preset", "gpus", "vcpus", "ram_gb", "disk_gb", "usd_per_hour")
+        }
+        old = Attempt.objects.bulk_create(
+            Attempt(vm=vm, number=number, tag=f"old-{number}", machine_id=f"old-{number}", **past, **like)
+            for number in range(1000, 4000)
+        )
+        centre = Subject.objects.get().centre
+        kept = {"centre": centre, "started_at": plane.now(), "ended_at": plane.now()}
+        prices = {"cost_usd_per_hour": 1, "stopped_usd_per_hour": 1, "charge_usd_per_hour": 1}
+        Subject.objects.bulk_create(Subject(key=metering.key_of(one), **kept, **prices) for one in old)
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE vms_attempt, billing_subject, billing_meter")
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {metering.DRIFTED}", [list(metering.CHARGED)])
+            (plan,) = cursor.fetchone()[0]
+        assert max(rows_read(plan["Plan"])) < 10
+        assert metering.repair(plane.now()) == 0
+        Attempt.objects.filter(pk=attempt.pk).update(gone_at=plane.now())
+        assert metering.repair(plane.now()) == 1
+        assert not Meter.objects.exists()
+
+
+def rows_read(node: dict[str, Any]) -> Iterator[int]:
+    """What each step of a plan has read or thrown away."""
+    yield node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Filter", 0))
+    for one in node.get("Plans", ()):
+        yield from rows_read(one)
 
 
 class TestAStray:
