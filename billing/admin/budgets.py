@@ -155,7 +155,7 @@ class BudgetAdmin(ServiceAdmin):
     @admin.display(description="spent, USD")
     def spent(self, budget: Budget) -> str:
         now = vars(budget).get("now")
-        return "-" if now is None else f"{now[2]:.2f} ({100 * now[2] / budget.limit_usd:.0f} %)"
+        return "-" if now is None else f"{now[2]:.2f} ({int(100 * now[2] / budget.limit_usd)} %)"
 
     @display(
         description="State",

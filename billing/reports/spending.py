@@ -73,7 +73,7 @@ def alerts(spending: Spending, *, daily_limit: Decimal, monthly_limit: Decimal) 
             text = f"The {name} cost of {spent:.2f} USD has reached the limit of {limit:.2f} USD."
             found.append(Alert(f"{name}_limit_exceeded", text, "critical"))
         elif percent >= WARNING_PERCENT:
-            text = f"The {name} cost of {spent:.2f} USD is {percent:.0f} % of the limit of {limit:.2f} USD."
+            text = f"The {name} cost of {spent:.2f} USD is {int(percent)} % of the limit of {limit:.2f} USD."
             found.append(Alert(f"{name}_limit_warning", text, "warning"))
     return found
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
@@ -15,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.principal import policy
+from billing.admin.budgets import BudgetAdmin
 from billing.budgets import rows
 from billing.budgets.rows import Target
 from billing.models import (
@@ -167,6 +169,12 @@ class TestBudgets:
                 target=Target(user=person),
             )
         assert counted() == few
+
+    def test_are_not_said_to_be_spent_before_they_are(self, world: World) -> None:
+        budget = rows.create(by=policy("test"), now=NOON, name="all", limit_usd=Decimal(5)).budget
+        listed = BudgetAdmin(Budget, admin.site)
+        vars(budget)["now"] = (NOON.date(), NOON.date(), Decimal("4.99"))
+        assert (listed.spent(budget), listed.state(budget)) == ("4.99 (99 %)", "warning")
 
 
 class TestWhatProvidersSay:

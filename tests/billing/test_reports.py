@@ -285,6 +285,12 @@ class TestSpending:
         assert [one.type for one in found] == expected
         assert all(one.severity == ("critical" if "exceeded" in one.type else "warning") for one in found)
 
+    def test_is_not_said_to_be_whole_before_it_is(self) -> None:
+        (found,) = alerts(
+            Spending(Decimal("49.9"), Decimal(0)), daily_limit=Decimal(50), monthly_limit=Decimal(500)
+        )
+        assert (found.severity, "99 % of the limit" in found.message) == ("warning", True)
+
     def test_is_foreseen_at_the_pace_of_the_last_week(self, world: World) -> None:
         for day in range(8, 15):
             start = at(f"2026-06-{day:02} 10:00")
