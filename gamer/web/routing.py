@@ -10,7 +10,8 @@ from django.urls import URLPattern, re_path
 from rest_framework.routers import SimpleRouter
 
 PARAMETER = re.compile(r"<(?:(?P<kind>int|str|uuid):)?(?P<name>\w+)>")
-KINDS = {"int": r"[0-9]{1,18}", "str": r"[^/]+", "uuid": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"}
+HEX = "[0-9a-fA-F]"  # we write small letters; some clients write ids back in capitals
+KINDS = {"int": r"[0-9]{1,18}", "str": r"[^/]+", "uuid": rf"{HEX}{{8}}(?:-{HEX}{{4}}){{3}}-{HEX}{{12}}"}
 
 
 def route(path: str, view: Callable[..., Any], name: str | None = None) -> URLPattern:

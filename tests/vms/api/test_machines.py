@@ -120,6 +120,14 @@ class TestGet:
         assert body["session_ends_at"] is not None
         assert (body["error"], body["project_id"], body["deletes_at"]) == (None, None, None)
 
+    def test_knows_an_id_in_capitals(self, plane, as_alice):
+        """As Swift writes what it has read as a UUID."""
+        vm = running(plane, as_alice)
+        for path in ("", "/status", "/events", "/attempts"):
+            shouted = as_alice.get(f"/vms/{str(vm.pk).upper()}{path}")
+            assert (shouted.status_code, shouted.json()) == (200, as_alice.get(f"/vms/{vm.pk}{path}").json())
+        assert as_alice.delete(f"/vms/{str(vm.pk).upper()}").status_code == 202
+
     def test_shows_staff_the_machine_behind_it_without_secrets(self, plane, as_sam, as_alice):
         vm = running(plane, as_alice)
         VM.objects.filter(pk=vm.pk).update(machine_raw={"status": "up", "password": "hunter2"})
