@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
@@ -11,6 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import display
 
+from billing.services.holds import plain
 from gamer.web.admin import ReadOnlyAdmin
 from vms import offers
 from vms.admin.wording import NONE, ago, hourly
@@ -35,6 +38,17 @@ def least_price(offer: Offer, sizes: dict[str, Sizes]) -> str:
     return f"from {hourly(offers.exact_price(offer, gpus=gpus, **least))}"
 
 
+def _shown(name: str, column: str) -> Callable[[Offer], str]:
+    """A column by another name; of prices no more places than say something."""
+
+    @admin.display(description=name)
+    def told(offer: Offer) -> str:
+        value = getattr(offer, column)
+        return plain(value) if isinstance(value, Decimal) else str(value) or NONE
+
+    return told
+
+
 @admin.register(Offer)
 class OfferAdmin(ReadOnlyAdmin):
     list_display = ("place", "account", "gpu", "largest", "price", "ports", "cooling", "fetched")
@@ -53,15 +67,21 @@ class OfferAdmin(ReadOnlyAdmin):
         (None, {"fields": (("place", "account"), ("offer_id", "region"), ("latitude", "longitude"))}),
         (
             "Largest machine",
-            {"fields": (("min_gpus", "max_gpus"), ("gpu_model", "max_vcpus"), ("max_ram_gb", "max_disk_gb"))},
+            {
+                "fields": (
+                    (_shown("GPUs at least", "min_gpus"), _shown("GPUs at most", "max_gpus")),
+                    (_shown("GPU", "gpu_model"), _shown("vCPUs", "max_vcpus")),
+                    (_shown("RAM, GB", "max_ram_gb"), _shown("Disk, GB", "max_disk_gb")),
+                )
+            },
         ),
         (
             "Price (USD per hour)",
             {
                 "fields": (
-                    ("usd_per_hour", "usd_per_dedicated_ip"),
-                    ("usd_per_gpu", "usd_per_vcpu"),
-                    ("usd_per_gb_ram", "usd_per_gb_disk"),
+                    (_shown("A machine", "usd_per_hour"), _shown("Its own address", "usd_per_dedicated_ip")),
+                    (_shown("A GPU", "usd_per_gpu"), _shown("A vCPU", "usd_per_vcpu")),
+                    (_shown("A GB of RAM", "usd_per_gb_ram"), _shown("A GB of disk", "usd_per_gb_disk")),
                 )
             },
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 
@@ -274,6 +275,10 @@ class TestStock:
         assert offer.location_name in page
         assert "NoCapacity: sold out (again in 5" in page
         assert sam.get(f"/admin/vms/offer/?account__id__exact={offer.account_id}").status_code == 200
+        Offer.objects.filter(pk=offer.pk).update(usd_per_gb_disk="0.00005", usd_per_gb_ram=0)
+        page = sam.get(f"/admin/vms/offer/{offer.pk}/change/").content.decode()
+        told = re.sub(r"<[^>]+>|\s+", " ", page)
+        assert re.search(r"A GB of RAM +0\.00 +A GB of disk +0\.00005 ", told), told
         assert sam.get("/admin/vms/offer/add/").status_code == 403
 
     def test_parts_strays_that_are_there_from_those_that_are_gone(self, account, sam):
