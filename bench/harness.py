@@ -96,10 +96,13 @@ def database(name: str = "") -> Iterator[None]:
     set_up()
     from django.db import connection
 
+    from tests import kept  # needs the settings
+
     creation = connection.creation
     connection.settings_dict["TEST"]["NAME"] = f"test_{name}" if name else None
     old = connection.settings_dict["NAME"]
     creation.create_test_db(verbosity=0, autoclobber=True)
+    kept.forget()
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import wraps
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import connection, transaction
 from django_q.models import Schedule
@@ -35,22 +35,30 @@ class Copy:
     returned: bytes
 
 
+_copies: dict[Callable[[datetime], Any], Copy] = {}
+
+
+def forget() -> None:
+    """For another database: its sequences do not know of the rows."""
+    _copies.clear()
+
+
 def kept(make: Callable[[datetime], T]) -> Callable[[datetime], T]:
     """Lets `make`, which only adds rows, run once. What it returns is pickled, so that nobody gets what another changed.
 
     Put back at another time than they were made, all times in rows have moved by as much; those in what `make` returns have not.
     Else rows are as they were: no law is asked a second time, no trigger fires, and the numbers are the same ones.
     """
-    copies: list[Copy] = []
 
     @wraps(make)
     def made(now: datetime) -> T:
+        copy = _copies.get(make)
         with transaction.atomic():
-            if copies and copies[0].at.date() == now.date():  # days in rows do not move
-                _put_back(copies[0].rows, now - copies[0].at)
+            if copy is not None and copy.at.date() == now.date():  # days in rows do not move
+                _put_back(copy.rows, now - copy.at)
             else:
-                copies[:] = [_copied(make, now)]
-        return pickle.loads(copies[0].returned)
+                copy = _copies[make] = _copied(make, now)
+        return pickle.loads(copy.returned)
 
     return made
 
