@@ -78,10 +78,10 @@ class CompiledQuery(Generic[Row]):
 
     def all(self, **given: Any) -> list[Row]:
         made = self._made
-        found = rows(made.statement, [given[name] for name in made.places])
+        found: Sequence[Sequence[Any]] = rows(made.statement, [given[name] for name in made.places])
         if made.readers:
-            found = [made.read(values) for values in found]
-        return [made.model.from_db(connection.alias, made.names, values) for values in found]
+            found = [made.read(row) for row in found]
+        return [made.model.from_db(connection.alias, made.names, row) for row in found]
 
     def first(self, **given: Any) -> Row | None:
         return next(iter(self.all(**given)), None)
@@ -116,11 +116,11 @@ class _Made(Generic[Row]):
     names: Sequence[str]
     readers: Mapping[int, Callable[..., Any]]
 
-    def read(self, values: Sequence[Any]) -> tuple[Any, ...]:
-        return tuple(
-            self.readers[place](value, None, connection) if place in self.readers else value
-            for place, value in enumerate(values)
-        )
+    def read(self, row: Sequence[Any]) -> Sequence[Any]:
+        values = list(row)
+        for place, reader in self.readers.items():
+            values[place] = reader(values[place], None, connection)
+        return values
 
 
 def _literal(value: object) -> str:
