@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -16,11 +16,11 @@ from emulators.archives import digest_of
 from emulators.services import saves
 from emulators.services.saves import Taken
 from events.services import record
-from tests import world as worlds
 from tests.at_once import at_once
 from tests.emulators.saving import packed
-from tests.vms.control_plane import ControlPlane, prepare
-from tests.world import Clock, World
+from tests.vms.control_plane import ControlPlane
+from tests.waiting import is_somebody_waiting
+from tests.world import World
 from vms import agents, endings, services, sessions
 from vms.models import VM, Attempt, GameSession, ProviderAccount, Stray
 from vms.queries import events_of
@@ -39,27 +39,8 @@ MANY = 8
 
 
 @pytest.fixture
-def plane(transactional_db: None, clock: Clock) -> Iterator[ControlPlane]:
-    plane = prepare(clock)
-    plane.turn()
-    plane.turn()
-    yield plane
-    plane.reconciler.close()
-    plane.actor.close()
-
-
-@pytest.fixture
-def world(transactional_db: None) -> World:
-    return worlds.build()
-
-
-def is_somebody_waiting() -> bool:
-    """Whether a transaction of this database waits for another's lock."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
-        )
-        return bool(cursor.fetchone()[0])
+def plane(stocked: ControlPlane) -> ControlPlane:
+    return stocked
 
 
 class TestTwoLaunches:

@@ -21,8 +21,8 @@ from gamer.crash import Died, dying_at
 from gamer.errors import InsufficientCredits
 from tests.billing.metered import D, broken
 from tests.log_lines import written
-from tests.vms.control_plane import DALLAS, ControlPlane, prepare
-from tests.world import Clock, World
+from tests.vms.control_plane import DALLAS, ControlPlane
+from tests.world import World
 from vms import discovery, endings, metering, moves, running_out, services
 from vms.lifecycle import Phase
 from vms.models import VM, Attempt, Installation, Offer, ProviderAccount, Stray
@@ -34,13 +34,8 @@ BY = policy("test")
 
 
 @pytest.fixture
-def plane(world: World, clock: Clock) -> Iterator[ControlPlane]:
-    plane = prepare(clock)
-    plane.turn()
-    plane.turn()
-    yield plane
-    plane.reconciler.close()
-    plane.actor.close()
+def plane(world: World, stocked: ControlPlane) -> ControlPlane:
+    return stocked
 
 
 @pytest.fixture

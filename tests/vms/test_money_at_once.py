@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
@@ -14,11 +13,10 @@ from accounts.models import Project
 from accounts.principal import Principal, policy
 from billing.models import CreditAccount, Hold, Meter
 from billing.services import credits
-from tests import world as worlds
 from tests.billing.metered import broken
-from tests.vms.control_plane import ControlPlane, prepare
+from tests.vms.control_plane import ControlPlane
 from tests.waiting import eventually, is_somebody_waiting
-from tests.world import Clock, World
+from tests.world import World
 from vms import metering, services
 from vms.models import VM
 
@@ -27,18 +25,8 @@ BY = policy("test")
 
 
 @pytest.fixture
-def plane(transactional_db: None, clock: Clock) -> Iterator[ControlPlane]:
-    plane = prepare(clock)
-    plane.turn()
-    plane.turn()
-    yield plane
-    plane.reconciler.close()
-    plane.actor.close()
-
-
-@pytest.fixture
-def world(transactional_db: None) -> World:
-    return worlds.build()
+def plane(stocked: ControlPlane) -> ControlPlane:
+    return stocked
 
 
 @pytest.fixture

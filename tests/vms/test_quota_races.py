@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 
@@ -13,11 +13,10 @@ from accounts.models import Project, User
 from accounts.principal import Principal
 from gamer.errors import Conflict
 from portal import services as portal
-from tests import world as worlds
 from tests.at_once import at_once
 from tests.factories import ProjectFactory, QuotaFactory, UserFactory
-from tests.vms.control_plane import ControlPlane, prepare
-from tests.world import Clock, World
+from tests.vms.control_plane import ControlPlane
+from tests.world import World
 from vms import services
 from vms.lifecycle import Desired, Phase
 from vms.models import VM, Attempt
@@ -32,18 +31,8 @@ MANY = len(CONSOLES)
 
 
 @pytest.fixture
-def plane(transactional_db: None, clock: Clock) -> Iterator[ControlPlane]:
-    plane = prepare(clock)
-    plane.turn()
-    plane.turn()
-    yield plane
-    plane.reconciler.close()
-    plane.actor.close()
-
-
-@pytest.fixture
-def world(transactional_db: None) -> World:
-    return worlds.build()
+def plane(stocked: ControlPlane) -> ControlPlane:
+    return stocked
 
 
 def launching(plane: ControlPlane, owner: User, console: str, **wish: object) -> Callable[[], Launched]:
