@@ -68,7 +68,7 @@ class TestWindow:
 
 
 class TestOffer:
-    def test_has_room_for_each_price_in_one_line(self, page, plane: ControlPlane):
+    def test_has_room_for_each_price_in_one_line(self, plane: ControlPlane, page):
         offer = Offer.objects.latest("pk")
         Offer.objects.update(gpu_model="geforcertx4090-pcie-24gb", usd_per_gpu="0.123456789")
         page.goto(f"/admin/vms/offer/{offer.pk}/change/")
