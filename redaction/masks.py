@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from itertools import islice
 from threading import Lock
 from typing import Any
 
@@ -52,6 +54,8 @@ _HINTS = (
 _opened: OrderedDict[str, None] = OrderedDict()
 _for_ever: set[str] = set()
 _lock = Lock()
+# Both, the longest first (one may be inside another), until they change.
+_by_length: tuple[str, ...] | None = None
 
 
 def remember(*values: str, for_ever: bool = False) -> None:
@@ -59,10 +63,13 @@ def remember(*values: str, for_ever: bool = False) -> None:
 
     Too short ones are passed over, because they would mask ordinary words.
     """
+    global _by_length
     with _lock:
         for value in values:
             if not SHORTEST_REMEMBERED <= len(value) <= LONGEST_REMEMBERED:
                 continue
+            if value not in _opened:
+                _by_length = None
             if for_ever:
                 _for_ever.add(value)
                 continue
@@ -72,6 +79,14 @@ def remember(*values: str, for_ever: bool = False) -> None:
                 _opened.popitem(last=False)
 
 
+def _remembered() -> tuple[str, ...]:
+    global _by_length
+    with _lock:
+        if _by_length is None:
+            _by_length = tuple(sorted({*_for_ever, *_opened}, key=len, reverse=True))
+        return _by_length
+
+
 def is_telling(name: str) -> bool:
     """Whether a column, a key or a parameter of that name holds a secret."""
     return _TELLING.search(name) is not None
@@ -79,10 +94,13 @@ def is_telling(name: str) -> bool:
 
 def mask(text: str, secrets: Iterable[str] = ()) -> str:
     """`text` without `secrets`, without what this process opened, and without what looks like a secret."""
-    with _lock:
-        known = [*_for_ever, *_opened]
-    for secret in (*secrets, *known):
-        if secret and secret in text:
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, MASK)
+    known = _remembered()
+    # Most texts of a log are shorter than any secret.
+    for secret in islice(known, bisect_left(known, -len(text), key=lambda one: -len(one)), None):
+        if secret in text:
             text = text.replace(secret, MASK)
     small = text.lower()
     if any(hint in small for hint in _HINTS):

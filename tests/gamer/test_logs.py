@@ -160,3 +160,8 @@ class TestRemembered:
         remember(*[f"throw-away-{number:04}" for number in range(600)])
         LOG.info("a list, throw-away-0599, throw-away-0001")
         assert line(written)["event"] == "a list, ***, throw-away-0001"
+
+    def test_are_masked_as_a_whole_where_one_is_inside_another(self, written: Written) -> None:
+        remember("key-0815", "the-key-0815-and-its-end")
+        LOG.info("the-key-0815-and-its-end, key-0815, key")
+        assert line(written)["event"] == "***, ***, key"
