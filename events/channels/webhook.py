@@ -24,6 +24,7 @@ from events.channels.base import LONGEST_S, BadTarget, Channel, Message, Refused
 from gamer.moments import written
 
 CONNECT_S = 5.0
+TOO_LONG = "The receiver took too long."
 MOST_BYTES = 65_536  # of an answer
 LONGEST_URL = 500
 LONGEST_WAIT_S = 24 * 3600.0
@@ -104,12 +105,14 @@ class WebhookChannel(Channel):
             status, retry_after = answer.status, answer.headers.get("Retry-After", "")
         except (OSError, http.client.HTTPException, ValueError) as error:
             # ValueError: the connection was cut while a line was read.
+            if connection.is_cut:
+                raise TryLater(TOO_LONG) from None
             raise TryLater(f"The receiver does not answer ({type(error).__name__}).") from None
         finally:
             limit.cancel()
             connection.close()
         if connection.is_cut:
-            raise TryLater("The receiver took too long.")
+            raise TryLater(TOO_LONG)
         _judge(status, retry_after)
 
 

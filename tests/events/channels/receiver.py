@@ -17,7 +17,7 @@ class Receiver:
     url: str = ""
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str], bytes]] = field(default_factory=lambda: [(204, {}, b"")])
-    drips: bytes = b""  # what comes before bytes without end
+    drips: bytes | None = None  # what comes before bytes without end
     released: threading.Event = field(default_factory=threading.Event)
 
     def answer(self) -> tuple[int, dict[str, str], bytes]:
@@ -32,8 +32,8 @@ class Handler(BaseHTTPRequestHandler):
         self.receiver.requests.append(
             (self.path, {name.lower(): text for name, text in self.headers.items()}, body)
         )
-        if self.receiver.drips:
-            self.drip()
+        if self.receiver.drips is not None:
+            self.drip(self.receiver.drips)
             return
         status, headers, answer = self.receiver.answer()
         try:
@@ -45,10 +45,10 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:
             pass  # the sender has read as much as it wants
 
-    def drip(self) -> None:
+    def drip(self, start: bytes) -> None:
         """A byte now and then: each in time, the whole never."""
         try:
-            self.wfile.write(self.receiver.drips)
+            self.wfile.write(start)
             while not self.receiver.released.wait(0.01):
                 self.wfile.write(b"z")
         except OSError:

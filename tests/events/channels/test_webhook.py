@@ -68,7 +68,7 @@ class TestAnswers:
         receiver.answers = [(200, {"Content-Length": str(10**12)}, b"x" * (4 * MOST_BYTES))]
         LOCAL.send(MESSAGE, target=receiver.url)
 
-    @pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+    @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n"])
     def test_that_drip_are_cut_off(self, receiver: Receiver, start: bytes) -> None:
         receiver.drips = start
         with pytest.raises(TryLater, match="too long"):
