@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from django.conf import settings
 from django.db import connections
+from django.test import Client
 
-from tests.world import PASSWORD
+from accounts.models import User
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -61,19 +63,32 @@ def started() -> Iterator[Chromium]:
 
 
 @contextmanager
-def window(browser: Browser, url: str, *, height: int = 1200) -> Iterator[Page]:
-    """A page that has opened nothing yet. At the end nothing in it may have failed."""
-    page = browser.new_context(viewport={"width": 1280, "height": height}, base_url=url).new_page()
-    faults: list[str] = []
+def window(
+    browser: Browser,
+    url: str,
+    *,
+    signed_in: bool = True,
+    width: int = 1280,
+    height: int = 1200,
+    scheme: Literal["light", "dark"] = "light",
+) -> Iterator[Page]:
+    """A page that has opened nothing yet, with sam of the staff signed in. At the end nothing in it may have failed or asked a stranger.
+
+    His session is given and not got by the form, which would be two more pages for each test.
+    """
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, base_url=url, color_scheme=scheme
+    )
+    if signed_in:
+        client = Client()
+        client.force_login(User.objects.get(email="sam@gamer.test"))
+        session = client.cookies[settings.SESSION_COOKIE_NAME]
+        context.add_cookies([{"name": session.key, "value": session.value, "url": url}])
+    page, faults = context.new_page(), list[str]()
     page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on(
+        "request", lambda asked: None if asked.url.startswith((url, "data:")) else faults.append(asked.url)
+    )
     yield page
-    page.context.close()
+    context.close()
     assert faults == []
-
-
-def log_in(page: Page) -> None:
-    """Gives sam's address and password."""
-    page.goto("/admin/")
-    page.fill("[name=username]", "sam@gamer.test")
-    page.fill("[name=password]", PASSWORD)
-    page.click("[type=submit]")

@@ -11,7 +11,7 @@ from django_otp.oath import TOTP
 
 from accounts.models.credentials import Authenticator
 from tests import world as worlds
-from tests.browsing import log_in, window
+from tests.browsing import window
 from tests.world import PASSWORD
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def page(live_server, browser) -> Iterator[Page]:
     """A window before the login."""
     worlds.build()
-    with window(browser, live_server.url) as page:
+    with window(browser, live_server.url, signed_in=False) as page:
         yield page
 
 
@@ -36,6 +36,14 @@ DARK = """async image => {
     const pixels = canvas.getImageData(0, 0, side, side).data;
     return pixels.filter((value, index) => index % 4 === 0 && value < 128).length / side / side;
 }"""
+
+
+def log_in(page: Page) -> None:
+    """Gives sam's address and password."""
+    page.goto("/admin/")
+    page.fill("[name=username]", "sam@gamer.test")
+    page.fill("[name=password]", PASSWORD)
+    page.click("[type=submit]")
 
 
 def shown_code() -> str:

@@ -10,7 +10,7 @@ import pytest
 from emulators import services
 from emulators.models import GpuClass, ProviderPreference
 from tests import world as worlds
-from tests.browsing import log_in, window
+from tests.browsing import window
 from tests.emulators.conftest import NOW
 from tests.waiting import eventually
 
@@ -24,8 +24,6 @@ def page(live_server, browser) -> Iterator[Page]:
     worlds.build()
     services.seed(NOW)
     with window(browser, live_server.url, height=2000) as page:
-        log_in(page)
-        page.wait_for_url("**/admin/")
         yield page
 
 

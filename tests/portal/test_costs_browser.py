@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +22,7 @@ from billing.reports import report
 from billing.reports.spending import STAFF
 from tests import world as worlds
 from tests.billing.usage import of, used
-from tests.browsing import log_in
+from tests.browsing import window
 from tests.world import World
 
 if TYPE_CHECKING:
@@ -31,9 +33,7 @@ UTC = ZoneInfo("UTC")
 # How many different colours a canvas shows: one when nothing is drawn on it.
 COLOURS = """canvas => {
   const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
-  const seen = new Set();
-  for (let at = 0; at < pixels.length; at += 4) if (pixels[at + 3] === 255) seen.add(pixels.slice(at, at + 3).join());
-  return seen.size;
+  return new Set(new Uint32Array(pixels.buffer).filter(pixel => pixel >>> 24 === 255)).size;
 }"""
 OVERFLOW = "document.documentElement.scrollWidth - window.innerWidth"
 
@@ -58,19 +58,11 @@ def people(transactional_db: None) -> World:
     return world
 
 
-def opened(browser: Browser, url: str, *, width: int = 1280, scheme: str = "light") -> tuple[Page, list[str]]:
-    """A window with sam of the staff signed in, and what goes wrong in it: faults, and whatever is asked of strangers."""
-    context = browser.new_context(
-        viewport={"width": width, "height": 1000}, base_url=url, color_scheme=scheme, accept_downloads=True
-    )
-    page, faults = context.new_page(), list[str]()
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on(
-        "request", lambda asked: None if asked.url.startswith((url, "data:")) else faults.append(asked.url)
-    )
-    log_in(page)
-    page.wait_for_url("**/admin/")
-    return page, faults
+@pytest.fixture
+def opened(live_server, browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens windows."""
+    with ExitStack() as windows:
+        yield lambda **looks: windows.enter_context(window(browser, live_server.url, **looks))
 
 
 def total(page: Page, column: str) -> Decimal:
@@ -94,8 +86,9 @@ def sheet(path: Path) -> list[list[str]]:
 
 
 class TestCosts:
-    def test_are_chosen_narrowed_and_followed_down_to_the_ledger(self, live_server, people, browser):
-        page, faults = opened(browser, live_server.url)
+    def test_are_chosen_narrowed_and_followed_down_to_the_ledger(self, opened, people):
+        page = opened()
+        page.goto("/admin/")
         page.locator(f'a[href="{COSTS}"]').first.click()
         page.wait_for_url(f"**{COSTS}")
         page.locator("[name=range]").select_option("7days")
@@ -121,10 +114,9 @@ class TestCosts:
         page.locator("#result_list tbody tr a").first.click()
         page.get_by_role("link", name="entry ").click()
         page.wait_for_url("**/billing/entry/**")
-        assert faults == []
 
-    def test_are_taken_along_to_the_last_digit(self, live_server, people, browser):
-        page, _ = opened(browser, live_server.url)
+    def test_are_taken_along_to_the_last_digit(self, opened, people):
+        page = opened()
         page.goto(f"{COSTS}?by=user&then=console")
         exact = {name: total(page, name) for name in ("Cost", "Charge", "Margin")}
         found = report(period=last_days(30, timezone.now(), UTC), sight=STAFF, now=timezone.now()).totals
@@ -145,8 +137,8 @@ class TestCosts:
             cost = sum(Decimal(line[head.index("cost_usd")]) for line in lines)
             assert cost == exact["Cost"]
 
-    def test_are_sorted_by_a_click_and_go_back_and_forth(self, live_server, people, browser):
-        page, _ = opened(browser, live_server.url)
+    def test_are_sorted_by_a_click_and_go_back_and_forth(self, opened, people):
+        page = opened()
         page.goto(f"{COSTS}?by=user")
         first = page.locator("#costs tbody th").first
         assert first.inner_text() == "alice@gamer.test"
@@ -160,8 +152,8 @@ class TestCosts:
         page.locator("[name=measure]").select_option("hours")
         page.wait_for_url("**measure=hours**")
 
-    def test_ask_for_days_of_ones_own_and_say_what_is_wrong(self, live_server, people, browser):
-        page, _ = opened(browser, live_server.url)
+    def test_ask_for_days_of_ones_own_and_say_what_is_wrong(self, opened, people):
+        page = opened()
         page.goto(COSTS)
         assert not page.locator("[name=start]").is_visible()
         page.locator("[name=range]").select_option("custom")
@@ -178,8 +170,8 @@ class TestCosts:
 class TestLooks:
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     @pytest.mark.parametrize("width", [1280, 390])
-    def test_fit_and_draw_in_light_and_dark(self, live_server, people, browser, width, scheme):
-        page, faults = opened(browser, live_server.url, width=width, scheme=scheme)
+    def test_fit_and_draw_in_light_and_dark(self, opened, people, width, scheme):
+        page = opened(width=width, scheme=scheme)
         for path, charts in (
             ("/admin/", 1),
             (COSTS, 2),
@@ -192,10 +184,9 @@ class TestLooks:
             assert len(canvases) == charts
             assert [canvas.evaluate(COLOURS) > 3 for canvas in canvases] == [True] * charts, path
             assert page.evaluate(OVERFLOW) <= 0, path
-        assert faults == []
 
-    def test_follow_when_light_turns_dark(self, live_server, people, browser):
-        page, _ = opened(browser, live_server.url)
+    def test_follow_when_light_turns_dark(self, opened, people):
+        page = opened()
         page.goto(COSTS)
         grid = "() => window.Chart.getChart(document.querySelector('canvas')).options.scales.y.ticks.color"
         light = page.evaluate(grid)
@@ -204,17 +195,17 @@ class TestLooks:
         page.wait_for_function(f"light => ({grid})() !== light", arg=light)
         assert page.locator("canvas").first.evaluate(COLOURS) > 3
 
-    def test_label_the_smallest_sums_apart(self, live_server, transactional_db, browser):
+    def test_label_the_smallest_sums_apart(self, transactional_db, opened):
         used(of(worlds.build().alice), ago(1), ago(1, 11), cost="0.0016", charge="0.0016")
-        page, _ = opened(browser, live_server.url)
+        page = opened()
         page.goto(COSTS)
         axis = "window.Chart.getChart(document.querySelector('canvas')).scales.y"
         labels = page.evaluate(f"{axis}.ticks.map(tick => tick.label)")
         assert len(labels) == len(set(labels)) > 2, labels
 
-    def test_tell_of_a_loss_too_small_to_see_without_a_sign(self, live_server, transactional_db, browser):
+    def test_tell_of_a_loss_too_small_to_see_without_a_sign(self, transactional_db, opened):
         used(of(worlds.build().alice), ago(1), ago(1, 11), cost="0.0016", charge="0.0006")
-        page, _ = opened(browser, live_server.url)
+        page = opened()
         page.goto(f"{COSTS}?measure=margin")
         told = """() => {
           const chart = window.Chart.getChart(document.querySelector('canvas'));
@@ -225,8 +216,8 @@ class TestLooks:
         }"""
         assert page.evaluate(told).endswith(": $0.00")
 
-    def test_help_on_an_empty_page(self, live_server, people, browser):
-        page, _ = opened(browser, live_server.url, width=390)
+    def test_help_on_an_empty_page(self, opened, people):
+        page = opened(width=390)
         page.goto(f"{COSTS}?range=today")
         page.get_by_text("Nothing was used").wait_for()
         page.get_by_role("link", name="Show the last days with use").click()

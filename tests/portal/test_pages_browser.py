@@ -11,7 +11,7 @@ from django_q.models import Schedule
 from billing.models import Entry
 from billing.services.accounts import account_of
 from locations.models import GeocodedPlace
-from tests.browsing import log_in, window
+from tests.browsing import window
 from tests.vms.control_plane import ControlPlane
 from tests.world import NOON, World
 from vms.models import Offer
@@ -33,8 +33,6 @@ FRAMES = """() => [...document.querySelectorAll('#schedule_form :is(input:not([t
 @pytest.fixture
 def page(world: World, browser: Browser, live_server) -> Iterator[Page]:
     with window(browser, live_server.url) as page:
-        log_in(page)
-        page.wait_for_url("**/admin/")
         yield page
 
 

@@ -14,7 +14,7 @@ from emulators.admin import library as pages
 from emulators.models import Game, GameUpload, LibraryScan
 from emulators.services import scanning, uploads
 from tests import world as worlds
-from tests.browsing import log_in, window
+from tests.browsing import window
 from tests.emulators.conftest import NOW
 from tests.waiting import eventually
 
@@ -31,8 +31,6 @@ def page(live_server, browser, monkeypatch, settings, tmp_path: Path) -> Iterato
     worlds.build()
     services.seed(NOW)
     with window(browser, live_server.url) as page:
-        log_in(page)
-        page.wait_for_url("**/admin/")
         yield page
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from monitoring import services as monitoring
 from monitoring.measures import Reading
 from tests import world as worlds
-from tests.browsing import log_in, window
+from tests.browsing import window
 from tests.vms.control_plane import ControlPlane, prepare
 from tests.waiting import eventually
 from tests.world import Clock
@@ -37,8 +37,6 @@ def vm(plane) -> VM:
 @pytest.fixture
 def page(live_server, vm, browser) -> Iterator[Page]:
     with window(browser, live_server.url) as page:
-        log_in(page)
-        page.wait_for_url("**/admin/")
         yield page
 
 
