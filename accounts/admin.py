@@ -41,6 +41,8 @@ admin.site.unregister(StaticDevice)  # recovery codes are nobody's to edit
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     """What members of the staff may do who are not administrators."""
 
+    empty_hint = "A group holds what members of the staff may do who are not administrators."
+
 
 class NewUserForm(UserCreationForm):  # type: ignore[misc]
     class Meta:
@@ -144,6 +146,7 @@ class RotationForm(forms.Form):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ServiceAdmin):
+    empty_hint = "A service that calls the API needs one. Its text is shown once, when it is made."
     form = ApiKeyForm
     list_display = (
         "name",

@@ -19,6 +19,7 @@ from gamer.web.admin import ReadOnlyAdmin
 
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
+    empty_hint = "Whatever happens is recorded here, with who did it."
     list_display = ("when", "actor", "action", "resource", "resource_id", "told", "ip")
     list_display_links = ("when",)
     list_filter = timeline.FILTERS
@@ -84,6 +85,10 @@ class EventAdmin(ReadOnlyAdmin):
 
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnlyAdmin):
+    empty_hint = (
+        "A message goes out when a budget is crossed or credit runs low, to "
+        "the addresses of the budget or the account's people."
+    )
     list_display = (
         "when",
         "channel",

@@ -47,6 +47,7 @@ class GpuFilter(admin.SimpleListFilter):
 
 @admin.register(Region)
 class RegionAdmin(BoundedAdmin):
+    empty_hint = "Nobody can be told of the nearest one. Those we ship are filled in by manage.py seed."
     list_display = ("code", "provider", "place", "continent", "gpus", "position", "is_listed", "whose")
     list_filter = (KindFilter, "continent", GpuFilter, "is_listed")
     list_filter_sheet = False
@@ -120,6 +121,7 @@ class RegionAdmin(BoundedAdmin):
 
 @admin.register(FinderAnswer)
 class FinderAnswerAdmin(ReadOnlyAdmin):
+    empty_hint = "Nobody has needed an answer yet."
     list_display = ("source", "provider", "first", "answered_at", "look_at", "tries", "error")
     list_filter = (KindFilter,)
     list_filter_sheet = False
@@ -162,6 +164,10 @@ class FinderAnswerAdmin(ReadOnlyAdmin):
 
 @admin.register(GeocodedPlace)
 class GeocodedPlaceAdmin(ModelAdmin):  # type: ignore[misc]
+    empty_hint = (
+        "The gazetteer knew every place so far. One that it does not know is asked of "
+        "the geocoder in the background, and can be put right here."
+    )
     list_display = ("__str__", "name", "matched", "latitude", "longitude", "look_at", "tries", "error")
     list_filter = ("matched",)
     search_fields = ("city", "country")

@@ -69,6 +69,7 @@ class NamedCreditForm(CreditForm):
 
 @admin.register(CreditAccount)
 class CreditAccountAdmin(ReadOnlyAdmin):
+    empty_hint = "One is opened by a grant of credit or by the first launch that is charged to it."
     list_display = ("owner", "kind", "plan", "balance", "held", "available", "opened_at")
     list_filter = ("kind", "is_postpaid")
     list_filter_sheet = False

@@ -106,6 +106,9 @@ class BudgetForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(Budget)
 class BudgetAdmin(ServiceAdmin):
+    empty_hint = (
+        "A budget warns somebody, or stops launches, when a period's cost reaches a share of its amount."
+    )
     form = BudgetForm
     list_display = ("name", "subject", "period", "spent", "limit_usd", "state")
     list_filter = ("covers", "period", "is_active")
@@ -188,6 +191,7 @@ class BudgetAdmin(ServiceAdmin):
 
 @admin.register(BudgetCrossing)
 class BudgetCrossingAdmin(ReadOnlyAdmin):
+    empty_hint = "No budget has reached one of its thresholds. Budgets are made under Budgets."
     list_display = (
         "crossed_at",
         "budget",

@@ -16,6 +16,7 @@ SHOWN = 50
 
 @admin.register(Entry)
 class EntryAdmin(ReadOnlyAdmin):
+    empty_hint = "The first is made by a grant of credit, or by an hour of use."
     list_display = ("at", "kind", "reason", "actor", "legs_count", "key")
     list_filter = ("kind",)
     list_filter_sheet = False
@@ -47,6 +48,9 @@ class EntryAdmin(ReadOnlyAdmin):
 
 @admin.register(Leg)
 class LegAdmin(ReadOnlyAdmin):
+    empty_hint = (
+        "They are the sides of entries. The first are made by a grant of credit, or by an hour of use."
+    )
     list_display = ("when", "amount", "whose", "why", "usage")
     ordering = ("-id",)
     sortable_by = ()
@@ -83,6 +87,7 @@ class LegAdmin(ReadOnlyAdmin):
 
 @admin.register(UsageRecord)
 class UsageRecordAdmin(ReadOnlyAdmin):
+    empty_hint = "A running machine's first is closed at the full hour, or when the machine ends."
     list_display = ("day", "began", "ended", "machine", "kind", "cost", "charge", "is_charged")
     show_facets = admin.ShowFacets.NEVER
     ordering = ("-id",)
@@ -128,6 +133,7 @@ class UsageRecordAdmin(ReadOnlyAdmin):
 
 @admin.register(Subject)
 class SubjectAdmin(ReadOnlyAdmin):
+    empty_hint = "The first machine that is bought is the first."
     list_display = ("key", "where", "price", "charge", "price_source", "started_at", "ended_at")
     show_facets = admin.ShowFacets.NEVER
     search_fields = ("key__startswith",)
@@ -159,6 +165,7 @@ class SubjectAdmin(ReadOnlyAdmin):
 
 @admin.register(Verification)
 class VerificationAdmin(ReadOnlyAdmin):
+    empty_hint = "The ledger is verified once a day by the queue's worker, and whenever manage.py verify_ledger is run."
     list_display = ("at", "outcome")
     ordering = ("-id",)
     sortable_by = ()

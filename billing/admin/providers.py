@@ -24,6 +24,7 @@ TONES = {"fine": "success", "low": "danger", "differs": "danger", "same": "succe
 
 @admin.register(ProviderBalance)
 class ProviderBalanceAdmin(BoundedAdmin):
+    empty_hint = "Providers that tell their balance are asked every ten minutes, once there is an account and a queue's worker."
     list_display = ("name", "provider", "balance_usd", "usd_per_hour", "state", "looked_at")
     fields = (
         "name",
@@ -47,6 +48,7 @@ class ProviderBalanceAdmin(BoundedAdmin):
 
 @admin.register(FleetDifference)
 class FleetDifferenceAdmin(ReadOnlyAdmin):
+    empty_hint = "The reconciler writes one for each provider account and day, once there is an account."
     list_display = (
         *(
             "day",
@@ -96,6 +98,10 @@ class InvoiceForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(ProviderInvoice)
 class ProviderInvoiceAdmin(ServiceAdmin):
+    empty_hint = (
+        "Add the provider's file of what it asks, or run manage.py "
+        "import_invoice: it is compared with our records, machine by machine."
+    )
     form = InvoiceForm
     list_display = ("file_name", "provider", "imported_at", "actor", "lines")
     list_filter = ("provider",)
@@ -139,6 +145,7 @@ class ProviderInvoiceAdmin(ServiceAdmin):
 class InvoiceLineAdmin(ReadOnlyAdmin):
     """Half a million a file. Reached from its invoice; no index serves another order, or a filter of everything."""
 
+    empty_hint = "They come with an invoice. Import one under Provider invoices."
     list_display = ("day", "provider", "machine_id", "amount_usd", "invoice")
     list_select_related = ("invoice",)
     search_fields = ("machine_id__startswith",)

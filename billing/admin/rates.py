@@ -77,6 +77,7 @@ class DatedAdmin(ServiceAdmin):
 
 @admin.register(Rate)
 class RateAdmin(DatedAdmin):
+    empty_hint = "A machine whose provider quotes no price counts as nothing without one. Those we ship are filled in by manage.py seed."
     form = ProviderForm
     list_display = ("provider", "size", "price", "starts_at", "state")
     list_filter = ("provider",)
@@ -102,6 +103,7 @@ class RateAdmin(DatedAdmin):
 
 @admin.register(RateFactor)
 class RateFactorAdmin(DatedAdmin):
+    empty_hint = "Rates hold as they are. A factor adds a provider's overhead, or what a console needs more."
     form = ProviderForm
     list_display = ("provider", "of", "times", "starts_at", "state")
     list_filter = ("provider",)
@@ -119,6 +121,7 @@ class RateFactorAdmin(DatedAdmin):
 
 @admin.register(Margin)
 class MarginAdmin(DatedAdmin):
+    empty_hint = "Customers pay the price and nothing above it. A share of 0.15 adds 15 %."
     list_display = ("percent", "starts_at", "state")
     fields = ("share", "starts_at")
 

@@ -71,6 +71,7 @@ class PreferenceInline(TabularInline):  # type: ignore[misc]
 
 @admin.register(EmulatorConfig)
 class EmulatorConfigAdmin(LibraryAdmin):
+    empty_hint = "Nothing can be launched without one. The ten we ship are filled in by manage.py seed."
     form = ConfigForm
     inlines = (PreferenceInline,)
     list_display = ("name", "emulator", "default_preset", "floor", "gpu_class", "limit", "hours", "providers")
@@ -183,6 +184,10 @@ class AvailableFilter(admin.SimpleListFilter):
 
 @admin.register(Game)
 class GameAdmin(LibraryAdmin):
+    empty_hint = (
+        "A game we do not know is launched with its console's values. Games "
+        "come from the library by a scan, or are added here."
+    )
     form = GameForm
     list_display = ("title", "game_id", "console", "in_library", "asks")
     list_filter = ("console", AvailableFilter)
@@ -240,6 +245,7 @@ class GameAdmin(LibraryAdmin):
 
 @admin.register(Preset)
 class PresetAdmin(LibraryAdmin):
+    empty_hint = "No console has a size without one. Those we ship are filled in by manage.py seed."
     form = PresetForm
     list_display = ("slug", "vcpus", "ram_gb", "disk_gb", "gpus")
     fieldsets = ((None, {"fields": ("slug", ("vcpus", "gpus"), ("ram_gb", "disk_gb"))}),)
@@ -253,6 +259,7 @@ class PresetAdmin(LibraryAdmin):
 
 @admin.register(GpuClass)
 class GpuClassAdmin(LibraryAdmin):
+    empty_hint = "No console that needs graphics finds a machine without one. Those we ship are filled in by manage.py seed."
     form = GpuClassForm
     list_display = ("name", "listed_terms")
     list_per_page = 200

@@ -86,6 +86,7 @@ class PresenceFilter(admin.SimpleListFilter):
 
 @admin.register(LibraryFile)
 class LibraryFileAdmin(LibraryAdmin):
+    empty_hint = "The last scan found none. Upload a game, or put files into the library and scan it under Library scans."
     list_display = ("path", "what", "size_shown", "console", "title", "missing_since")
     list_filter = (PresenceFilter, "finding", "console")
     list_select_related = ("console",)
@@ -111,6 +112,7 @@ class LibraryFileAdmin(LibraryAdmin):
 
 @admin.register(LibraryScan)
 class LibraryScanAdmin(LibraryAdmin):
+    empty_hint = "The library was never looked at."
     list_display = ("number", "status", "asked_at", "took", "files", "made", "linked", "missing", "asked_by")
     list_display_links = ("number",)
     list_filter = ("state",)
@@ -166,6 +168,7 @@ class LibraryScanAdmin(LibraryAdmin):
 
 @admin.register(GameUpload)
 class GameUploadAdmin(LibraryAdmin):
+    empty_hint = "A game's file is uploaded here piece by piece; one that was broken off is continued."
     list_display = ("file", "status", "size_shown", "asked_at", "asked_by")
     list_filter = ("state", "console")
     list_select_related = ("console",)

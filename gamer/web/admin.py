@@ -37,6 +37,8 @@ class BoundedAdmin(ModelAdmin):  # type: ignore[misc]
     # Which of "create", "update", "delete" and "action" leave an event by themselves, because they are calls of a service.
     # Every other write of an admin page is recorded by events.auditing.
     records_itself: frozenset[str] = frozenset()
+    # What a list without rows says: where they come from, or what to do next (templates/unfold/helpers/empty_results.html).
+    empty_hint: str
     paginator = BoundedPaginator
     show_full_result_count = False
     list_per_page = 50

@@ -99,6 +99,7 @@ class DepartmentList(ChangeList):  # type: ignore[misc]
 
 @admin.register(Department)
 class DepartmentAdmin(acts.Acting, ServiceAdmin):
+    empty_hint = "A department is a tenant: its people, projects and keys share an account, and its managers see all that is its own."
     list_display = ("name", "owner", "people", "created_at")
     search_fields = ("name__istartswith",)
     inlines = (Members, Invitations, Projects)
@@ -192,6 +193,7 @@ class DepartmentAdmin(acts.Acting, ServiceAdmin):
 class InvitationAdmin(acts.Acting, ReadOnlyAdmin):
     """Every offer ever made. Taken back by the action."""
 
+    empty_hint = "One is sent from a department's page, under People."
     list_display = (
         "email",
         "department",

@@ -80,6 +80,7 @@ class ProjectList(ChangeList):  # type: ignore[misc]
 
 @admin.register(Project)
 class ProjectAdmin(acts.Acting, ServiceAdmin):
+    empty_hint = "VMs of a project are seen, counted and charged together. People make their own by the API (POST /projects)."
     list_display = ("name", "owner", "department", "label", "live_vms", "created_at")
     list_select_related = ("owner", "department")
     list_filter = ("department",)

@@ -75,6 +75,10 @@ class QuotaList(ChangeList):  # type: ignore[misc]
 
 @admin.register(Quota)
 class QuotaAdmin(ServiceAdmin):
+    empty_hint = (
+        "Everybody may hold as many VMs as credit and provider accounts "
+        "allow. A quota limits one person, project or department."
+    )
     form = QuotaForm
     list_display = ("whose", "kind", "use")
     list_select_related = KINDS

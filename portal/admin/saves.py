@@ -117,6 +117,7 @@ ACTS: dict[str, Callable[[SaveSlot], Act]] = {"rename": rename, "clock": set_clo
 
 @admin.register(SaveSlot)
 class SaveSlotAdmin(ReadOnlyAdmin):
+    empty_hint = "Nobody has played yet: a player's first launch of a game makes a slot."
     list_display = ("game", "save_name", "player", "console_name", "version", "size", "saved", "clock", "use")
     list_display_links = ("game",)
     list_filter = ("console",)

@@ -68,6 +68,10 @@ class AccountList(ChangeList):  # type: ignore[misc]
 
 @admin.register(ProviderAccount)
 class ProviderAccountAdmin(ServiceAdmin):
+    empty_hint = (
+        "Nothing can be bought without an account. Add one with the provider's "
+        "credentials, or set them in the environment and run manage.py seed."
+    )
     form = AccountForm
     list_display = ("name", "kind_label", "state", "why", "machines", "spend", "offers_age")
     list_display_links = ("name",)

@@ -43,6 +43,10 @@ class FleetList(ChangeList):  # type: ignore[misc]
 
 @admin.register(VM)
 class VMAdmin(ReadOnlyAdmin):
+    empty_hint = (
+        "A player's launch makes one (POST /launch/game). What one would buy right now, and why nothing else, "
+        "is told under “What would a launch pick?”."
+    )
     list_display = (
         "state",
         "name_and_id",

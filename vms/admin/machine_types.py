@@ -51,6 +51,7 @@ class MachineTypeForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(MachineType)
 class MachineTypeAdmin(ServiceAdmin):
+    empty_hint = "A cloud that cannot be asked what it sells is bought from by these. Those we ship are filled in by manage.py seed."
     form = MachineTypeForm
     list_display = ("name", "kind_label", "size", "disks", "price", "serves", "places", "is_sold")
     list_display_links = ("name",)

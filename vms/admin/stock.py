@@ -51,6 +51,10 @@ def _shown(name: str, column: str) -> Callable[[Offer], str]:
 
 @admin.register(Offer)
 class OfferAdmin(ReadOnlyAdmin):
+    empty_hint = (
+        "The reconciler asks every provider account what it sells. Nothing comes without an account, "
+        "while it is paused, or while no reconciler runs: manage.py doctor says which."
+    )
     list_display = ("place", "account", "gpu", "largest", "price", "ports", "cooling", "fetched")
     list_filter = ("account", "account__kind")
     list_filter_sheet = False
@@ -139,6 +143,7 @@ class GoneFilter(admin.SimpleListFilter):
 
 @admin.register(Stray)
 class StrayAdmin(ReadOnlyAdmin):
+    empty_hint = "That is as it should be: no provider lists a machine of ours that no VM wants. The sweep looks every minute."
     list_display = ("tag", "account", "machine_id", "state", "why", "price", "seen")
     list_filter = (GoneFilter, "account", "reason")
     list_filter_sheet = False
