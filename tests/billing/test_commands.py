@@ -90,6 +90,13 @@ class TestBillingAlerts:
         assert words in ended.stdout
 
 
+def test_a_report_before_any_use_is_empty_and_no_warning(
+    db: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said("usage_report")[0].splitlines()[-1].split()[:2] == ["total", "0"]
+    assert capsys.readouterr().err == ""
+
+
 class TestUsageReport:
     @pytest.fixture(autouse=True)
     def _usage(self, world: World) -> None:
@@ -139,6 +146,14 @@ class TestUsageReport:
         found = json.loads(said("usage_report", "--format", "json", "--provider", "gcp")[0])
         assert found["totals"]["cost_usd"] == 3
         assert json.loads(said("usage_report", "--format", "json", "--days", "1")[0])["rows"] == []
+
+    def test_says_that_nothing_was_ever_used_of_what_it_is_narrowed_to(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        report, code = said("usage_report", "--console", "swich", "--user", "bob@gamer.test")
+        assert capsys.readouterr().err == "--console: nothing of 'swich' was ever used; used were: switch\n"
+        assert report.splitlines()[-1].split()[:2] == ["total", "0"]
+        assert code == 0
 
     @pytest.mark.parametrize(
         "arguments",

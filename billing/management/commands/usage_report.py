@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -13,11 +13,15 @@ from django.utils import timezone
 
 from billing.budgets.watch import zone
 from billing.kinds import KINDS, kind_of
+from billing.models import CostCentre
 from billing.periods import LONGEST_DAYS, Period, last_days
 from billing.reports import GROUPS, Filters, Report, Row, report
 from billing.reports.spending import STAFF
 from gamer.commands import QuickCommand, day
 
+# Options that narrow, and what of a cost centre they mean.
+NARROWING = {"region": "region", "console": "console", "preset": "preset", "user": "user__handle"}
+MOST_NAMED = 20
 FIGURES = ("vms", "provider_hours", "charged_hours", "cost_usd", "charge_usd", "margin_usd")
 
 
@@ -45,21 +49,35 @@ class Command(QuickCommand):
             dest="groups",
         )
         parser.add_argument("--provider", default="", type=kind_of, choices=KINDS)
-        for name in ("region", "console", "preset"):
-            parser.add_argument(f"--{name}", default="")
-        parser.add_argument("--user", default="", metavar="USER_ID")
+        for name in NARROWING:
+            parser.add_argument(
+                f"--{name}", default="", metavar="USER_ID" if name == "user" else name.upper()
+            )
 
     def handle(self, *args: Any, **options: Any) -> None:
         groups = options["groups"] or ["provider"]
         if len(groups) > 2 or len(set(groups)) < len(groups):
             raise CommandError("--group-by once, or twice with different words")
-        names = ("provider", "region", "console", "preset")
-        filters = Filters(**{name: options[name] for name in names}, user__handle=options["user"])
+        chosen = {NARROWING[name]: options[name] for name in NARROWING}
+        self._tell_of_unused(chosen)
+        filters = Filters(provider=options["provider"], **chosen)
         now = timezone.now()
         found = report(period=self._period(options), sight=STAFF, now=now, filters=filters, group_by=groups)
         lines = {"table": _table, "csv": _csv, "json": _json}[options["format"]](found)
         for line in lines:
             self.stdout.write(line, ending="")
+
+    def _tell_of_unused(self, chosen: Mapping[str, str]) -> None:
+        """A misspelt word gives an empty report, as one does that nobody has used yet: standard error says which it may be."""
+        for name, column in NARROWING.items():
+            wanted = Filters(**{column: chosen[column]}).of()  # type: ignore[arg-type]
+            if not wanted or CostCentre.objects.filter(wanted).exists():
+                continue
+            used = CostCentre.objects.exclude(**{f"{column}__isnull": True}).order_by(column)
+            some = ", ".join(used.values_list(column, flat=True).distinct()[:MOST_NAMED])
+            self.stderr.write(
+                f"--{name}: nothing of {chosen[column]!r} was ever used; used were: {some or 'none'}"
+            )
 
     def _period(self, options: dict[str, Any]) -> Period:
         if options["start"] is not None and options["days"] is not None:
