@@ -7,6 +7,7 @@ import secrets
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -166,3 +167,12 @@ class TestUsageReport:
     def test_refuses_what_it_does_not_understand(self, arguments: list[str]) -> None:
         with pytest.raises(CommandError):
             call_command("usage_report", *arguments)
+
+
+class TestImportInvoice:
+    def test_says_once_what_is_wrong_with_a_file(self, db: None, tmp_path: Path) -> None:
+        path = tmp_path / "invoice.csv"
+        path.write_text("day,machine_id,amount\n")
+        with pytest.raises(CommandError) as caught:
+            call_command("import_invoice", "tensordock", path)
+        assert str(caught.value) == "file: No lines."

@@ -33,5 +33,5 @@ class Command(QuickCommand):
             raise CommandError(f"{file}: {error.strerror}") from None
         except GamerError as error:
             lines = [f"{name}: {text}" for name, texts in error.details.items() for text in texts]
-            raise CommandError("\n".join([error.message, *lines])) from None
+            raise CommandError("\n".join(dict.fromkeys([error.message, *lines]))) from None
         self.stdout.write(f"{found.new} lines imported, {found.known} known already")
