@@ -78,4 +78,4 @@ class Margin(models.Model):
         constraints = [models.CheckConstraint(condition=Q(share__gte=-1), name="margin_not_below_free")]
 
     def __str__(self) -> str:
-        return f"{100 * self.share:f} % from {self.starts_at:%Y-%m-%d}"
+        return f"{(100 * self.share).normalize():f} % from {self.starts_at:%Y-%m-%d}"

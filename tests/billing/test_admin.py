@@ -9,7 +9,18 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from billing.models import CreditAccount, Entry, Grant, Leg, Margin, Rate, Subject, UsageRecord, Verification
+from billing.models import (
+    CreditAccount,
+    Entry,
+    Grant,
+    Leg,
+    Margin,
+    Rate,
+    RateFactor,
+    Subject,
+    UsageRecord,
+    Verification,
+)
 from billing.services import accounts
 from events.models import Event
 from tests.billing.metered import PLAYS, D, Till
@@ -151,6 +162,16 @@ class TestRates:
         assert "provider" in answer.context["adminform"].form.errors
         form = self.form(timezone.now(), provider="cloudypad_gcp", console="switch", factor="1.2")
         assert sam.post(f"{HOME}{page}/add/", form).status_code == 302
+
+    def test_are_looked_at_without_the_digits_that_say_nothing(self, till: Till, sam: Client) -> None:
+        rate = Rate.objects.filter(provider="tensordock", preset="premium").get()
+        factor = RateFactor.objects.filter(provider="tensordock", console="switch").get()
+        for path, shown in (
+            (f"rate/{rate.pk}", "$1.20"), (f"ratefactor/{factor.pk}", "× 1.3"), (f"margin/{Margin.objects.get().pk}", "0 %"),
+        ):  # fmt: skip
+            page = text(sam, f"{path}/change/")
+            assert shown in page, path
+            assert "0000" not in page, path
 
     def test_change_nothing_that_was_sold(self, till: Till, sam: Client) -> None:
         answer = sam.post(f"{HOME}rate/add/", self.form(timezone.now() - timedelta(days=1)))
