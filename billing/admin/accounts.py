@@ -67,6 +67,19 @@ class NamedCreditForm(CreditForm):
     field_order = ("user_id", "project_id", "department", "amount", "reason", "days")
 
 
+# Whether an account is postpaid: what staff ask for, and what it means.
+PLANS = {
+    True: (
+        "Play without credit",
+        "Launches are allowed and machines go on whatever the balance is, also below zero. Budgets and quotas still hold.",
+    ),
+    False: (
+        "Demand credit before playing",
+        "A launch needs credit again. Machines that run now are warned of and stopped when there is none left.",
+    ),
+}
+
+
 @admin.register(CreditAccount)
 class CreditAccountAdmin(ReadOnlyAdmin):
     empty_hint = "One is opened by a grant of credit or by the first launch that is charged to it."
@@ -125,8 +138,9 @@ class CreditAccountAdmin(ReadOnlyAdmin):
             )
             messages.success(request, f"{account}: {self.plan(account)}.")
             return HttpResponseRedirect(page)
-        title = "Play without credit" if is_postpaid else "Demand credit before playing"
-        return self._page(request, {"title": f"{title}: {account}", "back": page, "original": account})
+        title, means = PLANS[is_postpaid]
+        shown = {"title": f"{title}: {account}", "means": means, "back": page, "original": account}
+        return self._page(request, shown)
 
     def _credit(self, request: HttpRequest, account: CreditAccount | None) -> HttpResponse:
         """GET shows the form; POST books it, once however often it is sent."""

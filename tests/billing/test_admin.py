@@ -120,11 +120,13 @@ class TestCredit:
 
     def test_may_be_no_longer_demanded(self, world: World, sam: Client) -> None:
         account = accounts.account_of(world.arcade, timezone.now())
-        page = f"{HOME}creditaccount/{account.pk}/postpaid/"
-        assert sam.get(page).status_code == 200
-        sam.post(page)
-        account.refresh_from_db()
-        assert account.is_postpaid
+        page = f"{HOME}creditaccount/{account.pk}/"
+        assert "whatever the balance is" in text(sam, f"creditaccount/{account.pk}/postpaid/")
+        assert "A launch needs credit again." in text(sam, f"creditaccount/{account.pk}/prepaid/")
+        for plan, is_postpaid in (("postpaid", True), ("prepaid", False)):
+            sam.post(f"{page}{plan}/")
+            account.refresh_from_db()
+            assert account.is_postpaid is is_postpaid
 
     def test_is_given_by_those_only_who_may(self, till: Till) -> None:
         client = Client()
