@@ -42,7 +42,7 @@ def demand(*, user: User, code: str, now: datetime) -> None:
     """
     if not is_on(user):
         return
-    code = re.sub(r"[\s-]", "", code).lower()
+    code = _typed(code)
     if not code:
         raise NotAuthenticated("This account also asks for a one-time code.", details={"otp": ["required"]})
     kind: type[Device] = Authenticator if TOTP_CODE.match(code) else StaticDevice
@@ -50,12 +50,16 @@ def demand(*, user: User, code: str, now: datetime) -> None:
         device = kind.objects.select_for_update().filter(user=user, confirmed=True).first()
         wait_s = _wait_s(device) if device is not None else 0
         is_right = device is not None and not wait_s and _is_right(device, code, now)
-    if wait_s:
-        raise RateLimited(f"Too many wrong codes; try again in {wait_s} s.", retry_after=wait_s)
+    _demand_patience(wait_s)
     if not is_right:
         raise NotAuthenticated("The one-time code is wrong.", details={"otp": ["wrong"]})
     if kind is StaticDevice:
         record(about(user, "recovery_code_used", Principal(user=user), now))
+
+
+def _typed(code: str) -> str:
+    """As it was meant: apps show "123 456", and recovery codes have dashes."""
+    return re.sub(r"[\s-]", "", code).lower()
 
 
 def _is_right(device: Device, code: str, now: datetime) -> bool:
@@ -70,6 +74,11 @@ def _wait_s(device: Device) -> int:
         return 0
     left_s: float = (why["locked_until"] - timezone.now()).total_seconds()
     return max(1, math.ceil(left_s))
+
+
+def _demand_patience(wait_s: int) -> None:
+    if wait_s:
+        raise RateLimited(f"Too many wrong codes; try again in {wait_s} s.", retry_after=wait_s)
 
 
 def begin(*, user: User) -> Authenticator:
@@ -94,13 +103,14 @@ def pending(user: User) -> Authenticator | None:
 def confirm(*, user: User, code: str, now: datetime) -> list[str]:
     """Turns it on by its first code; every login ends, because none of them was asked. The recovery codes, shown once.
 
-    Raises ValidationError for a wrong code, InvalidState without a secret that waits.
+    Raises ValidationError for a wrong code, RateLimited after failures, InvalidState without a secret that waits.
     """
-    with transaction.atomic():
+    with transaction.atomic():  # a failure is counted: nothing after it raises in here
         device = Authenticator.objects.select_for_update().filter(user=user, confirmed=False).first()
         if device is None:
             raise InvalidState("Nothing waits for a code; begin anew.")
-        is_right = device.verify_at(code.strip(), now.timestamp())
+        _demand_patience(_wait_s(device))
+        is_right = device.verify_at(_typed(code), now.timestamp())
         if is_right:
             Authenticator.objects.filter(pk=device.pk).update(confirmed=True)
             User.objects.get_queryset().filter(pk=user.pk).end_logins()

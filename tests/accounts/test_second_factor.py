@@ -285,8 +285,11 @@ class TestOwnPage:
         assert device.typed in page
         wrong = browser.post(OWN, {"act": "confirm", "code": code_of(device, 1000)})
         assert "not the code of this moment" in wrong.content.decode()
+        waits = browser.post(OWN, {"act": "confirm", "code": code_of(device)}, follow=True)
+        assert "Too many wrong codes; try again in" in waits.content.decode()
         let_time_pass()
-        shown = browser.post(OWN, {"act": "confirm", "code": code_of(device)})
+        code = code_of(device)
+        shown = browser.post(OWN, {"act": "confirm", "code": f"{code[:3]} {code[3:]}"})  # as apps show it
         codes = re.findall(r"[a-z2-7]{4}(?:-[a-z2-7]{4}){3}", shown.content.decode())
         assert len(codes) == 10
         assert "no-store" in shown.headers["Cache-Control"]

@@ -122,7 +122,11 @@ class TestCreateApiKeyCommand:
     @pytest.mark.parametrize(
         ("args", "text"),
         [
-            (("--maker", "nobody@gamer.test", "--scope", "read"), "Nobody has the address"),
+            (
+                ("--maker", "nobody@gamer.test", "--scope", "read"),
+                "Nobody has the address .* --maker ADDRESS",
+            ),
+            (("--maker", "Bob@gamer.test", "--scope", "read"), "Bob@gamer.test is suspended"),
             (("--maker", "sam@gamer.test", "--scope", "read", "--department", "x"), "no department"),
             (("--maker", "alice@gamer.test", "--scope", "admin"), "Only staff"),
             (("--maker", "sam@gamer.test", "--scope", "read", "--days", "0"), "'0' is not from 1 to"),
@@ -131,6 +135,7 @@ class TestCreateApiKeyCommand:
     )
     def test_says_what_is_wrong(self, world: World, args: tuple[str, ...], text: str) -> None:
         DepartmentFactory()
+        type(world.bob).objects.filter(pk=world.bob.pk).update(is_active=False)
         with pytest.raises(CommandError, match=text):
             self.call("Site", *args)
 

@@ -49,9 +49,13 @@ class Command(QuickCommand):
         parser.add_argument("--days", type=days, help="how long it is good; for ever without")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        maker = User.objects.filter(email=options["maker"].lower(), is_active=True).first()
+        maker = User.objects.filter(email=options["maker"].lower()).first()
         if maker is None:
-            raise CommandError(f"Nobody has the address {options['maker']}.")
+            raise CommandError(
+                f"Nobody has the address {options['maker']}. Name whose key it is: --maker ADDRESS."
+            )
+        if not maker.is_active:
+            raise CommandError(f"{options['maker']} is suspended. Name whose key it is: --maker ADDRESS.")
         department = None
         if options["department"]:
             department = Department.objects.filter(name=options["department"]).first()
