@@ -66,7 +66,8 @@ SPENT = """
         ) AS parts ON parts.id = periods.id
         GROUP BY periods.id, periods.start_day, periods.end_day, periods.limit_usd)
 """
-# `again`: what was lifted and is over once more, and what holds longer or shorter because its budget's period was changed.
+# `again`: what was lifted and is over once more, by figures of its own, and what holds longer or shorter because its budget's
+# period was changed.
 CROSS = f"""
     WITH {SPENT},
     over AS MATERIALIZED (
@@ -83,7 +84,11 @@ CROSS = f"""
           AND NOT EXISTS (SELECT FROM over WHERE over.id = crossing.budget_id AND over.start_day = crossing.period_start
                           AND over.percent = crossing.percent)),
     again AS (
-        UPDATE billing_budgetcrossing crossing SET lifted_at = NULL, period_end = over.end_day FROM over
+        UPDATE billing_budgetcrossing crossing SET lifted_at = NULL, period_end = over.end_day,
+            spent_usd = CASE WHEN lifted_at IS NULL THEN crossing.spent_usd ELSE over.usd END,
+            limit_usd = CASE WHEN lifted_at IS NULL THEN crossing.limit_usd ELSE over.limit_usd END,
+            crossed_at = CASE WHEN lifted_at IS NULL THEN crossed_at ELSE %(now)s END
+        FROM over
         WHERE (crossing.lifted_at IS NOT NULL OR crossing.period_end <> over.end_day) AND over.id = crossing.budget_id
           AND over.start_day = crossing.period_start AND over.percent = crossing.percent)
     SELECT id FROM fresh
