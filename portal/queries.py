@@ -118,16 +118,23 @@ def activity(user: User, filters: ActivityFilters) -> QuerySet[Event]:
 
 
 def project_stats(by: Principal, project: Project, now: datetime) -> ProjectStats:
-    """A project's VMs by status, their hours and what they cost who asks."""
-    mine, whole = VM.objects.filter(project=project), Filters(project=project.pk)
+    """A project's VMs by status, their hours and what they cost who asks.
+
+    Of a person's own project a department's key knows what is the department's, and nothing from before they joined.
+    """
+    mine, whole, sight = VM.objects.filter(project=project), Filters(project=project.pk), None
+    if by.key is not None and not by.is_staff and project.department_id != by.department_id:
+        mine = VM.objects.visible_to(by).filter(project=project)
+        if by.department_id is not None and by.key.speaks_for_others:
+            sight = Sight(shows_cost=sight_of(by).shows_cost, department_id=by.department_id)
     month = month_so_far(now, zone())
     since = min(day_of(project.created_at, zone()), month.start)
     return ProjectStats(
         project,
         queries.by_status(mine),
-        _held("project", project.pk),
-        _spent(by, whole, Period(since, month.end, zone()), now),
-        _spent(by, whole, month, now),
+        quotas.uses("project", [project.pk], of=mine).get(project.pk, Use()),
+        _spent(by, whole, Period(since, month.end, zone()), now, sight),
+        _spent(by, whole, month, now, sight),
     )
 
 
@@ -195,9 +202,11 @@ def _held(kind: str, pk: int) -> Use:
     return quotas.uses(kind, [pk]).get(pk, Use())
 
 
-def _spent(by: Principal, filters: Filters, period: Period, now: datetime) -> Spend:
-    """What was used of something that they may look at, whoever of them used it."""
-    sight = Sight(is_everything=True, shows_cost=sight_of(by).shows_cost)
+def _spent(
+    by: Principal, filters: Filters, period: Period, now: datetime, sight: Sight | None = None
+) -> Spend:
+    """What was used of something that they may look at, whoever of them used it, or what of it is in `sight`."""
+    sight = sight or Sight(is_everything=True, shows_cost=sight_of(by).shows_cost)
     found = report(period=period, sight=sight, now=now, filters=filters, counts_vms=False).totals
     if sight.shows_cost:
         return Spend(found.provider_hours, found.cost_usd)

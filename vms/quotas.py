@@ -24,7 +24,7 @@ from billing.models import Margin
 from billing.services import prices
 from gamer.errors import Conflict, PermissionDenied, bad_field
 from vms.lifecycle import Desired, Phase
-from vms.models import LIVE_PHASES, VM
+from vms.models import LIVE_PHASES, VM, VMQuerySet
 
 HELD = Q(phase__in=LIVE_PHASES) & ~Q(desired=Desired.GONE)
 RESTING = Q(phase=Phase.STOPPED, desired=Desired.STOPPED)
@@ -147,10 +147,11 @@ def fits_project(tenant: Tenant, vm: VM, project_id: int) -> None:
     demand_room(replace(tenant, quotas=newly), project_id, wanted, without=vm)
 
 
-def uses(kind: str, ids: Iterable[int]) -> dict[int, Use]:
-    """What each of these people, projects or departments (`kind` as `Quota.kind`) holds now; one query."""
+def uses(kind: str, ids: Iterable[int], *, of: VMQuerySet | None = None) -> dict[int, Use]:
+    """What each of these people, projects or departments (`kind` as `Quota.kind`) holds now, of all VMs or some; one query."""
     column = f"{COLUMNS[kind]}_id"
-    return _uses(column, VM.objects.filter(**{f"{column}__in": list(ids)}))
+    rows = VM.objects.get_queryset() if of is None else of
+    return _uses(column, rows.filter(**{f"{column}__in": list(ids)}))
 
 
 def use_of_vm(vm: VM) -> Use:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import Project, Quota, Scope, User
 from events.models import Event
+from tests.billing.usage import of, used
 from tests.factories import ApiKeyFactory, ProjectFactory, QuotaFactory
 from tests.vms.api.asking import SNES, made, post, running
 from tests.vms.control_plane import ControlPlane
@@ -109,6 +113,27 @@ class TestVms:
             assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
             assert post(key, "/launch/game", {**asked, "console_type": "nes"}).status_code == 200
         assert not before.sessions.filter(game_id="tetris").exists()
+
+    def test_from_before_somebody_joined_are_in_no_numbers_of_their_own_project(
+        self, plane: ControlPlane, world: World, as_charlie: APIClient
+    ) -> None:
+        own, start = ProjectFactory(owner=world.charlie), timezone.now().replace(day=1, hour=0, minute=0)
+        hour = (start, start + timedelta(hours=1))
+        running(plane, as_charlie, project_id=own.pk)
+        used(of(world.charlie, project=own), *hour, cost="2", charge="3")
+        User.objects.filter(pk=world.charlie.pk).update(department=world.arcade, department_role="member")
+        charlie = User.objects.get(pk=world.charlie.pk)
+        scopes = [Scope.READ, Scope.LAUNCH, Scope.ACT_AS]
+        key = client_with_key(ApiKeyFactory(maker=world.mona, department=world.arcade, scopes=scopes).secret)
+        path = f"/projects/{own.pk}/stats"
+        told = key.get(path).json()
+        nothing = {"runtime_hours": 0, "estimated_cost_usd": 0}
+        assert (sum(told["vms_by_status"].values()), told["held"]["vms"]) == (0, 0)
+        assert (told["total"], told["this_month"]) == (nothing, nothing)
+        used(of(charlie, project=own), *hour, cost="4", charge="5")
+        assert key.get(path).json()["total"] == {"runtime_hours": 1, "estimated_cost_usd": 5}
+        whole = client_of(charlie).get(path).json()
+        assert (whole["held"]["vms"], whole["total"]["estimated_cost_usd"]) == (1, 8)
 
     def test_are_steered_by_managers_and_nobody_else(
         self, vm: VM, as_mona: APIClient, as_bob: APIClient, as_oscar: APIClient
