@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db.models import Q
+
 from accounts import quotas
 from accounts.models import ApiKey, Department, Quota, Scope, User
 from accounts.principal import policy
@@ -18,13 +20,24 @@ MEMBERSHIP = policy("membership")
 
 
 def release(*, person: User, department: Department, now: datetime) -> None:
-    """Switches off the department's budgets of somebody who left, and takes its limits away. Call in the transaction of the
-    end, after it, holding the department's row and the person's.
+    """Switches off the department's budgets of somebody who left, takes its limits away, and tells them of its spending no more.
+    Call in the transaction of the end, after it, holding the department's row and the person's.
     """
-    for budget in Budget.objects.select_for_update().filter(user=person, is_active=True).order_by("id"):
+    for budget in (
+        Budget.objects.select_for_update(no_key=True).filter(user=person, is_active=True).order_by("id")
+    ):
         told = Event.objects.about("billing", f"budget:{budget.pk}").filter(action__in=("create", "update"))
         if _is_set_by(department, told):
             rows.change(by=MEMBERSHIP, budget=budget, is_active=False, now=now)
+    theirs = Q(department=department) | Q(project__department=department) | Q(user__department=department)
+    named = Budget.objects.select_for_update(no_key=True, of=("self",)).filter(
+        theirs, emails__icontains=person.email
+    )
+    for budget in named.order_by("id"):
+        told = Event.objects.about("billing", f"budget:{budget.pk}").filter(action__in=("create", "update"))
+        others = [address for address in budget.emails if address.lower() != person.email]
+        if len(others) < len(budget.emails) and _is_set_by(department, told):
+            rows.change(by=MEMBERSHIP, budget=budget, emails=others, now=now)
     quota = Quota.objects.filter(user=person).first()
     told = Event.objects.owned_by(person.pk).filter(resource="users", action="quota")
     if quota is not None and _is_set_by(department, told):
@@ -33,7 +46,8 @@ def release(*, person: User, department: Department, now: datetime) -> None:
 
 def _is_set_by(department: Department, told: EventQuerySet) -> bool:
     """Whether the last to write was a person who is not of the staff, or a key that speaks for the department only."""
-    actor = told.order_by("-id").values_list("actor", flat=True).first() or ""
+    told = told.exclude(actor=MEMBERSHIP.label).order_by("-id")
+    actor = told.values_list("actor", flat=True).first() or ""
     kind, _, name = actor.partition(":")
     if kind == "user":
         return not User.objects.filter(handle=name, is_staff=True).exists()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from accounts.models import User
 from billing.models import Budget, BudgetCrossing
 from billing.models.budgets import Covers
 from events import deliveries
@@ -47,6 +48,13 @@ def details_of(crossing: BudgetCrossing) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _open(emails: Sequence[str]) -> Iterable[str]:
+    """Without those of suspended people."""
+    suspended = User.objects.filter(email__in=[one.lower() for one in emails], is_active=False)
+    closed = set(suspended.values_list("email", flat=True))
+    return (one for one in emails if one.lower() not in closed)
+
+
 def posts_of(crossing: BudgetCrossing) -> Iterable[deliveries.Post]:
     budget = crossing.budget
     subject = f"[{crossing.severity}] Budget {budget.name}: {crossing.percent} % is spent"
@@ -55,7 +63,9 @@ def posts_of(crossing: BudgetCrossing) -> Iterable[deliveries.Post]:
         f"{crossing.spent_usd:.2f} of {crossing.limit_usd:.2f} USD are spent in the period from {crossing.period_start}"
         f" to {crossing.period_end}.\n"
     )
-    targets: list[tuple[str, str, int | None]] = [("email", address, None) for address in budget.emails]
+    targets: list[tuple[str, str, int | None]] = [
+        ("email", address, None) for address in _open(budget.emails)
+    ]
     if budget.webhook is not None:
         targets.append(("webhook", budget.webhook.url, budget.webhook.pk))
     for channel, target, webhook_id in targets:

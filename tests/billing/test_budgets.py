@@ -229,9 +229,18 @@ class TestNotices:
         rows.change(by=OURS, budget=one, now=NOON, limit_usd=Decimal(11))
         assert BudgetCrossing.objects.get().lifted_at == NOON
         used(of(world.alice), at("2026-06-15 09:00"), at("2026-06-15 10:00"), cost="10")
-        watch.evaluate(NOON)
-        assert BudgetCrossing.objects.get().lifted_at is None
+        later = NOON + timedelta(minutes=1)
+        watch.evaluate(later)
+        crossing = BudgetCrossing.objects.get()
+        assert (crossing.lifted_at, crossing.crossed_at) == (None, later)
+        assert (crossing.spent_usd, crossing.limit_usd) == (20, 11)
         assert Delivery.objects.count() == 1
+
+    def test_go_to_nobody_who_is_suspended(self, world: World) -> None:
+        type(world.bob).objects.filter(pk=world.bob.pk).update(is_active=False)
+        used(of(world.alice), at("2026-06-15 08:00"), at("2026-06-15 09:00"), cost="10")
+        budget(emails=["Bob@gamer.test", "ops@gamer.test"], thresholds=[Step(100)])
+        assert [one.target for one in Delivery.objects.all()] == ["ops@gamer.test"]
 
 
 class TestForce:

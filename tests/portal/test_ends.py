@@ -362,3 +362,16 @@ class TestLeaving:
         VM.objects.filter(pk=before.pk).update(department=None)
         as_alice.delete(self.path(world, world.alice, "?cascade=terminate"))
         assert (wish(vm), wish(before)) == (Desired.GONE, Desired.RUNNING)
+
+    def test_stops_the_mails_about_the_departments_spending(
+        self, world: World, as_mona: APIClient, as_sam: APIClient
+    ) -> None:
+        told = ["Bob@gamer.test", "alice@gamer.test", "mona@gamer.test"]
+        wish = {
+            "name": "Arcade", "covers": "department", "department_id": world.arcade.pk, "limit_usd": 10, "emails": told,
+        }  # fmt: skip
+        for client in (as_mona, as_sam):
+            assert client.post("/billing/budgets", wish, format="json").status_code == 201
+        for who, left in ((world.bob, told[1:]), (world.alice, told[2:])):
+            assert as_mona.delete(self.path(world, who)).status_code == 204
+            assert [one.emails for one in Budget.objects.order_by("pk")] == [left, told]
