@@ -29,19 +29,28 @@ def release(*, person: User, department: Department, now: datetime) -> None:
         told = Event.objects.about("billing", f"budget:{budget.pk}").filter(action__in=("create", "update"))
         if _is_set_by(department, told):
             rows.change(by=MEMBERSHIP, budget=budget, is_active=False, now=now)
-    theirs = Q(department=department) | Q(project__department=department) | Q(user__department=department)
-    named = Budget.objects.select_for_update(no_key=True, of=("self",)).filter(
-        theirs, emails__icontains=person.email
-    )
-    for budget in named.order_by("id"):
-        told = Event.objects.about("billing", f"budget:{budget.pk}").filter(action__in=("create", "update"))
-        others = [address for address in budget.emails if address.lower() != person.email]
-        if len(others) < len(budget.emails) and _is_set_by(department, told):
-            rows.change(by=MEMBERSHIP, budget=budget, emails=others, now=now)
+    if person.email:
+        _write_no_more(person.email, department, now)
     quota = Quota.objects.filter(user=person).first()
     told = Event.objects.owned_by(person.pk).filter(resource="users", action="quota")
     if quota is not None and _is_set_by(department, told):
         quotas.lift(by=MEMBERSHIP, quota=quota, now=now)
+
+
+def _write_no_more(email: str, department: Department, now: datetime) -> None:
+    theirs = Q(department=department) | Q(project__department=department) | Q(user__department=department)
+    named = Budget.objects.select_for_update(no_key=True, of=("self",)).filter(
+        theirs, emails__icontains=email
+    )
+    for budget in named.order_by("id"):
+        others = [address for address in budget.emails if address.lower() != email]
+        if len(others) < len(budget.emails) and _is_set_by(department, _writes_of(budget)):
+            rows.change(by=MEMBERSHIP, budget=budget, emails=others, now=now)
+
+
+def _writes_of(budget: Budget) -> EventQuerySet:
+    about: EventQuerySet = Event.objects.about("billing", f"budget:{budget.pk}")
+    return about.filter(action__in=("create", "update"))
 
 
 def _is_set_by(department: Department, told: EventQuerySet) -> bool:

@@ -65,7 +65,11 @@ def _unproven(now: datetime) -> Iterable[Figure]:
 def _accounts(now: datetime) -> Iterable[Figure]:
     for account in ProviderAccount.objects.defer("credentials"):
         who = {"account": account.name, "kind": account.kind}
-        told = {**who, "condition": condition_of(account, now).value}
+        # A pause that staff made is no fault, and has a word of its own (health.py).
+        told = {
+            **who,
+            "condition": "paused_by_staff" if account.is_paused else condition_of(account, now).value,
+        }
         yield Figure("provider_account", "1 for the condition an account is in.", 1, told)
         yield Figure(
             "provider_offers_age_seconds",

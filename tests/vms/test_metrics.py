@@ -63,8 +63,11 @@ class TestFigures:
             assert list(figures(plane.clock()))
 
     def test_say_how_an_account_is_doing(self, plane: ControlPlane) -> None:
-        ProviderAccount.objects.update(is_paused=True)
-        assert value(plane, "provider_account", account="memory", kind="memory", condition="paused") == 1
+        who = {"account": "memory", "kind": "memory"}
+        ProviderAccount.objects.update(paused_until=plane.clock() + timedelta(minutes=5))
+        assert value(plane, "provider_account", **who, condition="paused") == 1
+        ProviderAccount.objects.update(is_paused=True)  # no fault: nobody is called for it
+        assert value(plane, "provider_account", **who, condition="paused_by_staff") == 1
 
 
 class TestCalls:
