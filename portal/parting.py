@@ -23,29 +23,20 @@ def release(*, person: User, department: Department, now: datetime) -> None:
     """Switches off the department's budgets of somebody who left, takes its limits away, and tells them of its spending no more.
     Call in the transaction of the end, after it, holding the department's row and the person's.
     """
-    for budget in (
-        Budget.objects.select_for_update(no_key=True).filter(user=person, is_active=True).order_by("id")
-    ):
-        told = Event.objects.about("billing", f"budget:{budget.pk}").filter(action__in=("create", "update"))
-        if _is_set_by(department, told):
+    locked = Budget.objects.select_for_update(no_key=True, of=("self",)).order_by("id")
+    for budget in locked.filter(user=person, is_active=True):
+        if _is_set_by(department, _writes_of(budget)):
             rows.change(by=MEMBERSHIP, budget=budget, is_active=False, now=now)
     if person.email:
-        _write_no_more(person.email, department, now)
+        of = Q(department=department) | Q(project__department=department) | Q(user__department=department)
+        for budget in locked.filter(of, emails__icontains=person.email):
+            others = [address for address in budget.emails if address.lower() != person.email]
+            if len(others) < len(budget.emails) and _is_set_by(department, _writes_of(budget)):
+                rows.change(by=MEMBERSHIP, budget=budget, emails=others, now=now)
     quota = Quota.objects.filter(user=person).first()
     told = Event.objects.owned_by(person.pk).filter(resource="users", action="quota")
     if quota is not None and _is_set_by(department, told):
         quotas.lift(by=MEMBERSHIP, quota=quota, now=now)
-
-
-def _write_no_more(email: str, department: Department, now: datetime) -> None:
-    theirs = Q(department=department) | Q(project__department=department) | Q(user__department=department)
-    named = Budget.objects.select_for_update(no_key=True, of=("self",)).filter(
-        theirs, emails__icontains=email
-    )
-    for budget in named.order_by("id"):
-        others = [address for address in budget.emails if address.lower() != email]
-        if len(others) < len(budget.emails) and _is_set_by(department, _writes_of(budget)):
-            rows.change(by=MEMBERSHIP, budget=budget, emails=others, now=now)
 
 
 def _writes_of(budget: Budget) -> EventQuerySet:
