@@ -27,6 +27,9 @@ from gamer.web.throttles import Rate, demand
 
 GOOD_FOR = timedelta(days=7)
 MOST_OPEN = 200  # offers of one department at a time
+# The queue tries a task five times in 25 minutes and forgets it (Q_CLUSTER); before that it would have the same mail twice.
+QUEUE_FORGETS = timedelta(minutes=30)
+MOST_AGAIN = 500  # handed to it anew at a time
 TASK = "accounts.tasks.mail_invitation"
 GONE = "This invitation is not valid, or no longer."
 
@@ -137,6 +140,18 @@ def mail(invitation_id: UUID | str, now: datetime) -> None:
     )
     crash_point("invitation.sent")
     Invitation.objects.filter(pk=invitation.pk).update(mailed_at=now)
+
+
+def mail_again(now: datetime) -> int:
+    """Hands the queue anew what it gave up on while mail was away; how many."""
+    owed = Invitation.objects.pending().filter(
+        mailed_at=None, expires_at__gt=now, created_at__lt=now - QUEUE_FORGETS
+    )
+    # In no order: those that can never be sent hold up nobody.
+    identities = list(owed.order_by("?").values_list("pk", flat=True)[:MOST_AGAIN])
+    for identity in identities:
+        enqueue(TASK, str(identity))
+    return len(identities)
 
 
 def token_of(invitation_id: UUID) -> str:

@@ -95,6 +95,7 @@ def seed(now: datetime) -> Seeded:
     the first one, and without ADMIN_PASSWORD nobody is made.
     """
     schedules.keep("forget old logins", "accounts.tasks.sweep", minutes=24 * 60)
+    schedules.keep("mail invitations again", "accounts.tasks.mail_invitations_again", minutes=30)
     env = settings.ENV
     admin = User.objects.filter(email=ADMIN_EMAIL).first()
     if admin is None and env.admin_password:

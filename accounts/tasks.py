@@ -22,3 +22,8 @@ def send_password_reset(email: str) -> None:
 def mail_invitation(invitation_id: str) -> None:
     """Sends an invitation that waits to be sent."""
     invitations.mail(invitation_id, timezone.now())
+
+
+def mail_invitations_again() -> None:
+    """Has invitations sent that the queue gave up on."""
+    invitations.mail_again(timezone.now())

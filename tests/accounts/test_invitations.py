@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.utils import timezone
-from django_q.models import OrmQ
+from django.utils.module_loading import import_string
+from django_q.models import OrmQ, Schedule
 from rest_framework.test import APIClient
 
-from accounts import departments, invitations, tasks
+from accounts import departments, invitations, services, tasks
 from accounts.models import Invitation, User
 from accounts.principal import Principal
 from events.models import Event
@@ -155,6 +156,49 @@ class TestMail:
         settings.SECRET_KEY = "another" * 10
         tasks.mail_invitation(str(Invitation.objects.get().pk))
         assert mail.outbox == []
+
+
+class TestMailAgain:
+    """What the queue gave up on, because mail was away for longer than it tries."""
+
+    def forgotten(self, client: APIClient, world: World, age: timedelta = timedelta(minutes=31)) -> None:
+        invited(client, world)
+        OrmQ.objects.all().delete()
+        Invitation.objects.update(created_at=timezone.now() - age)
+
+    def sweep_and_work(self) -> None:
+        tasks.mail_invitations_again()
+        for row in OrmQ.objects.all():
+            import_string(row.func())(*row.args())
+            row.delete()
+
+    def test_sends_it_once(self, world: World, as_mona: APIClient) -> None:
+        self.forgotten(as_mona, world)
+        self.sweep_and_work()
+        assert [one.to for one in mail.outbox] == [["charlie@gamer.test"]]
+        self.sweep_and_work()
+        assert len(mail.outbox) == 1
+
+    def test_is_scheduled(self) -> None:
+        services.seed(timezone.now())
+        schedule = Schedule.objects.get(name="mail invitations again")
+        assert import_string(schedule.func) is tasks.mail_invitations_again
+
+    def test_leaves_to_the_queue_what_it_still_tries(self, world: World, as_mona: APIClient) -> None:
+        self.forgotten(as_mona, world, age=timedelta(minutes=25))
+        assert invitations.mail_again(timezone.now()) == 0
+
+    @pytest.mark.parametrize("over", ["withdrawn_at", "accepted_at", "expires_at"])
+    def test_lets_be_what_is_over(self, world: World, as_mona: APIClient, over: str) -> None:
+        self.forgotten(as_mona, world)
+        Invitation.objects.update(**{over: timezone.now()})
+        assert invitations.mail_again(timezone.now()) == 0
+
+    def test_is_bounded(self, world: World, as_mona: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(invitations, "MOST_AGAIN", 2)
+        for name in "abc":
+            invited(as_mona, world, f"{name}@gamer.test")
+        assert invitations.mail_again(timezone.now() + timedelta(hours=1)) == 2
 
 
 class TestAccepting:

@@ -47,7 +47,7 @@ class TestSeed:
     def test_is_safe_to_repeat(self, environment: Any, django_assert_max_num_queries: Any) -> None:
         services.seed(NOON)
         before = User.objects.get().password
-        with django_assert_max_num_queries(9):
+        with django_assert_max_num_queries(12):
             services.seed(NOON)
         assert User.objects.get().password == before
         assert ApiKey.objects.count() == 1
