@@ -9,6 +9,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from locations.geocoding.base import Matched, Position
+from locations.geocoding.names import MAX_NAME
 
 # Nominatim's rule for one application, however many processes it has.
 PACE = timedelta(seconds=1)
@@ -137,9 +138,9 @@ class GeocodedPlace(models.Model):
     """
 
     key = models.CharField(max_length=LONGEST_KEY, unique=True, editable=False)
-    city = models.CharField(max_length=256, blank=True)
-    state = models.CharField(max_length=256, blank=True)
-    country = models.CharField(max_length=256, blank=True)
+    city = models.CharField(max_length=MAX_NAME, blank=True)
+    state = models.CharField(max_length=MAX_NAME, blank=True)
+    country = models.CharField(max_length=MAX_NAME, blank=True)
     latitude = models.FloatField(
         null=True, blank=True, validators=[MinValueValidator(-90), MaxValueValidator(90)]
     )

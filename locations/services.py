@@ -186,7 +186,9 @@ def _is_fully_matched(place: PlaceName, position: Position | None) -> bool:
 
 
 def _row(key: str, place: PlaceName, now: datetime) -> GeocodedPlace:
-    city, state, country = ("".join(filter(str.isprintable, part)).strip() for part in place)
+    """A part too long to be a name is left out, as the key leaves it out: it fits no column, and one made all others fail."""
+    parts = ("" if len(part) > names.MAX_NAME else part for part in place)
+    city, state, country = ("".join(filter(str.isprintable, part)).strip() for part in parts)
     return GeocodedPlace(key=key, city=city, state=state, country=country, asked_at=now, look_at=now)
 
 

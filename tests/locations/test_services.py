@@ -70,6 +70,20 @@ class TestLocate:
         services.locate(city=city, state=state, country=country, now=NOW)
         assert not GeocodedPlace.objects.exists()
 
+    @pytest.mark.parametrize("part", ["city", "state", "country"])
+    def test_records_no_name_that_is_too_long_to_be_one(self, part):
+        """A text of a vendor's, beside names that make a question without it; the other places of the same call are found."""
+        place = PlaceName("Nowhere", "Neverland", "Wonderland")._replace(**{part: "x" * 257})
+        found = services.locate_many(places=[place, PlaceName("Chubbuck", "Idaho", "US")], now=NOW)
+        assert [position is None for position in found.values()] == [True, False]
+        row = GeocodedPlace.objects.get()
+        assert (row.city, row.state, row.country) == place._replace(**{part: ""})
+        assert services._key(PlaceName(row.city, row.state, row.country)) == row.key
+
+    def test_records_the_longest_name(self):
+        services.locate(city="x" * 256, state="", country="Wonderland", now=NOW)
+        assert len(GeocodedPlace.objects.get().city) == 256
+
     def test_records_a_question_once_however_it_is_spelt(self, missing):
         services.locate(city="ATLANTIS-heights", state="idaho", country="United States", now=NOW + DAY)
         assert GeocodedPlace.objects.get().asked_at == NOW

@@ -74,6 +74,16 @@ class TestStore:
         row = Offer.objects.get()
         assert (row.city, row.latitude) == (region.city, pytest.approx(32.8, abs=0.1))
 
+    def test_keeps_all_though_a_vendor_s_text_fits_no_column(
+        self, account: ProviderAccount, plane: ControlPlane
+    ) -> None:
+        long = "x" * 300
+        places = [base.Place(long, long, "", "Wonderland"), base.Place("us-1", "Nowhere", long, long)]
+        stock = [replace(offer, place=place) for offer, place in zip(STOCK, places, strict=False)]
+        offers.store(account, [*stock, replace(STOCK[2], gpu_model=long)], plane.now())
+        assert Offer.objects.count() == 3
+        assert Offer.objects.get(region="us-1").state == "x" * 100
+
     def test_drops_what_is_sold_out_and_takes_changes_and_newcomers(
         self, account: ProviderAccount, plane: ControlPlane
     ) -> None:
