@@ -31,14 +31,18 @@ _FROM_ROLLUPS = (
 
 
 def _roll_up(source: str, target: str, step: str, arrays: Iterable[str], which: str) -> str:
-    """One statement; a row that is there already is written again only when it differs."""
+    """One statement; a row that is there already is written again only when more is known than it says.
+
+    Never from less: a crash empties the table of samples and not that of minutes, and a late sample would be all of its minute.
+    """
     return f"""
         INSERT INTO {target} AS kept (subject, at, mins, maxs, sums, counts)
         SELECT subject, date_bin('{step}', at, {ORIGIN}) AS step, {", ".join(arrays)}
         FROM {source} WHERE {which} GROUP BY 1, 2
         ON CONFLICT (subject, at) DO UPDATE
         SET mins = excluded.mins, maxs = excluded.maxs, sums = excluded.sums, counts = excluded.counts
-        WHERE kept.counts <> excluded.counts
+        WHERE kept.counts <> excluded.counts AND NOT EXISTS (
+            SELECT FROM unnest(kept.counts, excluded.counts) AS pairs (had, has) WHERE had > COALESCE(has, 0))
     """
 
 

@@ -98,6 +98,20 @@ class TestRollUp:
         assert rolled(Hour) == {NOON: (50, 99, 50 * 240 + 99, 241)}
         assert not Late.objects.exists()
 
+    def test_keeps_minutes_whose_samples_a_crash_took(self):
+        """Samples are unlogged; a late one of a minute that had more would be all that is known of it."""
+        tell(*([50.0] * 4 * 70))
+        services.roll_up(now=NOON + 75 * MINUTE)
+        before = rolled(Minute), rolled(Hour)
+        Sample.objects.all().delete()
+        at = NOON + timedelta(minutes=30, seconds=5)
+        tell(99, since=at, now=NOON + 80 * MINUTE)
+        services.record(subject=VM, samples=[Reading(at + MINUTE, {"load": 1})], now=NOON + 80 * MINUTE)
+        services.roll_up(now=NOON + 80 * MINUTE)
+        known = {at: row for at, row in rolled(Minute).items() if at < NOON + 70 * MINUTE}
+        assert (known, rolled(Hour)) == before
+        assert not Late.objects.exists()
+
     @pytest.mark.django_db(transaction=True)
     def test_by_many_at_once_is_done_once(self):
         tell(*range(90), every_s=60)
