@@ -105,6 +105,41 @@ class TestFiles:
         assert f">{unseen}<" not in page
 
 
+class TestDeletingGames:
+    """The next scan makes a game of every file that is no game's, so whoever deletes one is told."""
+
+    COMES_BACK = "the next scan makes a game of it anew"
+
+    @pytest.fixture
+    def games(self, shelf: Shelf) -> dict[str, Game]:
+        """One whose file is there, one whose file is gone."""
+        shelf.put("nes/Castle.nes", "nes/Gone.nes")
+        scanned()
+        shelf.remove("nes/Gone.nes")
+        scanned()
+        return {game.title: game for game in Game.objects.filter(title__in=["Castle", "Gone"])}
+
+    @pytest.mark.parametrize(("title", "comes_back"), [("Castle", True), ("Gone", False)])
+    def test_tells_of_one(self, client, games, title, comes_back):
+        page = text_of(client, f"/admin/emulators/game/{games[title].pk}/delete/")
+        assert "Are you sure" in page
+        assert (self.COMES_BACK in page) == comes_back
+
+    def test_tells_of_each_of_several(self, client, games):
+        asked = {"action": "delete_selected", "_selected_action": [game.pk for game in games.values()]}
+        page = client.post("/admin/emulators/game/", asked).content.decode()
+        assert "Are you sure" in page
+        assert page.count(self.COMES_BACK) == 1
+        assert "The file of Castle," in page
+
+    def test_is_as_the_page_says(self, client, games, shelf: Shelf):
+        for game in games.values():
+            client.post(f"/admin/emulators/game/{game.pk}/delete/", {"post": "yes"})
+        assert not Game.objects.filter(title__in=games).exists()
+        scanned()
+        assert Game.objects.get(title__in=games).title == "Castle"
+
+
 def begun(client: Client, **changes: object):
     said = {"console": "nes", "filename": "Castle (USA).nes", "size": 10, "title": "", "game_id": ""}
     return client.post(f"{UPLOADS}add/", {**said, **changes})
