@@ -21,6 +21,7 @@ from django.utils import timezone
 from django_otp.plugins.otp_static.models import StaticDevice
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
+from unfold.enums import ActionVariant
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
 
@@ -30,8 +31,24 @@ from accounts.pages.own import own_account
 from accounts.principal import at_admin
 from gamer.errors import GamerError
 from gamer.web.admin import BoundedAdmin, ServiceAdmin
+from gamer.web.confirming import PAGE, Question, asks
 
 POWERS = ("is_staff", "is_superuser", "groups")
+END_LOGINS = Question(
+    "End all logins",
+    "They are logged out everywhere, here too, and have to log in again; a mailed way to a new password is good for nothing then. "
+    "Their API keys go on.",
+)
+REMOVE_SECOND_FACTOR = Question(
+    "Ask for no one-time code any more",
+    "From then on their password alone lets them in, until they set up a new second step. For who lost theirs: make sure it is them.",
+    is_dangerous=True,
+)
+REVOKE = Question(
+    "Revoke",
+    "It is refused from then on, for ever: what calls the API with it stops working. VMs that it launched go on.",
+    is_dangerous=True,
+)
 
 admin.site.unregister(Group)
 admin.site.unregister(StaticDevice)  # recovery codes are nobody's to edit
@@ -73,6 +90,7 @@ class UserAdmin(DjangoUserAdmin, BoundedAdmin):  # type: ignore[type-arg,misc]
         (None, {"fields": ("handle", "email", "department", "usable_password", "password1", "password2")}),
     )
     actions = ("end_logins", "forgive_failures", "remove_second_factor")
+    list_disable_select_all = True
 
     def get_urls(self) -> list[URLPattern]:
         own = path("account/", self.admin_site.admin_view(own_account), name="accounts_own")
@@ -99,7 +117,8 @@ class UserAdmin(DjangoUserAdmin, BoundedAdmin):  # type: ignore[type-arg,misc]
             act(user)
         self.message_user(request, f"{len(users)} {done}", messages.SUCCESS)
 
-    @admin.action(description="End all logins", permissions=["change"])
+    @admin.action(description=END_LOGINS.label, permissions=["change"])
+    @asks(END_LOGINS)
     def end_logins(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         by, now = at_admin(request), timezone.now()
         end = partial(logins.log_out_everywhere, by=by, now=now)
@@ -114,7 +133,8 @@ class UserAdmin(DjangoUserAdmin, BoundedAdmin):  # type: ignore[type-arg,misc]
             "people may try again.",
         )
 
-    @admin.action(description="Ask for no one-time code any more", permissions=["change"])
+    @admin.action(description=REMOVE_SECOND_FACTOR.label, permissions=["change"])
+    @asks(REMOVE_SECOND_FACTOR)
     def remove_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         remove = partial(second_factor.remove, by=at_admin(request), now=timezone.now())
         self._each(
@@ -163,7 +183,8 @@ class ApiKeyAdmin(ServiceAdmin):
     search_fields = ("prefix__startswith", "name__startswith")
     autocomplete_fields = ("department",)
     actions = ("revoke",)
-    actions_detail = ("rotate",)
+    list_disable_select_all = True
+    actions_detail = ("rotate", "revoke_one")
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Sequence[str]:
         return ("name", "department", "scopes", "expires_at") if obj is None else self.known_fields
@@ -250,7 +271,31 @@ class ApiKeyAdmin(ServiceAdmin):
             request, "admin/accounts/apikey/rotate.html", {**shown, "title": f"Key {key.name}"}
         )
 
-    @admin.action(description="Revoke", permissions=["change"])
+    def has_revoke_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return self.has_rotate_permission(request, object_id)
+
+    @action(
+        description=REVOKE.label,
+        permissions=["revoke"],
+        icon="block",
+        variant=ActionVariant.DANGER,
+        url_path="revoke",
+    )  # type: ignore[untyped-decorator]
+    def revoke_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """GET asks, POST does it."""
+        key = self.get_object(request, object_id)
+        if key is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[no-any-return]
+        page = reverse("admin:accounts_apikey_change", args=[key.pk])
+        if request.method == "POST":
+            keys.revoke(by=at_admin(request), key=key, now=timezone.now())
+            messages.success(request, f"{key}: revoked.")
+            return HttpResponseRedirect(page)
+        shown = {**self.admin_site.each_context(request), "opts": self.opts, "original": key, "back": page}
+        return TemplateResponse(request, PAGE, {**shown, "act": REVOKE, "title": f"{REVOKE.label}: {key}"})
+
+    @admin.action(description=REVOKE.label, permissions=["change"])
+    @asks(REVOKE)
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         chosen = [key for key in queryset.select_related("maker") if self.has_change_permission(request, key)]
         for key in chosen:

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from events.history import subject_of
 from events.services import Happening, record_many
+from gamer.web.confirming import is_only_asking
 
 # Rows without a history of their own, by app.
 RESOURCES = {
@@ -49,7 +50,8 @@ class Audited:
 
     def response_action(self, request: HttpRequest, queryset: Any) -> Any:
         name = request.POST.get("action", "")
-        if "action" in _own_records(self) or name in ("", "delete_selected"):
+        is_left = "action" in _own_records(self) or name in ("", "delete_selected")
+        if is_left or is_only_asking(self, request):
             return super().response_action(request, queryset)  # type: ignore[misc]
         with transaction.atomic():
             if request.POST.get("select_across") != "1":

@@ -191,9 +191,22 @@ class TestUsers:
 
     def test_are_logged_out_by_an_action(self, world: World, sam: Client) -> None:
         pair = logins.begin(user=world.alice, now=timezone.now())
-        sam.post("/admin/accounts/user/", {"action": "end_logins", "_selected_action": [world.alice.pk]})
+        posted = {"action": "end_logins", "_selected_action": [world.alice.pk]}
+        asked = sam.post("/admin/accounts/user/", posted).content.decode()
+        assert f"End all logins: {world.alice}?" in asked
+        assert world.alice.email in asked
+        assert logins.person_of(pair.access, timezone.now()) == world.alice
+        sam.post("/admin/accounts/user/", {**posted, "confirmed": "yes"})
         with pytest.raises(NotAuthenticated):
             logins.person_of(pair.access, timezone.now())
+
+    def test_are_not_logged_out_by_an_action_on_more_than_two_hundred(
+        self, world: World, sam: Client
+    ) -> None:
+        User.objects.bulk_create(User(handle=f"p{number}") for number in range(201))
+        posted = {"action": "end_logins", "confirmed": "yes", "select_across": "1"}
+        sam.post("/admin/accounts/user/", {**posted, "_selected_action": [world.alice.pk]})
+        assert User.objects.get(pk=world.alice.pk).token_epoch == 0
 
     def test_are_never_deleted(self, world: World, sam: Client) -> None:
         assert sam.post(f"/admin/accounts/user/{world.bob.pk}/delete/", {"post": "yes"}).status_code == 403
@@ -220,7 +233,9 @@ class TestHelpers:
         )
         passwords = {"password1": "a long password", "password2": "a long password"}
         assert helper.post(f"{path}/password/", passwords).status_code == 403
-        helper.post("/admin/accounts/user/", {"action": "end_logins", "_selected_action": [world.sam.pk]})
+        posted = {"action": "end_logins", "_selected_action": [world.sam.pk]}
+        for answer in ({}, {"confirmed": "yes"}):
+            helper.post("/admin/accounts/user/", {**posted, **answer})
         sam = User.objects.get(pk=world.sam.pk)
         assert (sam.email, sam.check_password(PASSWORD), sam.token_epoch) == ("sam@gamer.test", True, 0)
 
@@ -329,18 +344,34 @@ class TestKeys:
         client.force_login(user)
         path = f"/admin/accounts/apikey/{world.reader_key.pk}/rotate"
         assert client.post(path, {"hours": "0"}).status_code in (403, 404)
-        client.post(
-            "/admin/accounts/apikey/", {"action": "revoke", "_selected_action": [world.reader_key.pk]}
-        )
+        assert client.post(f"/admin/accounts/apikey/{world.reader_key.pk}/revoke/").status_code == 403
+        posted = {"action": "revoke", "confirmed": "yes", "_selected_action": [world.reader_key.pk]}
+        client.post("/admin/accounts/apikey/", posted)
         assert keys.key_of(world.secret_of(world.reader_key), now=NOON)
 
     def test_are_revoked_by_an_action_and_never_deleted(
         self, world: World, sam: Client, as_reader: APIClient
     ) -> None:
         key = world.reader_key
-        sam.post("/admin/accounts/apikey/", {"action": "revoke", "_selected_action": [key.pk]})
+        posted = {"action": "revoke", "_selected_action": [key.pk]}
+        asked = sam.post("/admin/accounts/apikey/", posted)
+        assert f"Revoke: {key}?" in asked.content.decode()
+        assert as_reader.get("/health?full=1").status_code == 200
+        sam.post("/admin/accounts/apikey/", {**posted, "confirmed": "yes"})
         assert as_reader.get("/health?full=1").status_code == 401
         assert sam.post(f"/admin/accounts/apikey/{key.pk}/delete/", {"post": "yes"}).status_code == 403
+
+    def test_are_revoked_on_their_own_page_which_asks_and_then_offers_it_no_more(
+        self, world: World, sam: Client, as_reader: APIClient
+    ) -> None:
+        page = f"/admin/accounts/apikey/{world.reader_key.pk}/change/"
+        (path,) = set(re.findall(r'href="([^"]*/revoke/)"', sam.get(page).content.decode()))
+        assert "what calls the API with it stops working" in sam.get(path).content.decode()
+        assert as_reader.get("/health?full=1").status_code == 200
+        assert sam.post(path)["Location"] == page
+        assert as_reader.get("/health?full=1").status_code == 401
+        assert path not in sam.get(page).content.decode()
+        assert sam.get("/admin/accounts/apikey/0/revoke/")["Location"] == "/admin/"
 
 
 class TestDepartments:

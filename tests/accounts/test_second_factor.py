@@ -333,6 +333,11 @@ class TestStaff:
         enrol(other)
         client.force_login(helper)
         chosen = [world.sam.pk, other.pk]
-        client.post("/admin/accounts/user/", {"action": "remove_second_factor", "_selected_action": chosen})
+        posted = {"action": "remove_second_factor", "_selected_action": chosen}
+        asked = client.post("/admin/accounts/user/", posted)
+        assert [one.pk for one in asked.context["chosen"]] == [other.pk]
+        assert "1 of the chosen cannot be changed here and will stay as it is." in asked.content.decode()
+        assert second_factor.is_on(other)
+        client.post("/admin/accounts/user/", {**posted, "confirmed": "yes"})
         assert second_factor.is_on(world.sam)  # an administrator's is an administrator's to remove
         assert not second_factor.is_on(other)

@@ -62,17 +62,17 @@ class TestAPage:
         (event,) = told("schedules", f"schedule:{row.pk}")
         assert (event.action, event.actor[:5]) == ("delete", "user:")
 
-    def test_tells_of_an_action_and_its_rows(self, sam: Client, world: World) -> None:
-        sam.post(
-            "/admin/accounts/user/",
-            {"action": "end_logins", "_selected_action": [str(world.alice.pk)]},
-        )
+    def test_tells_of_an_action_and_its_rows_once_it_is_confirmed(self, sam: Client, world: World) -> None:
+        posted = {"action": "end_logins", "_selected_action": [str(world.alice.pk)]}
+        sam.post("/admin/accounts/user/", posted)
+        assert not Event.objects.filter(action="action_run").exists()
+        sam.post("/admin/accounts/user/", {**posted, "confirmed": "yes"})
         (event,) = Event.objects.about("users", world.alice.handle).filter(action="action_run")
         assert event.details["ran"] == "end_logins"
 
     def test_tells_how_many_an_action_on_all_pages_had(self, sam: Client, world: World) -> None:
         everybody = {"_selected_action": [str(world.alice.pk)], "select_across": "1"}
-        sam.post("/admin/accounts/user/", {"action": "end_logins", **everybody})
+        sam.post("/admin/accounts/user/", {"action": "end_logins", "confirmed": "yes", **everybody})
         told = Event.objects.filter(action="action_run")
         assert {event.details["of"] for event in told} == {User.objects.count()}
         assert told.count() == User.objects.count()

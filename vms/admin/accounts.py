@@ -18,6 +18,7 @@ from unfold.views import ChangeList
 
 from emulators.admin import by
 from gamer.web.admin import ServiceAdmin
+from gamer.web.confirming import PAGE, Question, asks
 from vms import provider_accounts, queries
 from vms.admin.account_form import AccountForm
 from vms.admin.wording import HEALTH_COLOURS, ago, health, hourly, kind_name
@@ -140,11 +141,10 @@ class ProviderAccountAdmin(ServiceAdmin):
             "original": account,
             "back": page,
         }
-        return TemplateResponse(
-            request, "vms/confirm.html", {**self.admin_site.each_context(request), **shown}
-        )
+        return TemplateResponse(request, PAGE, {**self.admin_site.each_context(request), **shown})
 
     @admin.action(description="Pause: no new machines", permissions=["change"])
+    @asks(Question(PAUSE.label, PAUSE.meaning, is_dangerous=True))
     def pause(self, request: HttpRequest, queryset: QuerySet[ProviderAccount]) -> None:
         self._each(request, queryset, PAUSE)
 

@@ -151,6 +151,8 @@ def _ask(request: HttpRequest, act: Act, vms: Sequence[VM], context: dict[str, A
     fitting = [vm for vm in vms if vm.status in act.statuses]
     asked = {
         "act": act,
+        "action_name": act.name,
+        "chosen": vms,
         "vms": [(vm, COLOURS[vm.status]) for vm in vms],
         "misfits": len(vms) - len(fitting),
         "title": f"{act.label}: {subject}",

@@ -225,15 +225,22 @@ class TestActs:
     def test_from_the_list_say_what_was_so_already(self, account, sam):
         other = ProviderAccount.objects.create(name="other", kind="tensordock", is_paused=True)
         chosen = {"action": "pause", "_selected_action": [account.pk, other.pk]}
-        told = messages(sam.post(ACCOUNTS, chosen, follow=True))
+        told = messages(sam.post(ACCOUNTS, {**chosen, "confirmed": "yes"}, follow=True))
         assert told == ["dock: paused.", "other: nothing to do, it was so already."]
+
+    def test_from_the_list_ask_before_they_pause(self, account, sam):
+        asked = sam.post(ACCOUNTS, {"action": "pause", "_selected_action": [account.pk]})
+        assert "No new machines are made here." in asked.content.decode()
+        assert list(asked.context["chosen"]) == [account]
+        account.refresh_from_db()
+        assert not account.is_paused
 
     def test_need_the_permission(self, account, staff):
         viewer = staff("view_provideraccount")
         for name in ("pause", "resume", "refresh"):
             assert viewer.post(f"{ACCOUNTS}{account.pk}/{name}/").status_code == 403
         viewer.post(page_of(account), posted(name="mine"))
-        viewer.post(ACCOUNTS, {"action": "pause", "_selected_action": [account.pk]})
+        viewer.post(ACCOUNTS, {"action": "pause", "confirmed": "yes", "_selected_action": [account.pk]})
         account.refresh_from_db()
         assert (account.name, account.is_paused) == ("dock", False)
         assert 'name="secret"' not in viewer.get(page_of(account)).content.decode()
