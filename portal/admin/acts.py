@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -77,7 +77,7 @@ class PartForm(PersonForm, CascadeForm):
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One verb of a page."""
+    """One verb of a page. `fits` says whether a row is in a state in which it does anything."""
 
     label: str
     meaning: str
@@ -85,10 +85,14 @@ class Act:
     call: Call
     form: Callable[[Any], forms.Form] = NothingForm
     is_dangerous: bool = False
+    fits: Callable[[Any], bool] = lambda row: True
 
 
 def ask(request: HttpRequest, row: Any, act: Act, back: str, context: dict[str, Any]) -> HttpResponse:
-    """GET asks; POST does it and goes back, or shows what was refused."""
+    """GET asks; POST does it and goes back, or shows what was refused. What was so already is told and not done."""
+    if not act.fits(row):
+        messages.warning(request, f"{row}: nothing to do, it was so already.")
+        return HttpResponseRedirect(back)
     form = act.form(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -106,6 +110,18 @@ class Acting:
     """The mixin of pages with acts. Unfold looks a permission named like `accounts.change_user` up in the database, even in
     system checks before the first migration; one with a method of its own it does not.
     """
+
+    # Acts that not every row's page offers, by the names of their actions.
+    fitting: Mapping[str, Act] = {}
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Not by permissions: a page of before then answered that one's login has none, though it is the row that has changed."""
+        offered: list[Any] = super().get_actions_detail(request, object_id)  # type: ignore[misc]
+        row = self.get_object(request, object_id) if self.fitting else None  # type: ignore[attr-defined]
+        if row is None:
+            return offered
+        names = {name for name, act in self.fitting.items() if not act.fits(row)}
+        return [one for one in offered if one.method.__name__ not in names]
 
     def has_administer_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         opts = self.opts  # type: ignore[attr-defined]

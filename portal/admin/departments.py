@@ -56,6 +56,13 @@ REMOVE = Act(
     form=acts.PartForm,
     is_dangerous=True,
 )
+WITHDRAW = Act(
+    "Withdraw",
+    "The text in the mail is good for nothing from then on.",
+    "withdrawn",
+    lambda by, row, given, now: invitations.withdraw(by=by, invitation=row, now=now),
+    fits=lambda row: row.withdrawn_at is None,
+)
 
 
 class Members(acts.Shown):
@@ -208,15 +215,8 @@ class InvitationAdmin(acts.Acting, ReadOnlyAdmin):
     search_fields = ("email__startswith",)
     fields = (*list_display, "inviter")
     actions_detail = ("withdraw",)
+    fitting = {"withdraw": WITHDRAW}
 
     @action(description="Withdraw", permissions=["administer"], icon="undo", url_path="withdraw")  # type: ignore[untyped-decorator]
     def withdraw(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.ask(request, object_id, WITHDRAW)
-
-
-WITHDRAW = Act(
-    "Withdraw",
-    "The text in the mail is good for nothing from then on.",
-    "withdrawn",
-    lambda by, row, given, now: invitations.withdraw(by=by, invitation=row, now=now),
-)

@@ -27,12 +27,14 @@ SUSPEND = Act(
     lambda by, row, given, now: services.suspend(by=by, user=row, reason=given["reason"], now=now),
     form=acts.ReasonForm,
     is_dangerous=True,
+    fits=lambda row: row.is_active,
 )
 REINSTATE = Act(
     "Reinstate",
     "They may log in again. What was ended stays ended.",
     "reinstated",
     lambda by, row, given, now: services.reinstate(by=by, user=row, now=now),
+    fits=lambda row: not row.is_active,
 )
 
 
@@ -59,6 +61,7 @@ class PersonAdmin(acts.Acting, UserAdmin):  # type: ignore[misc]
 
     form = PersonForm
     actions_detail = (*UserAdmin.actions_detail, "suspend", "reinstate", "set_limits")
+    fitting = {"suspend": SUSPEND, "reinstate": REINSTATE}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         decided = ("is_active", "department") if obj is not None else ()

@@ -32,6 +32,7 @@ CLOSE = Act(
     lambda by, row, given, now: services.close_project(by=by, project=row, cascade=given["cascade"], now=now),
     form=acts.CascadeForm,
     is_dangerous=True,
+    fits=lambda row: row.closing_at is None,
 )
 STATES = {"open": "success", "closing": "warning", "closed": "default"}
 
@@ -92,7 +93,7 @@ class ProjectAdmin(acts.Acting, ServiceAdmin):
         *("created_at", "closing_at", "closed_at"),
     )
     actions_detail = ("close", "set_limits")
-
+    fitting = {"close": CLOSE}
     ordering = ("-id",)
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:

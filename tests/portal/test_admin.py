@@ -156,7 +156,9 @@ class TestInvitation:
         do(sam, f"invitation/{invitation.pk}/withdraw")
         invitation.refresh_from_db()
         assert invitation.withdrawn_at is not None
-        assert invitation.digest not in page(sam, f"invitation/{invitation.pk}/change/")
+        shown = page(sam, f"invitation/{invitation.pk}/change/")
+        assert invitation.digest not in shown
+        assert f"invitation/{invitation.pk}/withdraw" not in shown
 
 
 class TestProject:
@@ -206,7 +208,11 @@ class TestProject:
         do(sam, path, cascade="on")
         assert Project.objects.get(pk=world.tournament.pk).state == "closing"
         assert VM.objects.get(pk=vm.pk).desired == "gone"
-        assert "closes by itself" in page(sam, f"project/{world.tournament.pk}/change/")
+        shown = page(sam, f"project/{world.tournament.pk}/change/")
+        assert "closes by itself" in shown
+        assert path not in shown
+        again = sam.post(f"/admin/accounts/{path}/", follow=True).content.decode()
+        assert "nothing to do, it was so already" in again
 
 
 class TestQuota:
@@ -261,6 +267,17 @@ class TestPerson:
         assert as_alice.get("/vms").status_code == 401
         assert do(sam, f"{path}/reinstate").status_code == 302
         assert User.objects.get(pk=world.alice.pk).is_active
+
+    def test_is_offered_only_what_changes_something_and_told_so_else(self, world: World, sam: Client) -> None:
+        path = f"user/{world.alice.pk}"
+        for is_active, there, idle in ((True, "suspend", "reinstate"), (False, "reinstate", "suspend")):
+            User.objects.filter(pk=world.alice.pk).update(is_active=is_active)
+            shown = page(sam, f"{path}/change/")
+            assert f"{path}/{there}/" in shown
+            assert f"{path}/{idle}/" not in shown
+            answer = sam.post(f"/admin/accounts/{path}/{idle}/", {"reason": "Another"}, follow=True)
+            assert "nothing to do, it was so already" in answer.content.decode()
+            assert User.objects.get(pk=world.alice.pk).is_active is is_active
 
     def test_plays_on_account_as_their_credit_account_says(self, world: World, sam: Client) -> None:
         path = f"/admin/accounts/user/{world.bob.pk}/change/"
