@@ -7,7 +7,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -110,7 +109,8 @@ class CreditAccountAdmin(ReadOnlyAdmin):
 
     @action(description="Give or take credit", permissions=["credit"], icon="payments", url_path="give")  # type: ignore[untyped-decorator]
     def give(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._credit(request, self._account(request, object_id))
+        account = self.get_object(request, object_id)
+        return self._gone(request, object_id) if account is None else self._credit(request, account)
 
     @action(description="Let play on account", permissions=["credit"], icon="contract", url_path="postpaid")  # type: ignore[untyped-decorator]
     def play_on_account(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -121,17 +121,30 @@ class CreditAccountAdmin(ReadOnlyAdmin):
         return self._plan(request, object_id, is_postpaid=False)
 
     def has_credit_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return request.user.has_perm("billing.change_creditaccount")
+        """The house's own accounts are nobody's to give to; what is not there is answered by the page itself."""
+        account = self.get_object(request, object_id) if object_id is not None else None
+        is_house = account is not None and bool(account.code)
+        return request.user.has_perm("billing.change_creditaccount") and not is_house
 
-    def _account(self, request: HttpRequest, object_id: str) -> CreditAccount:
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Of the two plans the one that it has not. Whoever comes to the other, from a page of before, is told."""
+        offered: list[Any] = super().get_actions_detail(request, object_id)
         account = self.get_object(request, object_id)
-        if account is None or account.code:
-            raise PermissionDenied
-        return account  # type: ignore[no-any-return]
+        is_postpaid = account is not None and account.is_postpaid
+        idle = "play_on_account" if is_postpaid else "play_on_credit"
+        return [one for one in offered if one.method.__name__ != idle]
+
+    def _gone(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[no-any-return]
 
     def _plan(self, request: HttpRequest, object_id: str, *, is_postpaid: bool) -> HttpResponse:
-        account = self._account(request, object_id)
+        account = self.get_object(request, object_id)
+        if account is None:
+            return self._gone(request, object_id)
         page = reverse("admin:billing_creditaccount_change", args=[account.pk])
+        if account.is_postpaid is is_postpaid:
+            messages.warning(request, f"{account}: nothing to do, it was so already.")
+            return HttpResponseRedirect(page)
         if request.method == "POST":
             credits.set_postpaid(
                 by=at_admin(request), account=account, is_postpaid=is_postpaid, now=timezone.now()

@@ -121,12 +121,44 @@ class TestCredit:
     def test_may_be_no_longer_demanded(self, world: World, sam: Client) -> None:
         account = accounts.account_of(world.arcade, timezone.now())
         page = f"{HOME}creditaccount/{account.pk}/"
-        assert "whatever the balance is" in text(sam, f"creditaccount/{account.pk}/postpaid/")
-        assert "A launch needs credit again." in text(sam, f"creditaccount/{account.pk}/prepaid/")
-        for plan, is_postpaid in (("postpaid", True), ("prepaid", False)):
+        plans = (
+            ("postpaid", True, "whatever the balance is"),
+            ("prepaid", False, "A launch needs credit again."),
+        )
+        for plan, is_postpaid, means in plans:
+            assert means in text(sam, f"creditaccount/{account.pk}/{plan}/")
             sam.post(f"{page}{plan}/")
             account.refresh_from_db()
             assert account.is_postpaid is is_postpaid
+
+    @pytest.mark.parametrize("is_postpaid", [True, False])
+    def test_is_demanded_only_where_it_is_not_and_says_so_else(
+        self, world: World, sam: Client, is_postpaid: bool
+    ) -> None:
+        account = accounts.account_of(world.arcade, timezone.now())
+        CreditAccount.objects.filter(pk=account.pk).update(is_postpaid=is_postpaid)
+        there, idle = ("prepaid", "postpaid") if is_postpaid else ("postpaid", "prepaid")
+        shown = text(sam, f"creditaccount/{account.pk}/change/")
+        assert f"/{account.pk}/{there}/" in shown
+        assert f"/{account.pk}/{idle}/" not in shown
+        told = sam.post(f"{HOME}creditaccount/{account.pk}/{idle}/", follow=True)
+        assert "nothing to do, it was so already" in told.content.decode()
+        assert not Event.objects.filter(action="update").exists()
+
+    def test_is_not_offered_for_accounts_of_the_house(self, till: Till, sam: Client) -> None:
+        account = CreditAccount.objects.exclude(code="").first()
+        assert account is not None
+        shown = text(sam, f"creditaccount/{account.pk}/change/")
+        for name in ("give", "postpaid", "prepaid"):
+            path = f"{HOME}creditaccount/{account.pk}/{name}/"
+            assert path not in shown
+            assert sam.post(path, self.form()).status_code == 403
+
+    @pytest.mark.parametrize("name", ["give", "postpaid", "prepaid"])
+    def test_of_an_account_that_is_not_there_says_so(self, sam: Client, name: str) -> None:
+        for odd in ("0", "abc"):
+            answer = sam.get(f"{HOME}creditaccount/{odd}/{name}/", follow=True)
+            assert "doesn’t exist" in answer.content.decode()
 
     def test_is_given_by_those_only_who_may(self, till: Till) -> None:
         client = Client()
