@@ -15,7 +15,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from accounts.principal import at_admin
-from billing.admin.wording import NONE, provider_field
+from billing.admin.wording import NONE, provider_field, usd
 from billing.budgets import rows, watch
 from billing.budgets.notices import subject_of
 from billing.budgets.rows import USUAL, Step, Target
@@ -110,7 +110,7 @@ class BudgetAdmin(ServiceAdmin):
         "A budget warns somebody, or stops launches, when a period's cost reaches a share of its amount."
     )
     form = BudgetForm
-    list_display = ("name", "subject", "period", "spent", "limit_usd", "state")
+    list_display = ("name", "subject", "period", "spent", "limit", "state")
     list_filter = ("covers", "period", "is_active")
     list_select_related = ("project", "department", "user")
     search_fields = ("name__startswith",)
@@ -123,6 +123,14 @@ class BudgetAdmin(ServiceAdmin):
         ("What happens", {"fields": ("thresholds", "emails", "webhook_url", "webhook_secret")}),
     )
     covers = ("provider", "project", "department", "user")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Budget | None = None) -> Any:
+        """Who may only look reads the limit as the list has it."""
+        if obj is None or self.has_change_permission(request, obj):
+            return self.fieldsets
+        (title, shown), *others = self.fieldsets
+        fields = tuple("limit" if name == "limit_usd" else name for name in shown["fields"])
+        return ((title, {**shown, "fields": fields}), *others)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> Sequence[str]:
         return () if obj is None else self.covers
@@ -150,6 +158,10 @@ class BudgetAdmin(ServiceAdmin):
     @admin.display(description="Webhook secret")
     def webhook_secret(self, budget: Budget) -> str:
         return "Never shown."
+
+    @admin.display(description="Limit", ordering="limit_usd")
+    def limit(self, budget: Budget) -> str:
+        return usd(budget.limit_usd)
 
     @admin.display(description="covers")
     def subject(self, budget: Budget) -> str:
@@ -197,8 +209,8 @@ class BudgetCrossingAdmin(ReadOnlyAdmin):
         "budget",
         "percent",
         "severity",
-        "spent_usd",
-        "limit_usd",
+        "spent",
+        "limit",
         "period_start",
         "lifted_at",
     )
@@ -206,5 +218,13 @@ class BudgetCrossingAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     sortable_by = ()
     fields = (
-        "budget", ("percent", "severity"), ("spent_usd", "limit_usd"), ("period_start", "period_end"), ("crossed_at", "lifted_at"),
+        "budget", ("percent", "severity"), ("spent", "limit"), ("period_start", "period_end"), ("crossed_at", "lifted_at"),
     )  # fmt: skip
+
+    @admin.display(description="Spent")
+    def spent(self, crossing: BudgetCrossing) -> str:
+        return usd(crossing.spent_usd)
+
+    @admin.display(description="Limit then")
+    def limit(self, crossing: BudgetCrossing) -> str:
+        return usd(crossing.limit_usd)

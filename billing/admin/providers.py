@@ -14,7 +14,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from accounts.principal import at_admin
 from billing import invoices
-from billing.admin.wording import listed, provider_field
+from billing.admin.wording import NONE, listed, provider_field, usd
 from billing.models import FleetDifference, InvoiceLine, ProviderBalance, ProviderInvoice
 from gamer.errors import GamerError
 from gamer.web.admin import BoundedAdmin, ReadOnlyAdmin, ServiceAdmin
@@ -25,21 +25,38 @@ TONES = {"fine": "success", "low": "danger", "differs": "danger", "same": "succe
 @admin.register(ProviderBalance)
 class ProviderBalanceAdmin(BoundedAdmin):
     empty_hint = "Providers that tell their balance are asked every ten minutes, once there is an account and a queue's worker."
-    list_display = ("name", "provider", "balance_usd", "usd_per_hour", "state", "looked_at")
+    list_display = ("name", "provider", "balance", "spend", "state", "looked_at")
     fields = (
         "name",
         "provider",
-        ("balance_usd", "usd_per_hour"),
+        ("balance", "spend"),
         "low_below_usd",
         ("looked_at", "low_since"),
     )
-    readonly_fields = ("name", "provider", "balance_usd", "usd_per_hour", "looked_at", "low_since")
+    readonly_fields = ("name", "provider", "balance", "spend", "looked_at", "low_since")
+
+    def get_fields(self, request: HttpRequest, obj: ProviderBalance | None = None) -> Any:
+        """Who may only look reads the mark as the other amounts."""
+        may_change = self.has_change_permission(request, obj)
+        return ["low_below" if name == "low_below_usd" and not may_change else name for name in self.fields]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    @admin.display(description="Balance", ordering="balance_usd")
+    def balance(self, row: ProviderBalance) -> str:
+        return usd(row.balance_usd)
+
+    @admin.display(description="All there costs an hour", ordering="usd_per_hour")
+    def spend(self, row: ProviderBalance) -> str:
+        return usd(row.usd_per_hour)
+
+    @admin.display(description="Staff are told below")
+    def low_below(self, row: ProviderBalance) -> str:
+        return usd(row.low_below_usd)
 
     @display(description="State", label=TONES)  # type: ignore[untyped-decorator]
     def state(self, row: ProviderBalance) -> str:
@@ -57,14 +74,34 @@ class FleetDifferenceAdmin(ReadOnlyAdmin):
             "state",
             "their_machines",
             "our_machines",
-            "their_usd_per_hour",
-            "our_usd_per_hour",
+            "their_price",
+            "our_price",
         ),
         "looked_at",
     )
+    fields = (
+        ("day", "looked_at"), ("name", "provider"), ("their_machines", "our_machines"), ("their_price", "our_price"),
+        "unknown_machines", "missing_machines",
+    )  # fmt: skip
     list_filter = ("provider",)
     ordering = ("-day", "name")
     sortable_by = ()
+
+    @admin.display(description="Theirs cost an hour")
+    def their_price(self, row: FleetDifference) -> str:
+        return usd(row.their_usd_per_hour)
+
+    @admin.display(description="Ours cost an hour")
+    def our_price(self, row: FleetDifference) -> str:
+        return usd(row.our_usd_per_hour)
+
+    @admin.display(description="Machines of ours that no row wants")
+    def unknown_machines(self, row: FleetDifference) -> str:
+        return ", ".join(row.unknown) or NONE
+
+    @admin.display(description="Machines of our rows that the provider does not list")
+    def missing_machines(self, row: FleetDifference) -> str:
+        return ", ".join(row.missing) or NONE
 
     @display(description="State", label=TONES)  # type: ignore[untyped-decorator]
     def state(self, row: FleetDifference) -> str:
@@ -146,8 +183,13 @@ class InvoiceLineAdmin(ReadOnlyAdmin):
     """Half a million a file. Reached from its invoice; no index serves another order, or a filter of everything."""
 
     empty_hint = "They come with an invoice. Import one under Provider invoices."
-    list_display = ("day", "provider", "machine_id", "amount_usd", "invoice")
+    list_display = ("day", "provider", "machine_id", "amount", "invoice")
+    fields = ("invoice", "provider", "day", "machine_id", "line_key", "amount")
     list_select_related = ("invoice",)
     search_fields = ("machine_id__startswith",)
     ordering = ("-id",)
     sortable_by = ()
+
+    @admin.display(description="Amount")
+    def amount(self, line: InvoiceLine) -> str:
+        return usd(line.amount_usd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -232,6 +233,53 @@ class TestWhatProvidersSay:
         )  # fmt: skip
         answer = staff.get(f"/admin/billing/{page}/")
         assert answer.status_code == 200
+
+    def test_is_written_in_dollars_and_names_and_not_as_its_columns_have_it(
+        self, world: World, staff: Client
+    ) -> None:
+        budget = rows.create(by=policy("test"), now=NOON, name="June", limit_usd=Decimal("51.25")).budget
+        crossing = BudgetCrossing.objects.create(
+            budget=budget, percent=80, spent_usd=Decimal("41.5"), limit_usd=Decimal("51.25"), crossed_at=NOON,
+            period_start=date(2026, 6, 1), period_end=date(2026, 6, 30),
+        )  # fmt: skip
+        balance = ProviderBalance.objects.create(
+            provider_account=1, provider="memory", name="memory", balance_usd=Decimal("5.5"), usd_per_hour=Decimal("0.25"),
+        )  # fmt: skip
+        difference = FleetDifference.objects.create(
+            day=date(2026, 6, 1), provider_account=1, provider="memory", name="memory", looked_at=NOON, their_machines=2,
+            our_machines=1, their_usd_per_hour=Decimal("1.75"), our_usd_per_hour=Decimal("0.75"), unknown=["m-1", "m-2"],
+        )  # fmt: skip
+        invoice = ProviderInvoice.objects.create(
+            provider="memory", file_name="june.csv", imported_at=NOON, actor="x", digest="y"
+        )
+        line = InvoiceLine.objects.create(
+            invoice=invoice, provider="memory", day=date(2026, 6, 1), machine_id="m-1", line_key="a",
+            amount_usd=Decimal("1.5"),
+        )  # fmt: skip
+        told = (
+            (budget, ["$51.25"], []),
+            (crossing, ["$41.50", "$51.25"], []),
+            (balance, ["$5.50", "$0.25"], ["$20.00"]),
+            (difference, ["$1.75", "$0.75"], ["m-1, m-2"]),
+            (line, ["$1.50"], []),
+        )
+        looker = UserFactory(is_staff=True)
+        names = [f"view_{row._meta.model_name}" for row, *_ in told]
+        looker.user_permissions.set(Permission.objects.filter(codename__in=names))
+        staff.force_login(looker)
+        for row, amounts, others in told:
+            listed = f"/admin/billing/{row._meta.model_name}/"
+            for path, texts in ((listed, amounts), (f"{listed}{row.pk}/change/", amounts + others)):
+                shown = staff.get(path).content.decode()
+                assert [text for text in texts if text not in shown] == [], path
+                assert re.findall(r"\d+\.\d*0000\b|\[&quot;", shown) == [], path
+
+    @pytest.mark.parametrize(
+        ("page", "name"), [("budget", "limit"), ("providerbalance", "balance"), ("providerbalance", "spend")]
+    )
+    def test_is_sorted_by_its_amounts(self, staff: Client, page: str, name: str) -> None:
+        listed = staff.get(f"/admin/billing/{page}/").context["cl"]
+        assert listed.get_ordering_field(name) is not None
 
     def test_goes_out_as_messages_that_staff_can_look_up(self, staff: Client) -> None:
         deliveries.post([Post("k", "email", "alice@gamer.test", "x.y", "Hello alice", "Text")], now=NOON)
