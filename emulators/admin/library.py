@@ -168,7 +168,7 @@ class LibraryScanAdmin(LibraryAdmin):
 
 @admin.register(GameUpload)
 class GameUploadAdmin(LibraryAdmin):
-    empty_hint = "A game's file is uploaded here piece by piece; one that was broken off is continued."
+    empty_hint = "A game's file is uploaded here piece by piece; one that was broken off is cancelled here and uploaded again."
     list_display = ("file", "status", "size_shown", "asked_at", "asked_by")
     list_filter = ("state", "console")
     list_select_related = ("console",)

@@ -78,7 +78,12 @@
     try {
       const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
       if (answer.redirected) throw new Error(SIGNED_OUT);
-      const told = await answer.json();
+      // What is no JSON is somebody's page: a form from before a login in another tab, or a server that is not well.
+      const told = await answer.json().catch((error) => {
+        if (error instanceof SyntaxError) return null;
+        throw error;
+      });
+      if (!told || (!answer.ok && !told.errors)) throw new Error(`Load this page again and send the file once more (${answer.status}).`);
       if (!answer.ok) { showErrors(told.errors); return; }
       progress.hidden = false;
       const warn = (leaving) => leaving.preventDefault();

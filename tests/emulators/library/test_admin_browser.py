@@ -36,6 +36,10 @@ def page(live_server, browser, monkeypatch, settings, tmp_path: Path) -> Iterato
 
 def choose(page: Page, name: str) -> None:
     page.goto("/admin/emulators/gameupload/add/")
+    fill(page, name)
+
+
+def fill(page: Page, name: str) -> None:
     page.select_option("[name=console]", "nes")
     page.set_input_files("#file", {"name": name, "mimeType": "application/octet-stream", "buffer": CONTENT})
     page.click("button:has-text('Upload')")
@@ -92,6 +96,29 @@ class TestUpload:
         choose(page, "Castle (USA).nes")
         page.get_by_text("You are signed out").wait_for()
         assert GameUpload.objects.get().received == 1000
+
+    def test_with_a_form_from_before_a_login_in_another_tab_says_to_load_it_again(self, page, settings):
+        page.goto("/admin/emulators/gameupload/add/")
+        page.context.clear_cookies(name=settings.CSRF_COOKIE_NAME)
+        page.context.add_cookies([{"name": settings.CSRF_COOKIE_NAME, "value": "a" * 32, "url": page.url}])
+        fill(page, "Castle (USA).nes")
+        page.get_by_text("Load this page again and send the file once more (403).").wait_for()
+        assert not GameUpload.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("status", "kind", "body"),
+        [(503, "text/html", "<h1>Later</h1>"), (500, "application/json", '{"message": "no"}')],
+    )
+    def test_that_is_answered_by_somebody_else_says_so(self, page, status: int, kind: str, body: str):
+        def answer(route: Route) -> None:
+            if route.request.method == "POST":
+                route.fulfill(status=status, content_type=kind, body=body)
+            else:
+                route.continue_()
+
+        page.route("**/gameupload/add/", answer)
+        choose(page, "Castle (USA).nes")
+        page.get_by_text(f"send the file once more ({status}).").wait_for()
 
     def test_says_beside_the_field_what_is_wrong(self, page):
         choose(page, "Castle.zip")
