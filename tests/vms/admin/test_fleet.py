@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.html import escape
 
 from accounts.principal import policy
 from events.models import Event
@@ -323,6 +324,16 @@ class TestPermissions:
         nobody = staff()
         for url in (FLEET, page_of(running), f"{FLEET}{running.pk}/stop/", f"{FLEET}preview/"):
             assert nobody.get(url).status_code == 403, url
+
+    def test_lead_to_the_history_for_who_may_look_at_it(self, running, staff):
+        history = f"/admin/events/event/?resource=vms&subject={running.pk}"
+        link = f'href="{escape(history)}"'
+        assert link not in staff("view_vm").get(page_of(running)).content.decode()
+        viewer = staff("view_vm", "view_event")
+        assert link in viewer.get(page_of(running)).content.decode()
+        told = list(viewer.get(history).context["cl"].result_list)
+        assert "create" in {event.action for event in told}
+        assert {(event.resource, event.resource_id) for event in told} == {("vms", str(running.pk))}
 
     def test_let_a_viewer_only_look(self, running, staff):
         viewer = staff("view_vm")
