@@ -224,7 +224,7 @@ def store(account: ProviderAccount, found: Sequence[base.Offer], now: datetime) 
     found = [replace(offer, place=_named(offer.place, known)) for offer in found]
     places = {_name(offer.place) for offer in found if not _has_position(known.get(offer.place.region))}
     positions: dict[PlaceName, Any] = locate_many(places=places, now=now) if places else {}
-    rows = {offer.offer_id: _row(account, offer, known, positions, now) for offer in found}
+    rows = {row.offer_id: row for row in (_row(account, offer, known, positions, now) for offer in found)}
     with transaction.atomic():
         Offer.objects.bulk_create(
             rows.values(),

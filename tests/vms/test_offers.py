@@ -80,8 +80,9 @@ class TestStore:
         long = "x" * 300
         places = [base.Place(long, long, "", "Wonderland"), base.Place("us-1", "Nowhere", long, long)]
         stock = [replace(offer, place=place) for offer, place in zip(STOCK, places, strict=False)]
-        offers.store(account, [*stock, replace(STOCK[2], gpu_model=long)], plane.now())
-        assert Offer.objects.count() == 3
+        alike = [replace(STOCK[0], offer_id=f"{long}{number}") for number in range(2)]
+        offers.store(account, [*stock, replace(STOCK[2], gpu_model=long), *alike], plane.now())
+        assert Offer.objects.count() == 4
         assert Offer.objects.get(region="us-1").state == "x" * 100
 
     def test_drops_what_is_sold_out_and_takes_changes_and_newcomers(
