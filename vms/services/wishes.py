@@ -82,7 +82,7 @@ def destroy_all(*, vms: VMQuerySet, by: Principal, now: datetime) -> int:
 def retry(*, vm: VM, by: Principal, now: datetime) -> None:
     """Places a failed VM anew. Everything of the first round is proven gone: that is what FAILED means.
 
-    Raises InvalidState, Conflict, Unavailable.
+    Raises InvalidState, InsufficientCredits, Conflict, Unavailable.
     """
     demand_launching()
     afresh: dict[str, Any] = {

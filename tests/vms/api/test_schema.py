@@ -5,15 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
+from uuid import uuid4
 
 import jsonschema
 import pytest
+from django.utils import timezone
+from rest_framework.response import Response
 
+from accounts.principal import Principal
+from billing.services import credits, holds
+from billing.services.accounts import account_of
 from gamer.web.views import description
 from locations.catalogue import shipped
 from locations.regions import seed_regions
 from tests.vms.api.asking import DALLAS, LAUNCH, SWITCH, made, post, running
-from vms.models import GameSession, SetupStep
+from tests.vms.api.test_agent_saves import put, told
+from tests.vms.api.test_agents import registered
+from vms.models import VM, GameSession, SetupStep
 
 JSON = "application/json"
 READS = (
@@ -123,3 +131,43 @@ class TestAnswers:
         check(post(as_alice, "/vms", SWITCH | {"x": 1}).json(), answer_schema("/vms", "post", 400))
         vm = made(as_alice)
         check(as_alice.delete(f"/vms/{vm.pk}").json(), answer_schema("/vms/{vm_id}", "delete", 202))
+
+
+class TestRefusals:
+    """Each made for real: a status that the document lacks is one that no client made from it knows."""
+
+    def fits(self, answer: Response, path: str, method: str, status: int) -> None:
+        assert answer.status_code == status, answer.content
+        check(answer.json(), answer_schema(path, method, status))
+
+    @pytest.fixture
+    def poor(self, world, plane, as_alice):
+        """A VM of alice's, who has no credit left."""
+        vm = made(as_alice)
+        holds.release(vm.pk)
+        free = account_of(world.alice, timezone.now()).available_usd
+        by = Principal(user=world.sam)
+        credits.change(by=by, owner=world.alice, usd=-free, reason="Test", now=timezone.now())
+        return vm
+
+    @pytest.mark.parametrize("method", ["post", "put"])
+    def test_of_a_start_without_credit_are_told(self, poor, as_alice, method):
+        VM.objects.filter(pk=poor.pk).update(desired="stopped", phase="stopped")
+        answer = getattr(as_alice, method)(f"/vms/{poor.pk}/start")
+        self.fits(answer, "/vms/{vm_id}/start", method, 402)
+
+    def test_of_a_retry_without_credit_are_told(self, poor, as_alice):
+        VM.objects.filter(pk=poor.pk).update(phase="failed", next_look_at=None, error="lost")
+        self.fits(post(as_alice, f"/vms/{poor.pk}/retry"), "/vms/{vm_id}/retry", "post", 402)
+
+    def test_of_a_game_beyond_the_save_slots_are_told(self, played, as_alice, monkeypatch):
+        monkeypatch.setattr("emulators.services.keeping.MOST_SLOTS", 1)
+        answer = post(as_alice, f"/launch/vm/{VM.objects.get().pk}/game", {"game_id": "zelda-botw"})
+        self.fits(answer, "/launch/vm/{vm_id}/game", "post", 409)
+
+    def test_of_saves_of_no_session_or_beyond_the_room_are_told(self, played, settings):
+        vm = VM.objects.get()
+        agent, session = registered(vm), vm.sessions.get()
+        self.fits(put(agent, told(session, session_id=uuid4())), "/agent/saves", "put", 404)
+        settings.SAVES_BYTES_PER_PLAYER = 1
+        self.fits(put(agent, told(session)), "/agent/saves", "put", 409)

@@ -141,7 +141,7 @@ class AgentSavesView(_AgentView):
         tags=TAGS,
         parameters=[SaveSerializer],
         request={"application/gzip": OpenApiTypes.BINARY},
-        responses={200: TakenSerializer, **errors(409)},
+        responses={200: TakenSerializer, **errors(404, 409)},
         examples=[save_examples.TAKEN],
     )
     def put(self, request: Request) -> Response:

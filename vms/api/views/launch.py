@@ -75,7 +75,7 @@ class LaunchOnVmView(APIView):
         operation_id="launch_game_on_vm",
         tags=TAGS,
         request=GameOnVmSerializer,
-        responses={202: SessionMessageSerializer},
+        responses={202: SessionMessageSerializer, **errors(409)},
         examples=[examples.GAME_ON_VM, examples.GAME_QUEUED],
     )
     def post(self, request: Request, vm_id: str) -> Response:

@@ -146,12 +146,12 @@ def _act_schema(operation_id: str, message: str, *refusals: int) -> Callable[[Me
 class StartVmView(_ActView):
     message = "VM start initiated"
 
-    @_act_schema("start_vm", message, 409)
+    @_act_schema("start_vm", message, 402, 409)
     def post(self, request: Request, vm_id: str) -> Response:
         """Starts a stopped VM on the same machine. 409 names the player's other live VM of that console."""
         return self.act(request, vm_id, services.start, self.message)
 
-    @_act_schema("start_vm_by_put", message, 409)
+    @_act_schema("start_vm_by_put", message, 402, 409)
     def put(self, request: Request, vm_id: str) -> Response:
         """As POST."""
         return self.post(request, vm_id)
@@ -174,7 +174,7 @@ class StopVmView(_ActView):
 class RetryVmView(_ActView):
     message = "VM retry initiated"
 
-    @_act_schema("retry_vm", message, 409)
+    @_act_schema("retry_vm", message, 402, 409)
     def post(self, request: Request, vm_id: str) -> Response:
         """Places a VM in `error` anew."""
         return self.act(request, vm_id, services.retry, self.message)
