@@ -264,6 +264,7 @@ SPECTACULAR_SETTINGS = {
     "PREPROCESSING_HOOKS": ["gamer.web.schema.strip_slashes"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "gamer.web.schema.say_whose_body_is_needed",
         "gamer.web.schema.add_common_errors",
     ],
 }

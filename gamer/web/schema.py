@@ -68,6 +68,18 @@ def strip_slashes(endpoints: list[Endpoint]) -> list[Endpoint]:
     return [(path.rstrip("/") or "/", regex, method, view) for path, regex, method, view in endpoints]
 
 
+def say_whose_body_is_needed(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Bytes are what their request is for; JSON beside a query string says the same, and both together are refused."""
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            body = operation.get("requestBody", {"content": ()})
+            if "application/gzip" in body["content"]:
+                body["required"] = True
+            elif body["content"] and any(one["in"] == "query" for one in operation.get("parameters", ())):
+                body["required"] = False
+    return result
+
+
 def add_common_errors(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Every operation may answer what the middleware, the parser, the throttle and the database may."""
     schema = {"schema": {"$ref": f"#/components/schemas/{ERROR}"}}

@@ -96,6 +96,21 @@ class TestDescription:
     def test_tells_every_operation_in_a_sentence(self):
         assert [path for path, _, operation in operations() if not operation.get("description")] == []
 
+    def test_lets_a_game_be_asked_by_query_string_alone(self):
+        """Both together are refused: a client made from a document that requires the body could never use the query string."""
+        operation = described()["paths"][LAUNCH]["post"]
+        names = {one["name"] for one in operation["parameters"] if one["in"] == "query"}
+        assert SWITCH.keys() <= names
+        assert operation["requestBody"]["required"] is False
+
+    def test_requires_the_bodies_that_nothing_replaces(self):
+        for path, method in (
+            ("/vms", "post"),
+            ("/agent/saves", "put"),
+            ("/saves/{slot_id}/versions", "post"),
+        ):
+            assert described()["paths"][path][method]["requestBody"]["required"] is True, path
+
 
 class TestAnswers:
     @pytest.fixture

@@ -56,7 +56,8 @@ class LaunchGameView(APIView):
     def post(self, request: Request) -> Response:
         """Plays a game, on the player's VM of that console (200) or on a new one (201).
 
-        A VM that is being made or runs is used again, a stopped one is started. Ask by JSON body or by query string.
+        A VM that is being made or runs is used again, a stopped one is started. Ask by JSON body or by query string, not by
+        both; `console_type` and `game_id` are needed either way.
         """
         asked, by = _asked(request), principal_of(request)
 
