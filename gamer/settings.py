@@ -194,7 +194,9 @@ CSRF_FAILURE_VIEW = "gamer.web.errors.csrf_failure"
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL else []
 CORS_ALLOWED_ORIGINS = ENV.cors_allowed_origins
 CORS_ALLOW_HEADERS = [*_default_headers, "Idempotency-Key", "X-API-Key", "X-Request-ID"]
-CORS_EXPOSE_HEADERS = ["Link", "X-Total-Count", "Location", "Retry-After", "X-Request-ID"]
+CORS_EXPOSE_HEADERS = [
+    *("Link", "X-Total-Count", "Location", "Retry-After", "Idempotent-Replayed", "X-Request-ID"),
+]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes of a request's body
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
@@ -245,7 +247,18 @@ SIMPLE_JWT = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Gamer Provisioner API",
-    "DESCRIPTION": "Launches console games on the nearest affordable machine.",
+    "DESCRIPTION": """Launches console games on the nearest affordable machine.
+
+**Signing in.** People sign up or log in (`POST /auth/login`) and send the `access` token as `Authorization: Bearer …`. It is good for
+five minutes; `POST /auth/refresh` trades the `refresh` token for the next pair, once. Services send a key of `POST /api-keys` as
+`X-API-Key`; its scopes say what it may do, and with `act_as` it names its players by `user_id`.
+
+**Lists** are bare arrays of at most `limit` rows (50 unless asked, at most 200). `X-Total-Count` says how many there are, and `Link`
+where the next page is: follow it as it is, its cursor neither misses nor repeats a row while others come and go.
+
+**Errors** have one shape, `{"error": {"code", "message", "details"}, "detail"}`. Go by `code`: a 400 is `validation_error`, which
+names the fields in `details`, or `invalid_state`, which says what state the thing is in. Unknown fields are refused. After a 429, and a
+503 that says so, wait for `Retry-After` seconds. Every answer has an `X-Request-ID`, by which we find it in our logs.""",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -253,6 +266,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     "ENUM_NAME_OVERRIDES": {
+        "ErrorCode": "gamer.web.schema.ERROR_CODES",
         "StatusOfVm": "vms.api.serializers.machines.STATUSES",
         "StatusOfSession": "vms.models.GameSession.Status",
         "RankedBy": "vms.api.serializers.regions.METHODS",
@@ -266,6 +280,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "gamer.web.schema.say_whose_body_is_needed",
         "gamer.web.schema.add_common_errors",
+        "gamer.web.schema.add_headers",
     ],
 }
 # What /health?full=1 looks at, bottom up; an app above adds its own checks here.

@@ -25,7 +25,7 @@ from emulators.models import Game, Preset
 from emulators.services import configs
 from gamer.errors import bad_field
 from gamer.web.reading import ListView, body_of, filters_of
-from gamer.web.schema import errors
+from gamer.web.schema import LOCATION, errors
 from gamer.web.serializers import MessageSerializer
 
 TAGS = ["configuration"]
@@ -48,6 +48,7 @@ class EmulatorsView(ListView):
     @extend_schema(
         operation_id="create_emulator",
         tags=TAGS,
+        parameters=[LOCATION],
         request=EmulatorCreationSerializer,
         responses={201: EmulatorSerializer, **errors(409)},
         examples=[examples.CREATION, examples.EMULATOR],

@@ -1,7 +1,7 @@
 """OpenAPI: the error shape, what every view may answer, and the paths as we write them.
 
-A view says `@extend_schema(responses={201: VmSerializer, **errors(402, 409)})`. The hooks add what any view may answer
-(400, 401, 403, 404, 413, 415, 429, 503), so that nobody repeats it.
+A view says `@extend_schema(parameters=[LOCATION], responses={201: VmSerializer, **errors(402, 409)})`. The hooks add what any
+view may answer (400, 401, 403, 404, 413, 415, 429, 503) and the headers that follow from the rest, so that nobody repeats it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
+
+from gamer.errors import GamerError
+from gamer.web.errors import CODES
 
 ERROR = "Error"
 MEANINGS = {
@@ -28,10 +31,20 @@ MEANINGS = {
 }
 
 
+def _codes() -> list[tuple[str, str]]:
+    """Every code there is with its status, in the statuses' order."""
+    kinds: list[type[GamerError]] = [GamerError, *GamerError.__subclasses__()]
+    statuses = {code: status for status, code in CODES.items()} | {kind.code: kind.status for kind in kinds}
+    return [(code, str(status)) for code, status in sorted(statuses.items(), key=lambda one: one[1])]
+
+
+ERROR_CODES = _codes()
+
+
 class ErrorFields(serializers.Serializer[Any]):
     """`details` maps a field's name to what is wrong with it."""
 
-    code = serializers.CharField()
+    code = serializers.ChoiceField(ERROR_CODES)
     message = serializers.CharField()
     details = serializers.DictField(child=serializers.ListField(child=serializers.CharField()))
 
@@ -52,8 +65,36 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The same request under the same key has one effect and one answer, for 24 hours.",
 )
+LOCATION = OpenApiParameter(
+    "Location",
+    OpenApiTypes.URI,
+    OpenApiParameter.HEADER,
+    required=True,
+    description="Where what was made is read.",
+    response=[201],
+)
 LATITUDE = OpenApiParameter("latitude", {"type": "number", "minimum": -90, "maximum": 90})
 LONGITUDE = OpenApiParameter("longitude", {"type": "number", "minimum": -180, "maximum": 180})
+
+HEADERS: dict[str, dict[str, Any]] = {
+    "X-Total-Count": {
+        "schema": {"type": "integer", "minimum": 0},
+        "required": True,
+        "description": "How many rows there are in all; past 10,000 it may be an estimate.",
+    },
+    "Link": {
+        "schema": {"type": "string"},
+        "description": 'The next page\'s address with its cursor, as `<https://…>; rel="next"`. The last page has none.',
+    },
+    "Idempotent-Replayed": {
+        "schema": {"type": "string", "enum": ["true"]},
+        "description": "Only on the answer that this key was given before: nothing was done again.",
+    },
+    "Retry-After": {
+        "schema": {"type": "integer", "minimum": 0},
+        "description": "Seconds to wait, where they are known.",
+    },
+}
 
 Endpoint = tuple[str, str, str, Callable[..., Any]]
 
@@ -99,4 +140,23 @@ def add_common_errors(result: dict[str, Any], **_: Any) -> dict[str, Any]:
                     str(status),
                     {"description": MEANINGS[status], "content": {"application/json": schema}},
                 )
+    return result
+
+
+def add_headers(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """What comes beside the body: of lists, of what may be sent twice, and of what is to be asked again later."""
+    for operations in result["paths"].values():
+        for operation in operations.values():
+            taken = {one["name"] for one in operation.get("parameters", ())}
+            for status, answer in operation["responses"].items():
+                names: list[str] = []
+                if "cursor" in taken and status == "200":
+                    names += ["X-Total-Count", "Link"]
+                if IDEMPOTENCY_KEY.name in taken and status < "300":
+                    names.append("Idempotent-Replayed")
+                if status in ("429", "503"):
+                    names.append("Retry-After")
+                for name in names:
+                    answer.setdefault("headers", {})[name] = {"$ref": f"#/components/headers/{name}"}
+    result["components"]["headers"] = HEADERS
     return result

@@ -22,7 +22,7 @@ from accounts.models import ApiKey, Department
 from accounts.principal import principal_of
 from gamer.errors import NotFound, bad_field
 from gamer.web.reading import ListView, body_of, filters_of
-from gamer.web.schema import errors
+from gamer.web.schema import LOCATION, errors
 
 TAGS = ["api keys"]
 
@@ -70,6 +70,7 @@ class ApiKeysView(ListView):
     @extend_schema(
         operation_id="create_api_key",
         tags=TAGS,
+        parameters=[LOCATION],
         request=ApiKeyCreationSerializer,
         responses={201: ShownApiKeySerializer, **errors(409)},
     )

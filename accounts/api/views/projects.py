@@ -22,7 +22,7 @@ from accounts.models import Project, Scope
 from accounts.principal import principal_of
 from accounts.services import resolve_owner
 from gamer.web.reading import ListView, body_of, filters_of
-from gamer.web.schema import errors
+from gamer.web.schema import LOCATION, errors
 
 TAGS = ["projects"]
 IN_STATE = {
@@ -56,6 +56,7 @@ class ProjectsView(ListView):
     @extend_schema(
         operation_id="create_project",
         tags=TAGS,
+        parameters=[LOCATION],
         request=ProjectCreationSerializer,
         responses={201: ProjectSerializer, **errors(409)},
         examples=[examples.PROJECT_CREATION, examples.PROJECT_MADE],

@@ -15,6 +15,7 @@ from rest_framework.test import APIClient
 from gamer.env import ROOT
 from gamer.errors import GamerError
 from gamer.web.errors import CODES, answer_for, flatten
+from gamer.web.views import description
 from tests.bad_inputs import assert_error
 
 pytestmark = pytest.mark.django_db
@@ -156,6 +157,11 @@ class TestCodes:
     def test_of_ours_and_the_frameworks_are_the_contracts(self) -> None:
         ours = {kind.code: kind.status for kind in GamerError.__subclasses__()}
         assert {**{code: status for status, code in CODES.items()}, **ours} == self.CODES
+
+    def test_are_all_in_the_description(self) -> None:
+        """`error` is the 500 that is our fault: a client that reads the code as one of these must not break over it."""
+        told = description("gamer.urls")["components"]["schemas"]["ErrorCode"]["enum"]
+        assert sorted(told) == sorted([*self.CODES, "error"])
 
     @pytest.mark.parametrize("kind", GamerError.__subclasses__())
     def test_reach_the_client_with_their_status(self, kind: type[GamerError]) -> None:

@@ -210,7 +210,7 @@ class TestCors:
         settings.CORS_ALLOWED_ORIGINS = ["https://ours.example"]
         response = anyone.get("/health", HTTP_ORIGIN="https://ours.example")
         assert response.headers["Access-Control-Allow-Origin"] == "https://ours.example"
-        assert {"link", "x-total-count"} <= set(
+        assert {"link", "x-total-count", "location", "retry-after", "idempotent-replayed"} <= set(
             response.headers["Access-Control-Expose-Headers"].lower().split(", ")
         )
         assert "Access-Control-Allow-Credentials" not in response.headers

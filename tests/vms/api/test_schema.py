@@ -15,10 +15,11 @@ from rest_framework.response import Response
 from accounts.principal import Principal
 from billing.services import credits, holds
 from billing.services.accounts import account_of
+from emulators.models import EmulatorConfig
 from gamer.web.views import description
 from locations.catalogue import shipped
 from locations.regions import seed_regions
-from tests.vms.api.asking import DALLAS, LAUNCH, SWITCH, made, post, running
+from tests.vms.api.asking import DALLAS, LAUNCH, SNES, SWITCH, made, post, running
 from tests.vms.api.test_agent_saves import put, told
 from tests.vms.api.test_agents import registered
 from vms.models import VM, GameSession, SetupStep
@@ -31,6 +32,7 @@ READS = (
     *("/launch/locations/summary", "/config/providers"),
     *("/launch/{cloud}/regions/closest", "/launch/{cloud}/regions/all"),
 )
+HEADERS = {"X-Total-Count", "Link", "Location", "Idempotent-Replayed"}
 OURS = ("/vms", "/monitoring", "/sessions", "/launch", "/agent", "/config/providers")
 
 
@@ -186,3 +188,42 @@ class TestRefusals:
         self.fits(put(agent, told(session, session_id=uuid4())), "/agent/saves", "put", 404)
         settings.SAVES_BYTES_PER_PLAYER = 1
         self.fits(put(agent, told(session)), "/agent/saves", "put", 409)
+
+
+class TestHeaders:
+    def told(self, answer: Response, path: str, method: str) -> set[str]:
+        """Those of a real answer, each documented, and with them all that the document promises."""
+        known = described()["paths"][path][method]["responses"][str(answer.status_code)].get("headers", {})
+        parts = described()["components"]["headers"]
+        resolved = {name: parts[name] if "$ref" in one else one for name, one in known.items()}
+        sent = HEADERS & set(answer.headers)
+        assert sent <= set(resolved), path
+        assert {name for name, one in resolved.items() if one.get("required")} <= sent, path
+        return sent
+
+    def test_of_pages_are_told(self, plane, as_alice):
+        made(as_alice), made(as_alice, console_type="nes")
+        assert self.told(as_alice.get("/vms", {"limit": 1}), "/vms", "get") == {"X-Total-Count", "Link"}
+        assert self.told(as_alice.get("/vms"), "/vms", "get") == {"X-Total-Count"}
+
+    @pytest.mark.parametrize("path", [LAUNCH, "/vms"])
+    def test_of_what_is_sent_twice_are_told(self, plane, as_alice, path):
+        key = {"headers": {"Idempotency-Key": "one"}}
+        first, second = (post(as_alice, path, SWITCH if path == LAUNCH else SNES, **key) for _ in range(2))
+        assert self.told(first, path, "post") == {"Location"}
+        assert self.told(second, path, "post") == {"Location", "Idempotent-Replayed"}
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("/projects", {"name": "Speedruns"}),
+            ("/api-keys", {"name": "My script", "scopes": ["read"]}),
+            ("/saves", {"console_type": "snes", "game_id": "zelda", "save_id": "second"}),
+            ("/config/emulators", {"console_type": "snes"}),
+        ],
+    )
+    def test_of_what_was_made_are_told(self, plane, as_sam, path, body):
+        EmulatorConfig.objects.filter(console="snes").delete()
+        answer = post(as_sam, path, body)
+        assert answer.status_code == 201, answer.content
+        assert self.told(answer, path, "post") == {"Location"}

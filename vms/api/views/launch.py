@@ -17,7 +17,7 @@ from accounts.services import resolve_owner
 from gamer.errors import bad_field
 from gamer.web.idempotency import run_once
 from gamer.web.reading import body_of, query_of
-from gamer.web.schema import IDEMPOTENCY_KEY, errors
+from gamer.web.schema import IDEMPOTENCY_KEY, LOCATION, errors
 from vms import queries, services
 from vms.api import examples
 from vms.api.serializers.machines import StaffVmSerializer
@@ -48,7 +48,7 @@ class LaunchGameView(APIView):
     @extend_schema(
         operation_id="launch_game",
         tags=TAGS,
-        parameters=[IDEMPOTENCY_KEY, GameLaunchQuerySerializer],
+        parameters=[IDEMPOTENCY_KEY, LOCATION, GameLaunchQuerySerializer],
         request=GameLaunchSerializer,
         responses={200: StaffVmSerializer, 201: StaffVmSerializer, **errors(402, 404, 409, 503)},
         examples=[examples.GAME_LAUNCH, examples.VM, examples.VM_CREATING, *examples.LAUNCH_ERRORS],

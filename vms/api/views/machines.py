@@ -18,7 +18,7 @@ from accounts.principal import principal_of
 from accounts.services import resolve_owner
 from gamer.web.idempotency import run_once
 from gamer.web.reading import ListView, body_of, expect_nothing, filters_of
-from gamer.web.schema import IDEMPOTENCY_KEY, errors
+from gamer.web.schema import IDEMPOTENCY_KEY, LOCATION, errors
 from gamer.web.serializers import MessageSerializer
 from vms import moves, queries, services
 from vms.api import examples
@@ -63,7 +63,7 @@ class VmsView(ListView):
     @extend_schema(
         operation_id="create_vm",
         tags=TAGS,
-        parameters=[IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY, LOCATION],
         request=VmCreationSerializer,
         responses={201: StaffVmSerializer, **errors(402, 404, 409, 503)},
         examples=[examples.VM_CREATION, examples.VM_CREATING, *examples.LAUNCH_ERRORS],

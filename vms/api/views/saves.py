@@ -20,7 +20,7 @@ from emulators.models import SaveSlot
 from emulators.services import slots
 from gamer.web.parsers import GzipParser
 from gamer.web.reading import ListView, body_of, bytes_of, expect_nothing, filters_of
-from gamer.web.schema import errors
+from gamer.web.schema import LOCATION, errors
 from gamer.web.throttles import WriteThrottle
 from vms import saves
 from vms.api import save_examples
@@ -64,6 +64,7 @@ class SavesView(ListView):
     @extend_schema(
         operation_id="create_save",
         tags=TAGS,
+        parameters=[LOCATION],
         request=SaveCreationSerializer,
         responses={201: SaveSlotSerializer, **errors(409)},
         examples=[save_examples.CREATION, save_examples.SLOT],
