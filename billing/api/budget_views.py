@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -33,6 +34,20 @@ from gamer.web.reading import ListView, body_of, expect_nothing
 from gamer.web.schema import errors
 
 TAGS = ["billing"]
+CREATION = f"""A budget over everything, a provider, a project, a department or a person, looked at at once.
+
+A crossed threshold with `notify` is told once a period, to `emails` and by a POST to `webhook_url` (https, on the internet). It is
+signed as [Standard Webhooks](https://www.standardwebhooks.com) say, whose libraries check it by `webhook_secret`: `webhook-id` is the
+message's and the same at every repeat, `webhook-timestamp` the try's in Unix seconds, `webhook-signature` is `v1,` and the base64 of the
+HMAC-SHA256 of `id.timestamp.body`. Answer with 2xx within 15 seconds. After 408, 409, 425, 429, any 5xx or no answer it is sent again, at
+most 8 times in about two days and no sooner than `Retry-After` asks in seconds. Any other answer ends the message, also 410 and a
+redirect, which is not followed; the next crossing is told again. `data.subject` says what the budget covers, `data.text` all of it for
+people:
+
+```json
+{json.dumps(examples.BUDGET_TOLD, indent=2)}
+```
+"""
 
 
 class MaySteer(BasePermission):
@@ -84,7 +99,7 @@ class BudgetsView(ListView):
         return self.get_paginated_response(BudgetSerializer(found, many=True, context=context).data)
 
     @extend_schema(
-        operation_id="create_budget", tags=TAGS, request=BudgetCreationSerializer,
+        operation_id="create_budget", tags=TAGS, description=CREATION, request=BudgetCreationSerializer,
         responses={201: MadeBudgetSerializer, **errors(409)}, examples=[examples.BUDGET_WISH, examples.BUDGET_MADE],
     )  # fmt: skip
     def post(self, request: Request) -> Response:

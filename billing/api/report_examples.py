@@ -104,4 +104,16 @@ BUDGET_WISH = asked(
         "emails": ["ops@example.org"], "webhook_url": "https://hooks.example.org/gamer",
     },
 )  # fmt: skip
+# What a budget's webhook is told.
+BUDGET_TOLD = {
+    "type": "budget.crossed",
+    "timestamp": "2026-06-14T18:00:12.345678Z",
+    "data": {
+        "subject": "department Arcade",
+        "text": "The budget Arcade's June of department Arcade has reached 80 %:\n"
+        "400.10 of 500.00 USD are spent in the period from 2026-06-01 to 2026-06-30.\n",
+        "budget_id": 3, "name": "Arcade's June", "covers": "department", "percent": 80, "severity": "warning",
+        "spent_usd": 400.1, "limit_usd": 500.0, "period_start": "2026-06-01", "period_end": "2026-06-30",
+    },
+}  # fmt: skip
 BUDGET_CHANGE = asked("A higher limit", {"limit_usd": 800})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
@@ -20,6 +21,8 @@ from billing.models import Budget, BudgetCrossing, BudgetWatch
 from events import deliveries
 from events.models import Delivery, Event, Webhook
 from gamer.errors import Conflict, PermissionDenied, ValidationError
+from gamer.moments import written
+from gamer.web.views import description
 from tests.at_once import at_once
 from tests.billing.usage import at, of, runs, used
 from tests.events.channels.receiver import Receiver, receiving
@@ -216,6 +219,20 @@ class TestNotices:
             world.arcade.pk,
             80,
         )
+
+    def test_go_to_a_webhook_as_the_description_shows(
+        self, world: World, receiver: Receiver, clock: Clock
+    ) -> None:
+        used(of(world.alice), at("2026-06-15 08:00"), at("2026-06-15 09:00"), charge="400.1")
+        wish = {"name": "Arcade's June", "limit_usd": Decimal(500), "webhook_url": receiver.url}
+        made = budget(target=Target(department=world.arcade), **wish)
+        deliveries.deliver_due(clock.advance(minutes=1), clock)
+        _, headers, body = receiver.requests[0]
+        told = description("gamer.urls")["paths"]["/billing/budgets"]["post"]["description"]
+        shown = json.loads(told.partition("```json")[2].partition("```")[0])
+        shown["data"]["budget_id"], shown["timestamp"] = made.pk, written(NOON)
+        assert json.loads(body) == shown
+        assert {"webhook-id", "webhook-timestamp", "webhook-signature"} <= set(headers)
 
     def test_are_an_event_only_where_nobody_is_to_be_told(self, world: World) -> None:
         used(of(world.alice), at("2026-06-15 08:00"), at("2026-06-15 09:00"), cost="9")
