@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from billing.models import CreditAccount, Entry, Leg
 from billing.models.ledger import AccountKind
+from billing.services import credits
 from gamer.web.serializers import (
     MoneyField,
     StrictCharField,
@@ -49,7 +50,9 @@ class CreditChangeSerializer(StrictSerializer):
     user_id = StrictCharField(max_length=64, required=False)
     project_id = StrictIntegerField(min_value=1, required=False)
     department_id = StrictIntegerField(min_value=1, required=False)
-    amount = MoneyField(help_text="USD; negative takes.")
+    amount = MoneyField(
+        min_value=-credits.MOST, max_value=credits.MOST, help_text="USD, other than 0; negative takes."
+    )
     reason = StrictCharField(max_length=300)
     expires_at = StrictDateTimeField(
         required=False, allow_null=True, help_text="What is left of it then is taken back."

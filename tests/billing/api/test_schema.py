@@ -42,6 +42,13 @@ class TestDescription:
 
 @pytest.mark.django_db
 class TestAnswers:
+    def test_to_amounts_of_credit_are_bounded_as_told(self, world: World, as_sam: APIClient) -> None:
+        told = described()["components"]["schemas"]["CreditChangeRequest"]["properties"]["amount"]
+        gift = {"user_id": "alice@gamer.test", "reason": "Test"}
+        for amount, status in ((told["maximum"], 201), (told["minimum"], 201), (told["maximum"] + 1, 400)):
+            answer = post(as_sam, "/billing/credits", {**gift, "amount": amount})
+            assert answer.status_code == status, answer.content
+
     @pytest.mark.parametrize("who", ["as_sam", "as_mona"])
     def test_to_reads_fit(
         self, world: World, request: pytest.FixtureRequest, as_sam: APIClient, who: str
