@@ -85,3 +85,6 @@ GAME = OpenApiExample(
     },
     response_only=True,
 )
+DELETED = OpenApiExample(
+    "No longer launched", value={"message": "Emulator configuration deleted"}, response_only=True
+)

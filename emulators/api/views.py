@@ -98,6 +98,7 @@ class EmulatorView(APIView):
         operation_id="delete_emulator",
         tags=TAGS,
         responses={200: MessageSerializer},
+        examples=[examples.DELETED],
     )
     def delete(self, request: Request, console_type: str) -> Response:
         """Ends launches of the console; its games and running machines stay."""

@@ -14,7 +14,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiJsonRenderer2, OpenApiYamlRenderer
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema, inline_serializer
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema, inline_serializer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from rest_framework import serializers
@@ -31,6 +31,10 @@ from gamer.web.schema import errors
 from gamer.web.throttles import client_ip
 
 SERVICE = "provisioner-api"
+
+
+def _said(title: str, value: Any) -> OpenApiExample:
+    return OpenApiExample(title, value=value, response_only=True, status_codes=["200"])
 
 
 class FaviconView(RedirectView):
@@ -52,6 +56,7 @@ class IdentityView(APIView):
         responses=inline_serializer(
             "Identity", {"message": serializers.CharField(), "version": serializers.CharField()}
         ),
+        examples=[_said("It is us", {"message": "Gamer Provisioner API", "version": "1.0.0"})],
     )
     def get(self, request: Request) -> Response:
         return Response({"message": "Gamer Provisioner API", "version": settings.VERSION})
@@ -77,6 +82,20 @@ class HealthView(APIView):
             ),
             **errors(401, 403, 503),
         },
+        examples=[
+            _said("Alive", {"status": "healthy", "service": SERVICE}),
+            _said(
+                "Every part, of which two are shown",
+                {
+                    "status": "healthy",
+                    "service": SERVICE,
+                    "parts": {
+                        "database": {"problem": "", "figures": {"version": "16.4", "latency_ms": 0.42}},
+                        "queue": {"problem": "", "figures": {"oldest_due_s": 0}},
+                    },
+                },
+            ),
+        ],
     )
     def get(self, request: Request) -> Response:
         if request.query_params.get("full", "0").lower() not in ("1", "true"):

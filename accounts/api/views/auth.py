@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import logins, passwords, signup
+from accounts.api import examples
 from accounts.api.permissions import PeopleOnly
 from accounts.api.serializers import (
     CredentialsSerializer,
@@ -54,6 +55,7 @@ class SignupView(_AuthView):
         tags=TAGS,
         request=SignupSerializer,
         responses={201: LoginSerializer, **errors(409)},
+        examples=[examples.SIGNUP, examples.SIGNED_UP],
     )
     def post(self, request: Request) -> Response:
         """A new player, who is logged in at once."""
@@ -68,6 +70,12 @@ class LoginView(_AuthView):
         tags=TAGS,
         request=CredentialsSerializer,
         responses={200: LoginSerializer, **errors(401)},
+        examples=[
+            examples.CREDENTIALS,
+            examples.CREDENTIALS_AND_CODE,
+            examples.LOGGED_IN,
+            examples.CODE_WANTED,
+        ],
     )
     def post(self, request: Request) -> Response:
         """An access token for five minutes, and a refresh token.
@@ -85,6 +93,7 @@ class RefreshView(_AuthView):
         tags=TAGS,
         request=RefreshSerializer,
         responses={200: TokensSerializer, **errors(401)},
+        examples=[examples.REFRESH, examples.REFRESHED],
     )
     def post(self, request: Request) -> Response:
         """The next pair of tokens. A refresh token is good once; used again it ends the login."""
@@ -95,7 +104,11 @@ class RefreshView(_AuthView):
 
 class LogoutView(_AuthView):
     @extend_schema(
-        operation_id="logout", tags=TAGS, request=RefreshSerializer, responses={204: None, **errors(401)}
+        operation_id="logout",
+        tags=TAGS,
+        request=RefreshSerializer,
+        responses={204: None, **errors(401)},
+        examples=[examples.REFRESH],
     )
     def post(self, request: Request) -> Response:
         """Ends the login, its access token included."""
@@ -110,6 +123,7 @@ class PasswordResetView(_AuthView):
         tags=TAGS,
         request=ResetRequestSerializer,
         responses={202: MessageSerializer},
+        examples=[examples.RESET_WISH, examples.RESET_ASKED],
     )
     def post(self, request: Request) -> Response:
         """Has a mail sent with a way to a new password. The same answer for every address."""
@@ -124,6 +138,7 @@ class PasswordResetConfirmView(_AuthView):
         tags=TAGS,
         request=ResetConfirmationSerializer,
         responses={204: None},
+        examples=[examples.RESET],
     )
     def post(self, request: Request) -> Response:
         """Sets a new password with the token from the mail, which is good once. Every login ends."""
@@ -159,6 +174,7 @@ class PasswordView(_OwnView):
         tags=TAGS,
         request=PasswordChangeSerializer,
         responses={200: TokensSerializer, 204: None},
+        examples=[examples.PASSWORD_CHANGE, examples.REFRESHED],
     )
     def post(self, request: Request) -> Response:
         """Sets a new password. Every login ends, this one included: go on with the tokens that are answered.
@@ -182,7 +198,9 @@ class PasswordView(_OwnView):
 
 
 class ProfileView(_OwnView):
-    @extend_schema(operation_id="get_profile", tags=TAGS, responses=ProfileSerializer)
+    @extend_schema(
+        operation_id="get_profile", tags=TAGS, responses=ProfileSerializer, examples=[examples.PROFILE]
+    )
     def get(self, request: Request) -> Response:
         """Who you are."""
         return Response(ProfileSerializer(self.person(request)).data)
@@ -192,6 +210,7 @@ class ProfileView(_OwnView):
         tags=TAGS,
         request=ProfileChangesSerializer,
         responses=ProfileSerializer,
+        examples=[examples.PROFILE_CHANGES, examples.PROFILE],
     )
     def patch(self, request: Request) -> Response:
         """Changes your name."""

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import keys
+from accounts.api import examples
 from accounts.api.key_serializers import (
     ApiKeyChangesSerializer,
     ApiKeyCreationSerializer,
@@ -56,6 +57,7 @@ class ApiKeysView(ListView):
         tags=TAGS,
         parameters=[ApiKeyFiltersSerializer],
         responses=ApiKeySerializer(many=True),
+        examples=[examples.KEY],
     )
     def get(self, request: Request) -> Response:
         """Your keys, and those of the department you manage; staff see all. The newest first, revoked ones too."""
@@ -73,6 +75,7 @@ class ApiKeysView(ListView):
         parameters=[LOCATION],
         request=ApiKeyCreationSerializer,
         responses={201: ShownApiKeySerializer, **errors(409)},
+        examples=[examples.KEY_CREATION, examples.KEY_MADE],
     )
     def post(self, request: Request) -> Response:
         """Makes a key. Its text is in this answer and nowhere afterwards."""
@@ -97,13 +100,17 @@ class ApiKeysView(ListView):
 class ApiKeyView(APIView):
     permission_classes = (PeopleOrStaffKeys,)
 
-    @extend_schema(operation_id="get_api_key", tags=TAGS, responses=ApiKeySerializer)
+    @extend_schema(operation_id="get_api_key", tags=TAGS, responses=ApiKeySerializer, examples=[examples.KEY])
     def get(self, request: Request, key_id: str) -> Response:
         """One key."""
         return Response(ApiKeySerializer(_find(request, key_id)).data)
 
     @extend_schema(
-        operation_id="update_api_key", tags=TAGS, request=ApiKeyChangesSerializer, responses=ApiKeySerializer
+        operation_id="update_api_key",
+        tags=TAGS,
+        request=ApiKeyChangesSerializer,
+        responses=ApiKeySerializer,
+        examples=[examples.KEY_CHANGES, examples.KEY],
     )
     def patch(self, request: Request, key_id: str) -> Response:
         """Changes a key's name or expiry."""
@@ -126,6 +133,7 @@ class RotateApiKeyView(APIView):
         tags=TAGS,
         request=RotationSerializer,
         responses={200: ShownApiKeySerializer},
+        examples=[examples.ROTATION, examples.ROTATED],
     )
     def post(self, request: Request, key_id: str) -> Response:
         """The same key under a new text, shown once. The old text ends now, or after `grace_s`."""
