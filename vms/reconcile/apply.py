@@ -22,7 +22,7 @@ from redaction.masks import mask
 from vms import metering, sessions
 from vms.lifecycle import TERMINAL, Desired, Phase, may_move
 from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount, VMQuerySet
-from vms.reconcile import claims
+from vms.reconcile import claims, idle
 from vms.reconcile.guard import REFUSED
 from vms.reconcile.outcome import AccountNote, Advance, Fail, Note, Outcome, SessionChange, Subject, Wait
 from vms.reconcile.steps import decide, move
@@ -58,7 +58,7 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
     crash_point("apply.before")
     outcome = move.instead_of_failing(subject, _masked(outcome))
     source, wish, ends_at = Phase(subject.vm.phase), subject.vm.desired, subject.vm.session_ends_at
-    origin = subject.vm.moves_from_id
+    origin, is_still_idle = subject.vm.moves_from_id, idle.unbroken(subject.vm)
     changes = _changes(source, outcome, now)
     if "machine_id" in outcome.attempt:
         outcome = replace(outcome, attempt={**outcome.attempt, "answered_at": now})
@@ -68,6 +68,9 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
     if "desired" in changes:
         # Somebody may have extended their time or asked for a move while the step ran: then the row is looked at anew.
         rows = rows.filter(session_ends_at=ends_at, moves_from=origin)
+        # Or come back to play: what their machine says of it pokes nobody.
+        if any(note.action == "idle_end" for note in outcome.notes):
+            rows = rows.filter(is_still_idle)
         # Or wished something else: then theirs stands.
         unchanged = When(desired=wish, then=Value(changes["desired"]))
         changes["desired"] = Case(unchanged, default=F("desired"))

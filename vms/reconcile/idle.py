@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Q
+
 from gamer.moments import written
 from vms.lifecycle import Desired, rests_cheaply
 from vms.models import VM, Attempt
@@ -29,6 +31,13 @@ def idle_ends_at(vm: VM, now: datetime) -> datetime | None:
     if vm.idle_since is None or vm.idle_seen_at is None or now - vm.idle_seen_at > FRESH:
         return None
     return _idle_from(vm, vm.idle_since) + timedelta(seconds=vm.auto_stop_timeout)
+
+
+def unbroken(vm: VM) -> Q:
+    """That a row still says what the end of this idleness was decided by: nobody came back or asked for another patience meanwhile."""
+    # Later proofs of the same idleness begin a little apart; a machine that beats often must not put its end off.
+    latest = vm.idle_since + JITTER if vm.idle_since is not None else None
+    return Q(idle_since__lte=latest, last_activity=vm.last_activity, auto_stop_timeout=vm.auto_stop_timeout)
 
 
 def checked(

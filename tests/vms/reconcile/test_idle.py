@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from accounts.principal import policy
+from tests.vms.control_plane import ControlPlane, story
 from tests.world import NOON
+from vms import agents, services
 from vms.activity import columns
 from vms.lifecycle import Desired, Phase
 from vms.models import VM, Attempt
@@ -129,3 +133,62 @@ class TestMachine:
         cheap = MemoryProvider(MemoryCloud(stopped_share=Decimal("0.1")))
         outcome = idle.checked(Wait(seconds=30), row, ATTEMPT, cheap, machine, NOON)
         assert outcome.vm == {"desired": Desired.STOPPED}
+
+
+class TestTheEnd:
+    """What is said while the provider's list is under way, which takes seconds and may take half a minute."""
+
+    @pytest.fixture
+    def left(self, lived: ControlPlane, running: VM) -> VM:
+        """Alice's, whose time is up: she was warned, and the next look ends it."""
+        now = lived.now()
+        idle_since, warned_at = now - timedelta(hours=1), now - timedelta(minutes=10)
+        VM.objects.update(last_activity=None, idle_warned_at=warned_at, next_look_at=now)
+        VM.objects.update(idle_since=idle_since, idle_seen_at=now)
+        return running
+
+    @pytest.mark.parametrize("act", ["plays", "waits"])
+    def test_is_none_of_a_player_who_just_came_back(self, lived: ControlPlane, left: VM, act: str) -> None:
+        def meanwhile() -> None:
+            if act == "waits":
+                services.change(vm=left, by=policy("test"), now=lived.now(), auto_stop_timeout=7200)
+            else:
+                beat(lived, left, is_playing=True)
+
+        self.look(lived, meanwhile)
+        lived.settle(seconds=60)
+        left.refresh_from_db()
+        assert (left.desired, left.phase) == (Desired.RUNNING, Phase.READY), story(left)
+
+    def test_is_not_put_off_by_a_later_word_of_the_same_idleness(self, lived: ControlPlane, left: VM) -> None:
+        self.look(lived, lambda: beat(lived, left, is_playing=False, idle_s=3599))
+        left.refresh_from_db()
+        assert left.desired == Desired.STOPPED, story(left)
+
+    def look(self, plane: ControlPlane, meanwhile: Callable[[], None]) -> None:
+        once = [meanwhile]
+
+        class Slow(MemoryProvider):
+            def list(self) -> Sequence[Machine]:
+                machines = super().list()
+                if once:
+                    once.pop()()
+                return machines
+
+        plane.reconciler.open_provider = lambda account: Slow(plane.clouds[account.pk])
+        plane.reconciler.turn()
+        assert not once
+
+
+def beat(plane: ControlPlane, row: VM, *, is_playing: bool, idle_s: float | None = None) -> None:
+    now = plane.now()
+    agents.heartbeat(
+        vm=row,
+        boot_id="b",
+        sequence=1,
+        sent_at=now,
+        is_playing=is_playing,
+        idle_s=idle_s,
+        measured={},
+        now=now,
+    )
