@@ -21,6 +21,8 @@ RETRY_S = 1
 EMPTY = archives.digest_of_files(())  # of a slot with nothing in it yet
 LIBRARY = "/srv/gamer/games"  # where setup mounts it
 GIVE_UP_S = 300
+# Nothing will be different the next time.
+FOR_GOOD = (setup.AgentRefused, setup.HostKeyMismatch)
 Status = GameSession.Status
 
 
@@ -47,19 +49,24 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
         ]
         if queued:
             changes += _launch(subject, provider, queued[-1])
-    except (setup.AgentRefused, setup.HostKeyMismatch) as error:
-        return Wait(seconds=0, sessions=[*changes, *_failed(subject.sessions, str(error))])
     except (setup.SshError, saves.SaveUnavailable) as error:
-        overdue = [
-            one
-            for one in subject.sessions
-            if is_wanted(one) and (now - one.queued_at).total_seconds() > GIVE_UP_S
+        is_for_good = isinstance(error, FOR_GOOD)
+        hopeless = [
+            one for one in queued_in(subject.sessions) if is_for_good or _is_overdue(subject, one, now)
         ]
-        return Wait(
-            seconds=RETRY_S, sessions=[*changes, *_failed(overdue, str(error))], vm={"action_sent_at": now}
-        )
+        changes += [SessionChange(one.pk, Status.FAILED, str(error)) for one in hopeless]
+        return Wait(seconds=RETRY_S, sessions=changes, vm={"action_sent_at": now})
     crash_point("play.after_call")
     return Wait(seconds=1, sessions=changes, vm={"last_activity": now, "action_sent_at": None})
+
+
+def _is_overdue(subject: Subject, session: GameSession, now: datetime) -> bool:
+    """Whether a launch has been tried in vain for long enough, since the machine could first be asked for it.
+
+    An end is not given up: until the machine was told, the game may play on, and save.
+    """
+    first = max(session.queued_at, subject.vm.phase_since)
+    return (now - first).total_seconds() > GIVE_UP_S
 
 
 def _end(subject: Subject, provider: Provider, session: GameSession) -> SessionChange:
@@ -150,7 +157,3 @@ def app_of(recipe: Recipe) -> dict[str, Any]:
         "folders": [recipe.saves],
         "links": {f"{GAMES}/{recipe.stored}": f"{LIBRARY}/{recipe.source}"} if recipe.source else {},
     }
-
-
-def _failed(sessions: Sequence[GameSession], text: str) -> list[SessionChange]:
-    return [SessionChange(one.pk, Status.FAILED, text) for one in sessions if is_wanted(one)]
