@@ -104,8 +104,12 @@ def apply(subject: Subject, token: uuid.UUID, outcome: Outcome, now: datetime) -
 
 def _is_second_guessed(outcome: Outcome) -> bool:
     """Whether a policy wishes an end, which somebody may just have made untimely. A start that was refused stays refused."""
-    is_refusal = any(note.action == "start_refused" for note in outcome.notes)
-    return isinstance(outcome, Wait) and "desired" in outcome.vm and not is_refusal
+    return isinstance(outcome, Wait) and "desired" in outcome.vm and not _is_refusal(outcome)
+
+
+def _is_refusal(outcome: Outcome) -> bool:
+    """Whether a start came to nothing at once."""
+    return isinstance(outcome, Wait) and any(note.action == "start_refused" for note in outcome.notes)
 
 
 def _is_on_its_way(outcome: Outcome) -> bool:
@@ -207,9 +211,9 @@ def _write_sessions(vm: VM, outcome: Outcome, now: datetime) -> list[SessionChan
         if change.base is not None:
             mine = GameSession.objects.filter(pk=change.session_id, vm=vm)
             mine.exclude(base=change.base).update(base=change.base)
-    if isinstance(outcome, Fail) or (
-        isinstance(outcome, Advance) and outcome.phase in (Phase.DELETING, Phase.STOPPED)
-    ):
+    is_over = isinstance(outcome, Advance) and outcome.phase in (Phase.DELETING, Phase.STOPPED)
+    # Those as well that were asked for while the step was under way.
+    if isinstance(outcome, Fail) or is_over or _is_refusal(outcome):
         GameSession.objects.filter(vm=vm, status__in=GameSession.OPEN).update(
             status=GameSession.Status.ENDED, ended_at=now
         )

@@ -13,10 +13,11 @@ from events.models import Event
 from gamer.crash import Died, dying_at
 from tests.vms import simulation
 from tests.vms.control_plane import ControlPlane, story
-from vms import installation, queries, services
+from vms import installation, queries, saves, services
+from vms.lifecycle import Desired
 from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount, Stray
 from vms.providers.base import MachineState, make_tag
-from vms.providers.memory import Fault, MemoryCloud
+from vms.providers.memory import Fault, MemoryCloud, MemoryProvider
 from vms.reconcile import claims
 from vms.reconcile.loop import Reconciler
 from vms.spending import unproven_deletes
@@ -175,15 +176,38 @@ class TestStop:
         assert vm.attempt.machine_id == machine
         assert stocked.cloud.created_total == 1
 
-    def test_stays_stopped_and_says_so_when_the_start_finds_no_capacity(self, stocked: ControlPlane) -> None:
+    @pytest.mark.parametrize("is_late", [False, True], ids=["with the start", "while it is asked for"])
+    def test_stays_stopped_and_says_so_when_the_start_finds_no_capacity(
+        self, stocked: ControlPlane, is_late: bool
+    ) -> None:
         vm = stocked.until(stocked.launch(), "running")
         services.stop(vm=vm, by=policy("test"), now=stocked.clock())
         stocked.until(vm, "stopped", seconds=120)
         stocked.cloud.switch_on(Fault.NO_CAPACITY, verbs=["start"])
+        launch = [lambda: services.play(vm=vm, by=policy("test"), game_id="zelda", now=stocked.clock())]
+
+        class Starting(MemoryProvider):
+            def start(self, machine_id: str) -> None:
+                if launch:
+                    launch.pop()()
+                super().start(machine_id)
+
+        stocked.actor.open_provider = lambda account: Starting(stocked.clouds[account.pk])
         services.start(vm=vm, by=policy("test"), now=stocked.clock())
-        stocked.until(vm, "stopped", seconds=60)
+        if not is_late:
+            launch.pop()()
         stocked.settle(seconds=5)
-        assert Event.objects.about("vms", vm.pk).filter(action="start_refused").exists()
+        vm.refresh_from_db()
+        assert (vm.status, vm.desired) == ("stopped", Desired.STOPPED), story(vm)
+        refused = Event.objects.about("vms", vm.pk).get(action="start_refused")
+        session = vm.sessions.get(game_id="zelda")
+        assert (session.status, saves.playing_on(session.slot)) == ("ended", None)
+        assert session.error_text == ("" if is_late else refused.details["reason"])
+        # A later start launches nothing by itself.
+        services.start(vm=vm, by=policy("test"), now=stocked.clock())
+        stocked.until(vm, "running", seconds=120)
+        stocked.settle(seconds=30)
+        assert not vm.sessions.filter(status__in=GameSession.OPEN).exists()
 
     def test_is_stopped_again_when_its_start_never_happens(self, stocked: ControlPlane) -> None:
         vm = stocked.until(stocked.launch(), "running")

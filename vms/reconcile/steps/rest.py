@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from gamer.crash import crash_point
 from vms.lifecycle import Desired, Phase
+from vms.models import GameSession
 from vms.providers.base import (
     BadCredentials,
     NoCapacity,
@@ -23,6 +24,7 @@ from vms.reconcile.outcome import (
     Fail,
     Note,
     Outcome,
+    SessionChange,
     Subject,
     Wait,
     later,
@@ -56,21 +58,23 @@ def start(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     try:
         provider.start(subject.attempt.machine_id)
     except (NoCapacity, Rejected, QuotaExceeded, BadCredentials) as error:
-        return _refused(
-            error, note_of(error) if isinstance(error, QuotaExceeded | BadCredentials) else AccountNote()
-        )
+        speaks_of_account = isinstance(error, QuotaExceeded | BadCredentials)
+        return _refused(subject, error, note_of(error) if speaks_of_account else AccountNote())
     except NotFound:
         return Fail(error="machine_lost", text="The stopped machine vanished at the provider.")
     except ProviderError as error:
         first = subject.vm.action_sent_at or now
         if now - first >= GIVE_UP:
-            return _refused(error, note_of(error))
+            return _refused(subject, error, note_of(error))
         return replace(later(error, subject), vm={"action_sent_at": first})
     crash_point("start.after_call")
     return Advance(phase=Phase.BOOTING, account=AccountNote())
 
 
-def _refused(error: ProviderError, account: AccountNote) -> Wait:
-    refused = Note("start_refused", {"reason": str(error)[:300]})
+def _refused(subject: Subject, error: ProviderError, account: AccountNote) -> Wait:
+    """What waited to be played ends: nobody shall find it launched by a start days later, nor its save slot taken until then."""
+    reason = str(error)[:300]
     wish = {"desired": Desired.STOPPED, "action_sent_at": None}
-    return Wait(seconds=LOOK_S, vm=wish, notes=(refused,), account=account)
+    over = [SessionChange(one.pk, GameSession.Status.ENDED, reason) for one in subject.sessions]
+    refused = Note("start_refused", {"reason": reason})
+    return Wait(seconds=LOOK_S, vm=wish, sessions=over, notes=(refused,), account=account)
