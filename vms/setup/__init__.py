@@ -1,8 +1,8 @@
 """From a machine that answers SSH to one that runs a game, and the talk with the agent there.
 
 Not here: the database, phases, retries over time (vms.reconcile), and what a console needs (emulators). Nothing of Django is imported.
-Start reading at `machine.py`: `set_up`, `launch_game`, `look_at`, `end_session`. `ssh.py` is the wire, `drivers/` says what is to be done,
-`plan.py` as what, `agent/` is what is uploaded and does it.
+Start reading at `machine.py`: `set_up`, `launch_game`, `collect_saves`, `end_session`. `ssh.py` is the wire, `drivers/` says what is to be
+done, `plan.py` as what, `agent/` is what is uploaded and does it.
 """
 
 from vms.setup.agent_link import AgentError, AgentRefused, AgentSilent, NoSuchSession
@@ -13,10 +13,8 @@ from vms.setup.machine import (
     end_session,
     forget,
     launch_game,
-    look_at,
     pair,
     pairing,
-    session_state,
     set_up,
 )
 from vms.setup.orders import (
@@ -81,11 +79,9 @@ __all__ = [
     "forget",
     "launch_game",
     "learn_host_key",
-    "look_at",
     "make_keypair",
     "pair",
     "pairing",
     "parse_library",
-    "session_state",
     "set_up",
 ]

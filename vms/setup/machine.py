@@ -1,4 +1,4 @@
-"""What the reconciler does with a machine: set it up, launch a game on it, look, end it. Each call connects, acts and leaves."""
+"""What the reconciler does with a machine: set it up, launch a game on it, ask, end it. Each call connects, acts and leaves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from vms.setup import agent_link, saving
 from vms.setup.agent_link import AgentRefused, AgentSilent, NoSuchSession
 from vms.setup.drivers import Driver, choose, cloudypad
 from vms.setup.orders import (
-    AgentState,
     Cloudypad,
     Collected,
     Failed,
@@ -121,12 +120,6 @@ def _verify(site: Site, target: Target, progress: Progress, report: Reporter) ->
     return Ready(state, progress.left_out, has_library)
 
 
-def look_at(target: Target) -> AgentState:
-    """What the agent says now: the same as it tells `PUBLIC_URL`, for when that does not arrive. Raises as `launch_game` does."""
-    with _open(target) as shell:
-        return agent_link.state(shell)
-
-
 def pairing(target: Target) -> dict[str, Any]:
     """`pending` [{request_id, client_ip}], the newest first, and `clients`, ids of the paired ones. Raises as `launch_game` does."""
     with _open(target) as shell:
@@ -175,12 +168,6 @@ def launch_game(target: Target, order: SessionOrder, bring: Callable[[], bytes] 
         return agent_link.session(launched)
 
 
-def session_state(target: Target, session_id: str) -> SessionState:
-    """The session now, with its log's end. Raises NoSuchSession, and what `launch_game` raises."""
-    with _open(target) as shell:
-        return agent_link.session(agent_link.ask(shell, "GET", f"/sessions/{session_id}"))
-
-
 def end_session(target: Target, session_id: str) -> SessionState:
     """End the game, and wait for it (at most 15 s). Ending an unknown or ended session succeeds. Raises as `launch_game` does."""
     with _open(target) as shell:
@@ -198,7 +185,7 @@ def collect_saves(
     ending: Sequence[str] = (),
     is_last: bool = False,
 ) -> Collected:
-    """What `look_at` tells, and the saves that wait there; see `saving.collect`. Ends the sessions named in `ending` first.
+    """What the agent says now, and the saves that wait there; see `saving.collect`. Ends the sessions named in `ending` first.
 
     `is_last`: what the games wrote to the end is packed before. May take half a minute. Raises as `launch_game` does.
     A machine that cannot pack gives what it packed earlier all the same, and raises once that is all stored.

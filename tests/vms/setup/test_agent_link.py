@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.vms.setup.looking import look_at
 from tests.vms.setup.sshd import Machine
-from vms.setup import AgentRefused, AgentSilent, SessionOrder, collect_saves, launch_game, look_at, saving
+from vms.setup import AgentRefused, AgentSilent, SessionOrder, collect_saves, launch_game, saving
 from vms.setup.site import PROGRAM
 
 SESSION = {

@@ -14,6 +14,7 @@ import pytest
 
 from sandbox.guests.guest import HOST_KEY, Guest, Guests, GuestSpec
 from sandbox.guests.runtime import NO_UNSHARE
+from tests.vms.setup.looking import look_at, session_state
 from tests.waiting import eventually
 from vms.setup import (
     Address,
@@ -24,9 +25,7 @@ from vms.setup import (
     connect,
     end_session,
     launch_game,
-    look_at,
     make_keypair,
-    session_state,
     set_up,
 )
 

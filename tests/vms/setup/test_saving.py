@@ -8,6 +8,7 @@ import pytest
 
 from emulators import archives
 from tests.vms.setup.agent.test_saves import FOLDER, SLOT, packed_of
+from tests.vms.setup.looking import session_state
 from tests.vms.setup.sshd import Machine
 from tests.waiting import eventually
 from vms.setup import (
@@ -21,7 +22,6 @@ from vms.setup import (
     collect_saves,
     launch_game,
     saving,
-    session_state,
     set_up,
 )
 from vms.setup.agent.archive import EMPTY

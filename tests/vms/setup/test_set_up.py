@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.vms.setup.agent.running import PublicUrl
+from tests.vms.setup.looking import look_at, session_state
 from tests.vms.setup.sshd import TOKEN, Machine, end_process, free_port, is_running
 from tests.waiting import eventually
 from vms.setup import (
@@ -19,9 +20,7 @@ from vms.setup import (
     Unreachable,
     end_session,
     launch_game,
-    look_at,
     make_keypair,
-    session_state,
     set_up,
 )
 from vms.setup.site import PROGRAM

@@ -12,10 +12,11 @@ from vms.activity import columns
 from vms.models import VM, Attempt, GameSession
 from vms.providers import registry
 from vms.providers.base import Provider
-from vms.reconcile.outcome import Outcome, Subject, Wait
+from vms.reconcile.outcome import Outcome, SessionChange, Subject, Wait
 from vms.reconcile.steps import saving
 from vms.reconcile.steps.setup import target_of
 
+Status = GameSession.Status
 SILENCE = timedelta(seconds=60)
 # Of a machine that is heard: saves may wait there that it could not push.
 UNSEEN = timedelta(minutes=30)
@@ -45,4 +46,16 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     agent = collected.agent
     known = {"watched_at": now, **columns(agent.is_playing, agent.idle_s, now)}
     # What is stored then is told to the machine, and what is left fetched, when it is asked the next time.
-    return Wait(seconds=NEXT_S, vm=known, **saving.found(subject, collected))
+    return Wait(
+        seconds=NEXT_S, vm=known, sessions=_over(subject, agent.sessions), **saving.found(subject, collected)
+    )
+
+
+def _over(subject: Subject, told: Sequence[setup.SessionState]) -> list[SessionChange]:
+    """The VM's open games that are over there, whatever ended them."""
+    mine = {str(one.pk): one for one in subject.sessions}
+    return [
+        SessionChange(mine[one.session_id].pk, one.state, one.reason)
+        for one in told
+        if one.session_id in mine and one.state in (Status.ENDED, Status.FAILED)
+    ]
