@@ -5,12 +5,14 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from accounts.principal import policy
 from events.models import Event
 from gamer.crash import Died, dying_at
+from gamer.moments import written
 from tests.vms import simulation
 from tests.vms.control_plane import ControlPlane, story
 from vms import installation, queries, saves, services
@@ -223,13 +225,41 @@ class TestStop:
         refused = Event.objects.about("vms", vm.pk).get(action="start_refused")
         assert refused.details == {"reason": "The machine did not start in time."}
 
-    def test_deletes_a_machine_that_was_stopped_too_long(self, stocked: ControlPlane) -> None:
+    @pytest.mark.parametrize(("kept_h", "warned_h"), [(48, 24), (96, 72), (3, 1.5)])
+    def test_deletes_a_machine_that_was_stopped_too_long(
+        self, stocked: ControlPlane, settings: Any, kept_h: int, warned_h: float
+    ) -> None:
+        settings.STOPPED_KEEP_HOURS = kept_h
         vm = stocked.until(stocked.launch(), "running")
         services.stop(vm=vm, by=policy("test"), now=stocked.clock())
         stocked.until(vm, "stopped", seconds=120)
-        stocked.clock.advance(hours=48)
+        ends_at = vm.phase_since + timedelta(hours=kept_h)
+        warnings = Event.objects.about("vms", vm.pk).filter(action="end_warning")
+        stocked.clock.advance(hours=warned_h, minutes=-5)
+        stocked.settle(seconds=120, step=10)
+        assert not warnings.exists()
+        stocked.clock.advance(minutes=5)
+        stocked.settle(seconds=300, step=10)
+        assert warnings.get().details == {
+            "ends_at": written(ends_at),
+            "reason": f"A stopped VM is kept for {kept_h} h.",
+        }
+        stocked.clock.advance(seconds=(ends_at - stocked.clock()).total_seconds())
         stocked.until(vm, "terminated", seconds=300)
         assert not stocked.cloud.alive()
+        assert warnings.count() == 1
+
+    def test_warns_of_a_deletion_again_when_it_was_started_in_between(self, stocked: ControlPlane) -> None:
+        vm = stocked.until(stocked.launch(), "running")
+        for _ in range(2):
+            services.stop(vm=vm, by=policy("test"), now=stocked.clock())
+            stocked.until(vm, "stopped", seconds=120)
+            stocked.clock.advance(hours=25)
+            stocked.settle(seconds=120, step=10)
+            services.start(vm=vm, by=policy("test"), now=stocked.clock())
+            stocked.until(vm, "running", seconds=120)
+            assert vm.end_warned_at is None
+        assert Event.objects.about("vms", vm.pk).filter(action="end_warning").count() == 2
 
 
 class TestClock:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from django.conf import settings
+
 from gamer.crash import crash_point
+from gamer.moments import written
 from vms.lifecycle import Desired, Phase
-from vms.models import GameSession
+from vms.models import VM, GameSession
 from vms.providers.base import (
     BadCredentials,
     NoCapacity,
@@ -18,6 +21,7 @@ from vms.providers.base import (
     Rejected,
     Suspendable,
 )
+from vms.reconcile.liveness import deletes_at
 from vms.reconcile.outcome import (
     AccountNote,
     Advance,
@@ -34,6 +38,8 @@ from vms.reconcile.steps import missing
 
 LOOK_S = 60
 MISSING_LOOK_S = 15
+# So long before it is deleted its player hears of it; half the time it is kept, where that is shorter.
+WARN = timedelta(hours=24)
 # Since the first try. A vendor may answer every start of one machine with an error that passes elsewhere.
 GIVE_UP = timedelta(minutes=10)
 
@@ -47,7 +53,22 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
             return found
         if found is None:
             return Fail(error="machine_lost", text="The stopped machine vanished at the provider.")
-    return Wait(seconds=LOOK_S, vm={"missing_since": None, "missing_looks": 0} if vm.missing_looks else {})
+    seen = {"missing_since": None, "missing_looks": 0} if vm.missing_looks else {}
+    return _warned(Wait(seconds=LOOK_S, vm=seen), vm, now)
+
+
+def _warned(outcome: Wait, vm: VM, now: datetime) -> Wait:
+    """The look's outcome, with the warning of the deletion once it is near: what its player installed goes with the disk."""
+    ends_at = deletes_at(vm)
+    if ends_at is None:
+        return outcome
+    due_at = ends_at - min(WARN, (ends_at - vm.phase_since) / 2)
+    if now < due_at or (vm.end_warned_at is not None and vm.end_warned_at >= due_at):
+        return outcome
+    hours = settings.STOPPED_KEEP_HOURS
+    told = {"ends_at": written(ends_at), "reason": f"A stopped VM is kept for {hours} h."}
+    note = Note("end_warning", told)
+    return replace(outcome, vm={**outcome.vm, "end_warned_at": now}, notes=(*outcome.notes, note))
 
 
 def start(subject: Subject, provider: Provider, now: datetime) -> Outcome:
@@ -68,7 +89,8 @@ def start(subject: Subject, provider: Provider, now: datetime) -> Outcome:
             return _refused(subject, error, note_of(error))
         return replace(later(error, subject), vm={"action_sent_at": first})
     crash_point("start.after_call")
-    return Advance(phase=Phase.BOOTING, account=AccountNote())
+    # It was warned of its deletion, if of anything: what ends it from here on is another end.
+    return Advance(phase=Phase.BOOTING, vm={"end_warned_at": None}, account=AccountNote())
 
 
 def _refused(subject: Subject, error: ProviderError, account: AccountNote) -> Wait:
