@@ -30,7 +30,7 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
             return _lost(subject, now)
         machine = found
     if machine.failure is not None:
-        return _failed(subject, machine.failure, now)
+        return _failed(subject, machine, machine.failure, now)
     if machine.state is MachineState.RUNNING and not machine.ip:
         machine = _in_full(provider, machine)
     if machine.state is MachineState.RUNNING and machine.ip:
@@ -58,11 +58,13 @@ def _lost(subject: Subject, now: datetime) -> Outcome:
     return next_offer(subject, now, "Lost", text, cools="its machine vanished")
 
 
-def _failed(subject: Subject, failure: ProviderError, now: datetime) -> Outcome:
+def _failed(subject: Subject, machine: Machine, failure: ProviderError, now: datetime) -> Outcome:
     """An order that had been taken."""
     if not subject.is_restart:
         return gone_wrong(subject, failure, now)
-    return unstarted(subject, Phase.STOPPED, str(failure))
+    # A start that went wrong says little of the machine: one that may run is stopped, or it would run unseen.
+    is_stopped = machine.state is MachineState.STOPPED
+    return unstarted(subject, Phase.STOPPED if is_stopped else Phase.STOPPING, str(failure))
 
 
 def _in_full(provider: Provider, machine: Machine) -> Machine:

@@ -13,6 +13,7 @@ from vms.lifecycle import Desired, Phase
 from vms.models import VM, GameSession
 from vms.providers.base import (
     BadCredentials,
+    MachineState,
     NoCapacity,
     NotFound,
     Provider,
@@ -40,6 +41,8 @@ LOOK_S = 60
 MISSING_LOOK_S = 15
 # So long before it is deleted its player hears of it; half the time it is kept, where that is shorter.
 WARN = timedelta(hours=24)
+RUNS = "the stopped machine runs"
+FOUND = {"missing_since": None, "missing_looks": 0}
 # Since the first try. A vendor may answer every start of one machine with an error that passes elsewhere.
 GIVE_UP = timedelta(minutes=10)
 
@@ -47,14 +50,19 @@ GIVE_UP = timedelta(minutes=10)
 def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     vm = subject.vm
     is_too_old = subject.snapshot is None or subject.snapshot.taken_at <= vm.phase_since
-    if subject.machine is None and not is_too_old:
+    machine = None if is_too_old else subject.machine
+    if machine is None and not is_too_old:
         found = missing.sought(subject, provider, now, pause_s=MISSING_LOOK_S)
         if isinstance(found, Wait):
             return found
         if found is None:
             return Fail(error="machine_lost", text="The stopped machine vanished at the provider.")
-    seen = {"missing_since": None, "missing_looks": 0} if vm.missing_looks else {}
-    return _warned(Wait(seconds=LOOK_S, vm=seen), vm, now)
+        machine = found
+    if machine is not None and machine.state is MachineState.RUNNING and isinstance(provider, Suspendable):
+        # Somebody started it at the provider, or a start that nobody heard of came through after all.
+        why = {"from": vm.phase, "reason": RUNS}
+        return Advance(phase=Phase.STOPPING, vm=FOUND, notes=(Note("stopping", why),))
+    return _warned(Wait(seconds=LOOK_S, vm=FOUND if vm.missing_looks else {}), vm, now)
 
 
 def _warned(outcome: Wait, vm: VM, now: datetime) -> Wait:
