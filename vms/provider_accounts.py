@@ -113,6 +113,7 @@ def seed(now: datetime) -> None:
         _keep(kind.removeprefix("cloudypad_"), kind, "", credentials, now)
     schedules.keep("compare meters with machines", "vms.tasks.repair_meters", minutes=60)
     schedules.keep("archive ended VMs", "vms.tasks.archive_ended", minutes=24 * 60)
+    schedules.keep("forget machines that are gone", "vms.tasks.forget_leftovers", minutes=10)
     schedules.keep("look at providers' balances", "vms.tasks.look_at_balances", minutes=10)
     if settings.ENV.tensordock_api_token:
         _keep(

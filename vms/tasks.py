@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from gamer import tallies
 from gamer.queue.wake import ring
-from vms import archive, bills, metering
+from vms import archive, bills, leftovers, metering
 from vms.channels import RECONCILER
 from vms.reconcile import claims
 from vms.reconcile.acting import Actor
@@ -37,6 +37,11 @@ def act() -> None:
 def archive_ended() -> None:
     """Takes from VMs that ended long ago what nobody needs any more."""
     archive.archive(timezone.now())
+
+
+def forget_leftovers() -> None:
+    """Removes what our own hosts keep of machines that are gone."""
+    leftovers.forget()
 
 
 def look_at_balances() -> None:

@@ -210,9 +210,14 @@ def collect_saves(
     return replace(collected, unpacked=(*collected.unpacked, str(unpacked)))
 
 
-def forget(vm_id: str, kept_by: Cloudypad) -> None:
-    """Remove what CloudyPad keeps of a machine that is being deleted, its key among it; nothing there is no error."""
-    cloudypad.forget(vm_id, kept_by)
+def kept(by: Cloudypad) -> set[str]:
+    """The tags of the machines that CloudyPad keeps something of, here on our side."""
+    return cloudypad.kept(by)
+
+
+def forget(tag: str, by: Cloudypad) -> None:
+    """Remove what CloudyPad keeps of a machine that is gone, its key among it; nothing there is no error."""
+    cloudypad.forget(tag, by)
 
 
 def _open(target: Target) -> AbstractContextManager[Shell]:

@@ -19,8 +19,8 @@ class Target:
 
     `private_key`: OpenSSH PEM text. `host_public_key`: the pinned line `ssh-ed25519 AAAA…`. `agent_token`: the secret made for this VM;
     the agent registers with it at `public_url`, and asks it of whoever uses its local API. No `public_url`: the agent calls nobody.
-    `is_configured`: the machine arrives with Wolf on it. `images`, `cores` and `programs` are what the console's emulators need
-    there (`emulators.recipes`).
+    `tag` is the machine's own name, by which a driver may keep something of it on our side. `is_configured`: the machine arrives with
+    Wolf on it. `images`, `cores` and `programs` are what the console's emulators need there (`emulators.recipes`).
     """
 
     vm_id: str
@@ -29,6 +29,7 @@ class Target:
     host_public_key: str
     agent_token: str = field(repr=False)
     public_url: str = ""
+    tag: str = ""
     has_gpu: bool = False
     is_configured: bool = False
     images: tuple[str, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import stat
 import sys
 import time
@@ -16,11 +15,12 @@ import pytest
 
 from tests.vms.setup.sshd import Machine, end_process
 from tests.waiting import eventually
+from vms.providers.cloudypad.names import name_of
 from vms.setup import Address, Cloudypad, SshError, Target, connect
 from vms.setup.agent.files import is_locked
 from vms.setup.drivers import choose
 from vms.setup.drivers import cloudypad as cloudypad_driver
-from vms.setup.drivers.cloudypad import CloudypadDriver, forget, instance_name
+from vms.setup.drivers.cloudypad import CloudypadDriver, forget, kept
 from vms.setup.site import Site, survey
 
 # Behaves as 0.45.1 was seen to: creates exit 0 also when cancelled, `get` prints warnings before its JSON.
@@ -64,9 +64,7 @@ def cloudypad(tmp_path: Path) -> Cloudypad:
 
 @pytest.fixture
 def target(machine: Machine, cloudypad: Cloudypad) -> Target:
-    return replace(
-        machine.target(), vm_id="0a1b2c3d-0000-4000-8000-00000000000f", cloudypad=cloudypad, has_gpu=True
-    )
+    return replace(machine.target(), tag="gamer-0a1b2c3d-0123456789ab-1", cloudypad=cloudypad, has_gpu=True)
 
 
 @pytest.fixture
@@ -82,7 +80,7 @@ def driver(cloudypad: Cloudypad) -> CloudypadDriver:
 
 def home(target: Target) -> Path:
     assert target.cloudypad is not None
-    return Path(target.cloudypad.home) / instance_name(target.vm_id)
+    return Path(target.cloudypad.home) / name_of(target.tag)
 
 
 def calls(target: Target) -> list[list[str]]:
@@ -101,7 +99,7 @@ class TestCloudypad:
         driver.begin(site, target)
         assert ended(driver, site, target) == "idle"
         (create, *gets) = calls(target)
-        assert create[:4] == ["create", "ssh", "--name", instance_name(target.vm_id)]
+        assert create[:4] == ["create", "ssh", "--name", name_of(target.tag)]
         assert {"--yes", "--skip-pairing", "--autostop=no"} <= set(create)
         assert {get[0] for get in gets} == {"get"}
         driver.begin(site, target)
@@ -165,7 +163,7 @@ class TestCloudypad:
     def test_is_gone_on_with_after_it_was_killed(self, driver, site, target, tmp_path):
         (tmp_path / "does").write_text("hangs")
         driver.begin(site, target)
-        eventually((home(target) / "instances" / instance_name(target.vm_id) / "state.yml").exists)
+        eventually((home(target) / "instances" / name_of(target.tag) / "state.yml").exists)
         self.kill(target)
         (tmp_path / "does").unlink()
         assert ended(driver, site, target) == "idle"
@@ -178,8 +176,30 @@ class TestCloudypad:
         ended(driver, site, target)
         assert stat.S_IMODE((home(target) / "key").stat().st_mode) == 0o600
         assert stat.S_IMODE(home(target).stat().st_mode) == 0o700
-        forget(target.vm_id, target.cloudypad)
+        assert kept(target.cloudypad) == {target.tag}
+        forget(target.tag, target.cloudypad)
         assert not home(target).exists()
+        assert kept(target.cloudypad) == set()
+
+    @pytest.mark.parametrize("does", ["", "fails"])
+    def test_of_a_vms_next_machine_begins_anew(self, driver, site, target, tmp_path, does):
+        """Another offer's, or where it moves to: a bare machine is neither done nor failed by what became of the one before."""
+        (tmp_path / "does").write_text(does)
+        driver.begin(site, target)
+        assert ended(driver, site, target) == ("failed" if does else "idle")
+        other = replace(
+            target, tag=target.tag.removesuffix("1") + "2", address=Address("127.0.0.1", 22, "ubuntu")
+        )
+        seen = driver.look(site, other)
+        assert (seen.state, [step.state for step in seen.steps]) == ("idle", ["running"])
+        (tmp_path / "does").write_text("")
+        driver.begin(site, other)
+        assert ended(driver, site, other) == "idle"
+        assert calls(other)[0][:4] == ["create", "ssh", "--name", name_of(other.tag)]
+        assert not CloudypadDriver.suits(
+            replace(site, system="ubuntu 24.04", has_driver=True),
+            replace(other, tag=target.tag.removesuffix("1") + "3"),
+        )
 
     def kill(self, target: Target) -> None:
         """Runner and program, as a host that loses its power."""
@@ -190,13 +210,6 @@ class TestCloudypad:
                 continue
             if is_its:
                 end_process(int(environ.parent.name))
-
-
-class TestName:
-    def test_is_one_that_cloudypad_does_not_ask_back_for(self):
-        name = instance_name("0a1b2c3d-0000-4000-8000-00000000000f")
-        assert re.fullmatch(r"[a-z]+(-([a-z]+|[0-9]+))*", name)
-        assert name != instance_name("0a1b2c3d-0000-4000-8000-00000000000e")
 
 
 class TestChoice:

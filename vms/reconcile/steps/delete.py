@@ -6,10 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
-
 from gamer.crash import crash_point
-from vms import setup
 from vms.lifecycle import Phase
 from vms.models import Attempt
 from vms.providers.base import NotFound, Provider, ProviderError
@@ -31,8 +28,6 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
             failed = error
     if failed is not None:
         return later(failed, subject)
-    if settings.CLOUDYPAD_BIN:
-        setup.forget(str(subject.vm.pk), setup.Cloudypad(settings.CLOUDYPAD_BIN, settings.CLOUDYPAD_HOME))
     crash_point("delete.after_call")
     return Wait(seconds=LOOK_S, vm={"action_sent_at": now}, account=AccountNote())
 

@@ -35,6 +35,7 @@ def target_of(subject: Subject) -> setup.Target:
         host_public_key=learned or vm.host_public_key,
         agent_token=vm.agent_bootstrap.reveal(),
         public_url=settings.PUBLIC_URL,
+        tag=subject.attempt.tag if subject.attempt is not None else "",
         has_gpu=subject.attempt is not None and subject.attempt.gpus > 0,
         images=needs.images,
         cores=needs.cores,

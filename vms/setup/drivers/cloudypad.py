@@ -5,7 +5,8 @@ have an NVIDIA GPU without a driver; a create takes twelve minutes and more, reb
 has created nothing. So it runs detached with a log and a null stdin, its own lock tells whether it lives, and only its `get`
 proves what it did.
 
-Its folder is on this host: workers on several hosts need it shared.
+Its folder is on this host: workers on several hosts need it shared. It is one machine's, by the tag of its order: what came of another
+machine of the same VM says nothing of this one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from redaction.masks import mask
+from vms.providers.cloudypad.names import name_of, tag_of
 from vms.setup import installing
 from vms.setup.agent.files import is_locked, read_json, read_tail
 from vms.setup.drivers import wolf
@@ -138,7 +140,7 @@ class CloudypadDriver(Driver):
             return True
         try:
             done = subprocess.run(
-                [*self._cloudypad.argv, "get", instance_name(target.vm_id)],
+                [*self._cloudypad.argv, "get", name_of(target.tag)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -174,7 +176,7 @@ class CloudypadDriver(Driver):
 
     def _command(self, target: Target, key: Path) -> list[str]:
         """A create that was killed left its state: it is gone on with, never overwritten."""
-        name = instance_name(target.vm_id)
+        name = name_of(target.tag)
         if (_home(target) / "instances" / name / "state.yml").exists():
             return [*self._cloudypad.argv, "deploy", name, "--yes"]
         return [
@@ -185,17 +187,16 @@ class CloudypadDriver(Driver):
         ]
 
 
-def instance_name(vm_id: str) -> str:
-    """Letters only: CloudyPad asks back for a name in which a letter and a digit are neighbours, and nobody answers."""
-    plain = vm_id.replace("-", "").lower()
-    return "gamer-" + "".join(
-        chr(ord("a") + int(one, 16)) if one in "0123456789abcdef" else one for one in plain
-    )
+def kept(cloudypad: Cloudypad) -> set[str]:
+    """The tags of machines that something is kept of on our side."""
+    home = Path(cloudypad.home)
+    names = [entry.name for entry in home.iterdir()] if home.is_dir() else []
+    return {tag for name in names if (tag := tag_of(name))}
 
 
-def forget(vm_id: str, cloudypad: Cloudypad) -> None:
+def forget(tag: str, cloudypad: Cloudypad) -> None:
     """Remove what is kept of the machine on our side: it holds its key."""
-    shutil.rmtree(Path(cloudypad.home) / instance_name(vm_id), ignore_errors=True)
+    shutil.rmtree(Path(cloudypad.home) / name_of(tag), ignore_errors=True)
 
 
 def _around(site: Site, target: Target) -> list[Step]:
@@ -204,7 +205,7 @@ def _around(site: Site, target: Target) -> list[Step]:
 
 def _home(target: Target) -> Path:
     assert target.cloudypad is not None
-    return Path(target.cloudypad.home) / instance_name(target.vm_id)
+    return Path(target.cloudypad.home) / name_of(target.tag)
 
 
 def _version(target: Target) -> str:
