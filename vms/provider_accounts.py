@@ -80,14 +80,20 @@ def tool_of(account: ProviderAccount) -> registry.Tool | None:
         return None
     homes = Path(settings.ENV.cloudypad_home or settings.STATE_DIR / "cloudypad")
     home = homes / f"account-{account.pk}"
-    return registry.Tool(settings.ENV.cloudypad_bin, str(home), machine_types.products(account.kind))
+    stock = machine_types.products(account.kind)
+    return registry.Tool(settings.ENV.cloudypad_bin, str(home), stock, holds_machines(account))
+
+
+def holds_machines(account: ProviderAccount) -> bool:
+    """Whether a row holds a machine there, or may."""
+    if Attempt.objects.held().filter(account=account).exists():
+        return True
+    return Stray.objects.filter(account=account, gone_at=None).exists()
 
 
 def is_laid_down(account: ProviderAccount) -> bool:
     """Staff paused it, and no row holds a machine there: that it does not answer is no fault, and nothing is to be done."""
-    if not account.is_paused or Attempt.objects.held().filter(account=account).exists():
-        return False
-    return not Stray.objects.filter(account=account, gone_at=None).exists()
+    return account.is_paused and not holds_machines(account)
 
 
 def plain_settings(account: ProviderAccount) -> dict[str, str]:

@@ -14,10 +14,11 @@ from accounts.principal import Principal
 from emulators.services import seed
 from events.models import Event
 from locations import regions
+from tests.vms.control_plane import ControlPlane
 from tests.vms.providers.cloudypad_vendor import COMMAND, vendor_in
 from tests.world import Clock, World
 from vms import machine_types, provider_accounts
-from vms.models import MachineType, ProviderAccount
+from vms.models import Attempt, MachineType, ProviderAccount, Stray
 from vms.provider_accounts import AccountDraft
 from vms.providers.base import Need
 
@@ -97,6 +98,28 @@ class TestOpen:
             "g5.2xlarge",
         }
         assert len(offers) == len(machine_types.products("cloudypad_aws"))
+
+    def test_says_whether_the_account_may_have_machines(
+        self, plane: ControlPlane, world: World, clock: Clock
+    ) -> None:
+        """By the rows: a home that is not there is made for an account without them alone."""
+        attempt = plane.until(plane.launch(world.alice), "running").attempt
+        account = ProviderAccount.objects.create(name="aws", kind="cloudypad_aws")
+
+        def has_machines() -> bool:
+            tool = provider_accounts.tool_of(account)
+            assert tool is not None
+            return tool.has_machines
+
+        assert not has_machines()
+        Attempt.objects.filter(pk=attempt.pk).update(account=account)
+        assert has_machines()
+        Attempt.objects.filter(pk=attempt.pk).update(gone_at=clock())
+        assert not has_machines()
+        Stray.objects.create(
+            account=account, machine_id="m", tag="t", reason="unknown", first_seen_at=clock()
+        )
+        assert has_machines()
 
 
 class TestFaults:

@@ -31,11 +31,15 @@ KINDS: dict[str, type[Provider]] = {
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """What adapters need that drive a program: its command line, a home for this account alone, and what it may buy."""
+    """What adapters need that drive a program: its command line, a home for this account alone, and what it may buy.
+
+    `has_machines`: the account may have some, so that its home is there and is never made anew.
+    """
 
     command: str = ""
     home: str = ""
     stock: Sequence[Product] = ()
+    has_machines: bool = False
 
 
 class OnCall(Protocol):
@@ -68,7 +72,7 @@ def open_provider(
             provider = TensorDockProvider(credentials.get("token", ""), base_url or BASE_URL, pace=pace)
         case _ if kind in PROVIDERS:
             tool = tool or Tool()
-            account = Account(tool.command, Path(tool.home), credentials, tool.stock)
+            account = Account(tool.command, Path(tool.home), credentials, tool.stock, tool.has_machines)
             provider = open_cloudypad(kind, account, pace=pace)
         case _:
             raise ValueError(f"no provider is called {kind!r}; there are {', '.join(KINDS)}")

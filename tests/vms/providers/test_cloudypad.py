@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from tests.vms.providers import contract, contract_deaths, contract_machines
 from tests.vms.providers.cloudypad_vendor import StandInHarness
 from tests.vms.providers.harness import Harness, by_tag
 from tests.vms.providers.specs import spec, tag
-from vms.providers.base import MachineState, Offer, Provider, Rejected
+from vms.providers.base import MachineState, Need, Offer, Provider, Rejected, Unavailable
 from vms.providers.cloudypad.cli import Times
 
 
@@ -61,6 +63,51 @@ class TestLook(contract_machines.LookContract):
 
 class TestDelete(contract_machines.DeleteContract):
     pass
+
+
+class TestHome:
+    """What the tool knows of machines lies there and nowhere else: without it all of them would seem gone."""
+
+    def test_that_is_lost_with_machines_is_no_proof_that_they_are_gone(self, harness: StandInHarness) -> None:
+        provider = harness.open()
+        offer = provider.offers(Need())[0]
+        machine_id = provider.create(spec(offer), tag()).machine_id
+        harness.finish()
+        shutil.rmtree(harness.home.folder)
+        harness.account = replace(harness.account, has_machines=True)
+        provider = harness.open()
+        for ask in (
+            lambda: provider.offers(Need()),
+            lambda: provider.create(spec(offer), tag(2)),
+            lambda: provider.get(machine_id),
+            provider.list,
+            lambda: provider.delete(machine_id),
+            lambda: provider.stop(machine_id),
+            lambda: provider.start(machine_id),
+        ):
+            with pytest.raises(Unavailable, match=f"{harness.home.marker} is missing"):
+                ask()
+        assert not harness.home.folder.exists()
+
+    def test_that_is_lost_for_good_is_given_up_by_making_the_marker(self, harness: StandInHarness) -> None:
+        harness.account = replace(harness.account, has_machines=True)
+        harness.home.marker.parent.mkdir(parents=True)
+        harness.home.marker.touch()
+        assert harness.open().list() == []
+
+    def test_from_before_homes_were_marked_is_one(self, harness: StandInHarness) -> None:
+        provider = harness.open()
+        machine_id = provider.create(spec(provider.offers(Need())[0]), tag()).machine_id
+        harness.finish()
+        harness.home.marker.unlink()
+        (harness.home.folder / "gamer" / "names.json").unlink()
+        harness.account = replace(harness.account, has_machines=True)
+        assert harness.open().get(machine_id).tag == tag()
+        assert harness.home.marker.exists()
+
+    def test_is_made_for_an_account_without_machines(self, harness: StandInHarness) -> None:
+        assert harness.open().list() == []
+        assert harness.home.marker.exists()
 
 
 class TestTrouble(contract_machines.TroubleContract):

@@ -16,7 +16,7 @@ from locations import regions
 from tests.vms.control_plane import ControlPlane, story
 from tests.vms.providers.cloudypad_vendor import StandInHarness
 from tests.world import Clock, World
-from vms import discovery, installation, machine_types, services
+from vms import discovery, installation, machine_types, provider_accounts, services
 from vms.models import VM, Attempt, MachineType, ProviderAccount
 from vms.providers.base import Provider
 
@@ -30,6 +30,8 @@ class PadPlane(ControlPlane):
     may_skip = False
 
     def open(self, account: ProviderAccount) -> Provider:  # type: ignore[override]
+        has_machines = provider_accounts.holds_machines(account)
+        self.harness.account = replace(self.harness.account, has_machines=has_machines)
         return self.harness.open()
 
     def turn(self, seconds: float = STEP_S) -> int:
@@ -105,6 +107,24 @@ class TestLaunch:
         pads.settle(seconds=300, step=60)
         assert pads.harness.alive() == [second.tag]
         assert len(pads.harness.calls("destroy")) == 1
+
+
+class TestHome:
+    def test_that_is_lost_takes_no_machine_with_it(
+        self, pads: PadPlane, world: World, tmp_path: Path
+    ) -> None:
+        vm = until(pads, pads.launch(owner=world.alice), "running")
+        home = pads.harness.home.folder
+        home.rename(tmp_path / "elsewhere")
+        pads.settle(seconds=600, step=60)
+        vm.refresh_from_db()
+        assert (vm.phase, vm.missing_since, vm.attempt.gone_at) == ("ready", None, None)
+        assert str(pads.harness.home.marker) in ProviderAccount.objects.get().last_error
+        (tmp_path / "elsewhere").rename(home)
+        pads.settle(seconds=600, step=60)
+        services.destroy(vm=vm, by=Principal(user=world.alice), now=pads.clock())
+        until(pads, vm, "terminated")
+        assert pads.harness.alive() == []
 
 
 class TestPrice:

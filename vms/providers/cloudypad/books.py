@@ -124,6 +124,13 @@ class Home:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        # Says that this folder is the account's home, and not a new one in its place.
+        self.marker = folder / "gamer" / "home"
+
+    def is_made(self) -> bool:
+        """Whether this is a home already; also one from before homes were marked."""
+        known = self.marker, self.folder / "gamer" / "names.json"
+        return any(path.exists() for path in known) or any(self.book(name).page() for name in self.books())
 
     def open(self) -> None:
         """Makes the folders, closed to others (the tool keeps private keys in files that anybody may read)."""
@@ -133,6 +140,8 @@ class Home:
         config = self.folder / "config.yml"
         if not config.exists():
             self.write(config, CONFIG)
+        if not self.marker.exists():
+            self.write(self.marker, "")
 
     def book(self, name: str) -> Book:
         return Book(self.folder / "gamer" / "machines" / name)

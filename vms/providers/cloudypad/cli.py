@@ -105,11 +105,20 @@ class Cli:
         if shutil.which(self.command[0]) is None:
             raise base.Unavailable(f"CLOUDYPAD_BIN names {self.command[0]!r}, which is no program here")
 
+    def enter(self) -> None:
+        """Opens the home. Raises Unavailable where it is not the one that knows of the account's machines: all would seem gone."""
+        if self.account.has_machines and not self.home.is_made():
+            raise base.Unavailable(
+                f"{self.home.marker} is missing, and rows hold machines: bring the home back or correct CLOUDYPAD_HOME."
+                " If it is lost for good, end them at the cloud and make that file, empty."
+            )
+        self.home.open()
+
     def ask(self, *argv: str) -> str:
         """What a read answers. Raises the seam's errors; NotFound for an unknown machine."""
         self.check()
         self.pace()
-        self.home.open()
+        self.enter()
         until = time.monotonic() + self.times.read
         while (slot := self.home.slot("read", MOST_READS)) is None:
             if time.monotonic() > until:

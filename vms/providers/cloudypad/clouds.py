@@ -39,13 +39,14 @@ class Account:
     """What an adapter is opened with. `command` is CLOUDYPAD_BIN, `home` a folder of this account alone.
 
     `stock`: what may be bought, as `Product`s. `credentials` by the names of the cloud's `Cloud.secrets` and `Cloud.settings`; what is
-    missing there is left to the cloud's own environment variables.
+    missing there is left to the cloud's own environment variables. `has_machines`: some may run there, so it has a home already.
     """
 
     command: str
     home: Path
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     stock: Sequence[Product] = ()
+    has_machines: bool = False
 
 
 @dataclass(frozen=True, slots=True)

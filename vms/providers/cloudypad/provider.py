@@ -91,6 +91,7 @@ class CloudyPadProvider(Provider, Suspendable):
 
     def offers(self, need: Need) -> Sequence[Offer]:
         """The account's table; that the tool runs at all is asked every few minutes."""
+        self._cli.enter()
         self._names(self._times.probe)
         found = (
             Offer(
@@ -118,7 +119,7 @@ class CloudyPadProvider(Provider, Suspendable):
         name = name_of(tag)
         self._check(spec)
         self._cli.check()
-        self._home.open()
+        self._cli.enter()
         book = self._home.book(name)
         if book.page() is not None or self._home.state_path(name).exists():
             raise OutcomeUnknown(f"{tag} was ordered before")
@@ -143,6 +144,7 @@ class CloudyPadProvider(Provider, Suspendable):
     def get(self, machine_id: str) -> Machine:
         if not SAFE.match(machine_id):
             raise NotFound(f"no machine {machine_id}")
+        self._cli.enter()
         machine = self._look(machine_id, self._times.status)
         if machine is None:
             raise NotFound(f"no machine {machine_id}")
@@ -150,6 +152,7 @@ class CloudyPadProvider(Provider, Suspendable):
 
     def list(self) -> Sequence[Machine]:
         """Names by the tool, orders by our pages. Of machines of ours the tool is asked how they are, when it was not lately."""
+        self._cli.enter()
         began = self._clock.now()
         names = {*self._names(self._times.names), *self._home.books()}
         until = began + self._times.read
@@ -159,6 +162,7 @@ class CloudyPadProvider(Provider, Suspendable):
 
     def delete(self, machine_id: str) -> None:
         """Queued behind what is under way: a run that is cut off leaves its cloud half made."""
+        self._cli.enter()
         if not SAFE.match(machine_id) or not self._is_known(machine_id):
             return
         book = self._home.book(machine_id)
@@ -265,6 +269,7 @@ class CloudyPadProvider(Provider, Suspendable):
         """What the machine is doing, orders first. Raises NotFound, also for one that is being deleted."""
         if not SAFE.match(machine_id):
             raise NotFound(f"no machine {machine_id}")
+        self._cli.enter()
         book = self._home.book(machine_id)
         page = book.page()
         loud = [order.verb for order in page.queue if not order.is_quiet] if page is not None else []
