@@ -163,7 +163,8 @@ class MachineSpec:
 
     `ssh_public_key` is one authorized_keys line, `ssh_private_key` its other half, for tools that log in themselves. `ssh_host_key` is the
     private host key (PEM text) that the machine shall present; adapters without cloud-init leave it and set `pins_host_key = False`.
-    `cloud_init` is extra user data (cloud-config). After `idle_stop_s` without a player it may stop itself, where the tool can (0: never).
+    `cloud_init` is extra user data (cloud-config). After `idle_stop_s` without a player it may stop itself, where the tool can; 0,
+    where our agent is to judge that: never.
     """
 
     offer: Offer

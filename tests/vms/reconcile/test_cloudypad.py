@@ -109,6 +109,23 @@ class TestLaunch:
         assert len(pads.harness.calls("destroy")) == 1
 
 
+class TestAutostop:
+    """The tool's own idle stop knows no saves, no warning and no timeout that was changed later."""
+
+    def test_is_off_where_our_agent_judges(self, pads: PadPlane, world: World) -> None:
+        pads.harness.account = replace(pads.harness.account, credentials={"project_id": "p"})
+        pads.launch(owner=world.alice)
+        while not (creates := pads.harness.calls("create")):
+            pads.turn()
+        assert "--autostop=no" in creates[0]
+        assert "--autostop-timeout" not in creates[0]
+
+    def test_is_left_to_the_tool_where_no_agent_gets_in(self, pads: PadPlane, world: World) -> None:
+        vm = until(pads, pads.launch(owner=world.alice), "running")
+        wanted = vm.machine_raw["configuration"]["input"]["autostop"]
+        assert wanted == {"enable": True, "timeoutSeconds": vm.auto_stop_timeout}
+
+
 class TestHome:
     def test_that_is_lost_takes_no_machine_with_it(
         self, pads: PadPlane, world: World, tmp_path: Path

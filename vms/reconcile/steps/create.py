@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -70,7 +71,6 @@ def spec_of(subject: Subject) -> MachineSpec:
         ssh_host_key=vm.host_private_key.reveal(),
         ssh_host_public_key=vm.host_public_key,
         ssh_private_key=vm.ssh_private_key.reveal(),
-        idle_stop_s=vm.auto_stop_timeout,
         tcp_ports=TCP_PORTS,
         udp_ports=UDP_PORTS,
     )
@@ -81,9 +81,13 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
     assert subject.attempt is not None
     if not subject.may_send:
         return Wait(seconds=0)
+    spec = spec_of(subject)
+    if not provider.has_shell:
+        # No agent of ours gets in there. Elsewhere idleness is ours to judge: a tool that powers off takes the saves with it.
+        spec = replace(spec, idle_stop_s=subject.vm.auto_stop_timeout)
     crash_point("create.before_call")
     try:
-        machine = provider.create(spec_of(subject), subject.attempt.tag)
+        machine = provider.create(spec, subject.attempt.tag)
     except OutcomeUnknown as error:
         return Wait(seconds=1, account=note_of(error))
     except NoCapacity as error:
