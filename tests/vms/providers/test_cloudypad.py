@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,8 +16,12 @@ from tests.vms.providers import contract, contract_deaths, contract_machines
 from tests.vms.providers.cloudypad_vendor import StandInHarness
 from tests.vms.providers.harness import Harness, by_tag
 from tests.vms.providers.specs import spec, tag
-from vms.providers.base import MachineState, Need, Offer, Provider, Rejected, Unavailable
+from tests.waiting import eventually
+from vms.providers.base import MachineState, Need, Offer, OutcomeUnknown, Provider, Rejected, Unavailable
 from vms.providers.cloudypad.cli import Times
+from vms.providers.cloudypad.names import name_of
+from vms.providers.cloudypad.provider import CloudyPadProvider
+from vms.providers.cloudypad.runner import MOST_RUNS
 
 
 @pytest.fixture
@@ -63,6 +68,51 @@ class TestLook(contract_machines.LookContract):
 
 class TestDelete(contract_machines.DeleteContract):
     pass
+
+
+class TestPlaces(contract.Contract):
+    """Creates take a quarter of an hour each, and only so many are carried out at once."""
+
+    HASTY = Times(names=0, status=0, probe=0, create_watch=0, act_watch=0)
+
+    @pytest.fixture
+    def crowd(
+        self, harness: StandInHarness, provider: CloudyPadProvider, offer: Offer
+    ) -> Iterator[list[int]]:
+        """Creates in every place for them, and a machine that was there before."""
+        provider.create(spec(offer), tag())
+        harness.finish()
+        taken = [slot for _ in range(MOST_RUNS) if (slot := harness.home.slot("run", MOST_RUNS)) is not None]
+        yield taken
+        for slot in taken:
+            os.close(slot)
+
+    def test_for_a_stop_a_start_and_a_delete_are_not_taken_by_creates(
+        self, harness: StandInHarness, crowd: list[int]
+    ) -> None:
+        assert len(crowd) == MOST_RUNS
+        provider = harness.open(times=self.HASTY)
+        provider.stop(name_of(tag()))
+        eventually(lambda: by_tag(provider)[tag()].state is MachineState.STOPPED, timeout_s=30)
+        provider.start(name_of(tag()))
+        eventually(lambda: by_tag(provider)[tag()].state is MachineState.RUNNING, timeout_s=30)
+        provider.delete(name_of(tag()))
+        eventually(lambda: tag() not in by_tag(provider), timeout_s=30)
+        assert harness.alive() == []
+
+    def test_are_not_waited_for_by_a_create_that_is_to_be_deleted(
+        self, harness: StandInHarness, crowd: list[int], offer: Offer
+    ) -> None:
+        provider = harness.open(times=self.HASTY)
+        with pytest.raises(OutcomeUnknown, match="not begun"):
+            provider.create(spec(offer), tag(2))
+        provider.delete(name_of(tag(2)))
+        eventually(lambda: tag(2) not in by_tag(provider), timeout_s=30)
+        while crowd:
+            os.close(crowd.pop())
+        eventually(lambda: not harness.busy(), timeout_s=30)
+        assert (len(harness.calls("create")), harness.calls("destroy")) == (1, [])
+        assert harness.alive() == [tag()]
 
 
 class TestHome:

@@ -48,6 +48,19 @@ def give(cli: Cli, book: Book, order: Order, machine: dict[str, Any] | None = No
     carry_on(cli, book)
 
 
+def drop_unbegun(home: Home, book: Book) -> bool:
+    """Takes back a create that nobody has begun, and what was to follow it; whether it was one. There is no such machine then."""
+    if book.page() is None:
+        return False
+    with book.changing() as page:
+        order = page.head
+        is_unbegun = order is not None and order.verb == "create" and not page.is_cut_off()
+        if not is_unbegun or home.state_path(book.name).exists():
+            return False
+        page.queue.clear()
+    return True
+
+
 def carry_on(cli: Cli, book: Book) -> None:
     """Starts a runner where orders wait and nobody is at them. An order that was cut off in the middle is taken up again."""
     page = book.page()

@@ -161,11 +161,14 @@ class CloudyPadProvider(Provider, Suspendable):
         return [machine for machine in found if machine is not None]
 
     def delete(self, machine_id: str) -> None:
-        """Queued behind what is under way: a run that is cut off leaves its cloud half made."""
+        """Queued behind what is under way: a run that is cut off leaves its cloud half made. A create that waits is dropped."""
         self._cli.enter()
         if not SAFE.match(machine_id) or not self._is_known(machine_id):
             return
         book = self._home.book(machine_id)
+        if orders.drop_unbegun(self._home, book):
+            self._forget(book)
+            return
         page = book.page()
         if page is not None and any(order.verb == "destroy" for order in page.queue):
             orders.carry_on(self._cli, book)

@@ -17,7 +17,8 @@ from pathlib import Path
 from redaction.masks import mask
 from vms.providers.cloudypad.books import Book, Home, Order, Page, Run
 
-MOST_RUNS = 8
+# Each takes 430 MB. Creates last a quarter of an hour: what ends a machine, or brings one back, has places that no create takes.
+MOST_RUNS, MOST_ACTS = 8, 4
 SLOT_LOOK_S = 0.2
 # An overdue run is first asked to end: one that is killed leaves its cloud half made.
 GRACE_S = 30
@@ -31,34 +32,47 @@ def main(argv: Sequence[str]) -> None:
     os.umask(0o077)
     home, name, lock = Home(Path(argv[0])), argv[1], int(argv[2])
     book = home.book(name)
-    slot = _slot(home)
-    while (order := _begin(book, lock)) is not None:
+    while (begun := _begin(home, book, lock)) is not None:
+        order, slot = begun
         exit_code, is_overdue = _call([*argv[3:], *order.argv], order.limit_s, book, (lock, slot))
+        os.close(slot)
         _redact(book)
         _end(book, order, exit_code, is_overdue)
         if exit_code < 0 and not is_overdue:
             return  # cut off: whoever looks next decides how it goes on
 
 
-def _slot(home: Home) -> int:
-    while (slot := home.slot("run", MOST_RUNS)) is None:
-        time.sleep(SLOT_LOOK_S)
-    return slot
+def _begin(home: Home, book: Book, lock: int) -> tuple[Order, int] | None:
+    """Takes the next order, and a place for it. One that waits for its place has not begun, and may be another by then.
+
+    With none left the run lock is given back, under the page's, so that no order falls between.
+    """
+    while (page := book.page()) is not None:
+        seen = page.head
+        slot = _slot(home, seen) if seen is not None else None
+        if seen is not None and slot is None:
+            time.sleep(SLOT_LOOK_S)
+            continue
+        with book.changing() as page:
+            order = page.head
+            if order == seen:
+                if order is None or slot is None:
+                    os.close(lock)
+                    return None
+                order.tries += 1
+                page.run = Run(order.id, order.verb, time.time())
+                return order, slot
+        if slot is not None:
+            os.close(slot)
+    os.close(lock)
+    return None
 
 
-def _begin(book: Book, lock: int) -> Order | None:
-    """Takes the next order; with none left the run lock is given back, under the page's, so that no order falls between."""
-    if book.page() is None:
-        os.close(lock)
-        return None
-    with book.changing() as page:
-        order = page.head
-        if order is None:
-            os.close(lock)
-            return None
-        order.tries += 1
-        page.run = Run(order.id, order.verb, time.time())
-        return order
+def _slot(home: Home, order: Order) -> int | None:
+    if order.verb in ("create", "deploy"):
+        return home.slot("run", MOST_RUNS)
+    slot = home.slot("act", MOST_ACTS)
+    return slot if slot is not None else home.slot("run", MOST_RUNS)
 
 
 def _end(book: Book, order: Order, exit_code: int, is_overdue: bool) -> None:
