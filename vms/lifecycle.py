@@ -50,7 +50,7 @@ TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     Phase.FAILED: frozenset({Phase.REQUESTED}),
 }
 
-# Seconds a phase may last (contract.md); read by `reconcile/liveness.py` alone. DELETING has none: it is retried for ever.
+# Seconds a phase may last (contract.md); judged by `reconcile/liveness.py` alone. DELETING has none: it is retried for ever.
 DEADLINES: dict[Phase, int] = {
     Phase.REQUESTED: 120,
     Phase.CREATING: 300,

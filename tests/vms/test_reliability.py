@@ -51,7 +51,7 @@ class TestOrders:
         fault = cloud.switch_on(Fault.NEVER_RUNS, times=None)
         ProviderAccount.objects.filter(pk=good.pk).update(is_paused=True)
         plane.launch(owner=world.alice)
-        plane.settle(seconds=2400, step=60)
+        plane.settle(seconds=2400, step=30)
         broken.refresh_from_db()
         assert broken.orders_failed_in_a_row >= DEMOTING_FAILURES
         assert demoted_until(broken, plane.clock()) is not None

@@ -150,7 +150,7 @@ def _clocks(vm: VM, now: datetime) -> list[tuple[str, str]]:
             ("Ended", wording.ago(vm.ended_at, now) if vm.ended_at else ""),
             ("Archived, without keys and logs", wording.ago(vm.archived_at, now) if vm.archived_at else ""),
         ]
-    overdue = deadline_of(vm, vm.attempt.account.kind if vm.attempt else "")
+    overdue = deadline_of(vm, vm.attempt)
     deletion, idle_end = deletes_at(vm), idle_ends_at(vm, now)
     return [
         ("Phase overdue", wording.ago(overdue, now) if overdue else ""),

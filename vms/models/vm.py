@@ -123,6 +123,7 @@ class VM(BulkRead):
         max_length=10, default=Desired.RUNNING, choices=[(one, one) for one in Desired]
     )
     phase = models.CharField(max_length=12, default=Phase.REQUESTED, choices=[(one, one) for one in Phase])
+    # Later by the time in which nobody came to look, in phases that have a deadline.
     phase_since = models.DateTimeField(default=timezone.now)
     error = models.CharField(max_length=40, blank=True)
     error_text = models.TextField(blank=True)

@@ -16,6 +16,7 @@ from django.db import connection, transaction
 from django.db.models import Case, F, Q, Value, When
 
 from gamer import prepared
+from vms.lifecycle import DEADLINES
 from vms.models import TERMINAL_PHASES, VM, ProviderAccount
 
 LEASE_S: float = settings.LEASE_S
@@ -34,7 +35,10 @@ class Lease:
 
 
 def claim(*, is_acting: bool, now: datetime, limit: int) -> Lease:
-    """Leases due rows, the longest waiting first. Rows that others hold are passed over, never waited for."""
+    """Leases due rows, the longest waiting first. Rows that others hold are passed over, never waited for.
+
+    Of rows to which nobody came for longer than a lease, that time does not count: their deadlines move by it.
+    """
     token = uuid.uuid4()
     told = {"token": token, "until": now + timedelta(seconds=LEASE_S), "now": now, "limit": limit}
     return Lease(token, [pk for (pk,) in prepared.rows(CLAIM, {**told, "is_acting": is_acting})])
@@ -42,8 +46,17 @@ def claim(*, is_acting: bool, now: datetime, limit: int) -> Lease:
 
 # A condition in these very words is the index's own: whatever the values, it is one plan.
 LIVE = "NOT (phase IN ('" + "', '".join(TERMINAL_PHASES) + "'))"
+# For how long a row was due and nobody came; of one whose holder died, since the lease ended: who dies of it every time has come.
+WAITED = "%(now)s - GREATEST(next_look_at, lease_until)"
+IS_LATE = f"{WAITED} > make_interval(secs => {float(LEASE_S)})"
+TIMED = "phase IN ('" + "', '".join(DEADLINES) + "')"
+# Deadlines judge providers and machines, not us: while reconcilers, workers or the database are away, a phase gets no older, nor does
+# the patience with a machine that is left. So each has its whole time of looks and orders, and runs out as long as somebody comes.
 CLAIM = f"""
-UPDATE vms_vm SET lease_token = %(token)s, lease_until = %(until)s
+UPDATE vms_vm SET lease_token = %(token)s, lease_until = %(until)s,
+    phase_since = CASE WHEN {IS_LATE} AND {TIMED} THEN phase_since + ({WAITED}) ELSE phase_since END,
+    parting_since = CASE WHEN {IS_LATE} THEN parting_since + ({WAITED}) ELSE parting_since END,
+    next_look_at = CASE WHEN {IS_LATE} THEN %(now)s ELSE next_look_at END
  WHERE id = ANY (ARRAY(
     SELECT id FROM vms_vm
      WHERE is_acting = %(is_acting)s AND next_look_at <= %(now)s AND {LIVE} AND (lease_until IS NULL OR lease_until < %(now)s)

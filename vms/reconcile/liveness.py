@@ -1,4 +1,7 @@
-"""How long a phase may last. The only reader of DEADLINES, and the one who shouts about deletes that never confirm."""
+"""How long a phase may last. The only judge of DEADLINES, and the one who shouts about deletes that never confirm.
+
+Time in which nobody came to look or to act does not count: `claims.claim` moves `phase_since` by it.
+"""
 
 from __future__ import annotations
 
@@ -35,19 +38,20 @@ OVERDUE_TEXTS = {
     Phase.SETTING_UP: "The machine could not be made a console in time.",
     Phase.STOPPING: "The machine did not stop in time.",
 }
-
+UNSENT_TEXT = "The order could not be sent in time."
 
 # Phases whose machine is given up for the next offer when they last too long.
 REPLACED = (Phase.CREATING, Phase.BOOTING)
 
 
-def deadline_of(vm: VM, kind: str = "") -> datetime | None:
-    """When the present phase is overdue; None for phases that may last."""
-    phase = Phase(vm.phase)
+def deadline_of(vm: VM, attempt: Attempt | None) -> datetime | None:
+    """When the present phase is overdue; None for phases that may last. A provider's time begins with the order."""
+    phase, since = Phase(vm.phase), vm.phase_since
     seconds = DEADLINES.get(phase)
-    if phase is Phase.CREATING:
-        seconds = CREATING_DEADLINES_BY_KIND.get(kind.partition("_")[0], seconds)
-    return None if seconds is None else vm.phase_since + timedelta(seconds=seconds)
+    if phase is Phase.CREATING and attempt is not None:
+        seconds = CREATING_DEADLINES_BY_KIND.get(attempt.account.kind.partition("_")[0], seconds)
+        since = max(since, attempt.sent_at or since)
+    return None if seconds is None else since + timedelta(seconds=seconds)
 
 
 def deletes_at(vm: VM) -> datetime | None:
@@ -75,11 +79,14 @@ def check(subject: Subject, now: datetime) -> Outcome | None:
     if _is_unanswered(subject, now):
         why = "the order's outcome stayed unknown, and the provider answers nothing since"
         return next_offer(subject, now, "OutcomeUnknown", why)
-    deadline = deadline_of(vm, subject.attempt.account.kind if subject.attempt else "")
+    deadline = deadline_of(vm, subject.attempt)
     if deadline is None or now < deadline or vm.desired == Desired.GONE:
         return None
     if vm.phase == Phase.REQUESTED:
         return Fail(error="no_capacity", text=vm.error_text or "No provider could host this console in time.")
+    if vm.phase == Phase.CREATING and subject.attempt is not None and subject.attempt.sent_at is None:
+        # The account's pace, or its adapter that cannot be opened: the offer and the provider are not to blame.
+        return next_offer(subject, now, "NotSent", UNSENT_TEXT, nothing_made=True)
     text = OVERDUE_TEXTS[Phase(vm.phase)]
     if vm.phase == Phase.SETTING_UP and vm.error_text:
         text = f"{text} {vm.error_text}"

@@ -157,7 +157,9 @@ class Reconciler:
             elif step.look is not None and account is not None:
                 self._waiting[account.pk].append(Look(subject, lease.token, step))
             else:
-                rests.append(claims.Rest(subject.vm.pk, lease.token, now, is_acting=True))
+                # Due since when it was: nobody has done anything yet.
+                since = subject.vm.next_look_at or now
+                rests.append(claims.Rest(subject.vm.pk, lease.token, since, is_acting=True))
         claims.rest(rests)
 
     def _start_looks(self, now: datetime) -> None:

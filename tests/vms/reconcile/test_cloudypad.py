@@ -81,11 +81,11 @@ class TestLaunch:
     def test_is_creating_for_longer_than_other_kinds_may(self, pads: PadPlane, world: World) -> None:
         pads.harness.fault("never_runs", ["create"])
         vm = pads.launch(owner=world.alice)
-        pads.settle(seconds=1500, step=60)
+        pads.settle(seconds=1500, step=30)
         vm.refresh_from_db()
         assert (vm.phase, vm.status) == ("creating", "creating")
         assert vm.machine_raw["last_run"]["verb"] == "create"
-        pads.settle(seconds=1200, step=60)
+        pads.settle(seconds=1200, step=30)
         overdue, other = Attempt.objects.filter(vm=vm).order_by("number")
         assert (overdue.error_class, other.error_class) == ("Overdue", "")
         assert overdue.offer_id != other.offer_id
@@ -96,7 +96,7 @@ class TestLaunch:
         first, second = Attempt.objects.filter(vm=vm).order_by("number")
         assert (first.error_class, second.outcome) == ("NoCapacity", "won")
         assert "sufficient capacity" in first.error_text
-        pads.settle(seconds=300, step=60)
+        pads.settle(seconds=300, step=30)
         assert pads.harness.alive() == [second.tag]
 
     def test_that_is_refused_at_once_takes_the_next_offer(self, pads: PadPlane, world: World) -> None:
@@ -104,7 +104,7 @@ class TestLaunch:
         vm = until(pads, pads.launch(owner=world.alice), "running")
         first, second = Attempt.objects.filter(vm=vm).order_by("number")
         assert (first.error_class, second.outcome) == ("NoCapacity", "won")
-        pads.settle(seconds=300, step=60)
+        pads.settle(seconds=300, step=30)
         assert pads.harness.alive() == [second.tag]
         assert len(pads.harness.calls("destroy")) == 1
 
@@ -161,7 +161,7 @@ class TestPrice:
             pads.turn()
             shown[person] = discovery.recommend(console="switch", limit=1, now=clock()).usd_per_hour
             until(pads, pads.launch(owner=person), "running")
-        pads.settle(seconds=3600, step=600)
+        pads.settle(seconds=3600, step=300)
         metered = Subject.objects.order_by("started_at").values_list("cost_usd_per_hour", flat=True)
         assert list(metered) == [Decimal("1.0625"), Decimal("1.4")]
         assert [float(one) for one in metered] == list(shown.values())

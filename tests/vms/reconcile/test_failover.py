@@ -97,7 +97,7 @@ class TestWithNobodyLeft:
             one.switch_on(Fault.NEVER_RUNS, times=None)
         vm = plane.launch(world.alice)
         begun = plane.now()
-        plane.until(vm, "error", seconds=PLACING_S + 1200, step=60)
+        plane.until(vm, "error", seconds=PLACING_S + 1200, step=30)
         orders = Attempt.objects.filter(vm=vm).order_by("number")
         assert {one.error_class for one in orders} == {"Overdue"}
         assert {one.account.name for one in orders} == set(two)

@@ -96,7 +96,7 @@ class TestTable:
             # On few rows Postgres would read the table whole and sort, index or not.
             for way in ("seqscan", "bitmapscan", "sort"):
                 cursor.execute(f"SET LOCAL enable_{way} = off")
-            cursor.execute(f"EXPLAIN EXECUTE {name} (gen_random_uuid(), now(), false, now(), 1000)")
+            cursor.execute(f"EXPLAIN EXECUTE {name} (gen_random_uuid(), now(), now(), false, 1000)")
             plan = "\n".join(row[0] for row in cursor.fetchall())
         assert "using vm_due" in plan
         assert "Sort" not in plan
