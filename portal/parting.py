@@ -1,6 +1,7 @@
 """What the end of a membership ends with it: what the department set on the person. What the house set stays.
 
-Who set it is who wrote it last, as the events tell: no row of a budget or a quota names its author, and events are never deleted.
+A budget on a person names the department that set it. Who set anything else is who wrote it last, as the events tell: no other row
+names its author, and events are never deleted.
 """
 
 from __future__ import annotations
@@ -24,11 +25,10 @@ def release(*, person: User, department: Department, now: datetime) -> None:
     Call in the transaction of the end, after it, holding the department's row and the person's.
     """
     locked = Budget.objects.select_for_update(no_key=True, of=("self",)).order_by("id")
-    for budget in locked.filter(user=person, is_active=True):
-        if _is_set_by(department, _writes_of(budget)):
-            rows.change(by=MEMBERSHIP, budget=budget, is_active=False, now=now)
+    for budget in locked.filter(user=person, within=department, is_active=True):
+        rows.change(by=MEMBERSHIP, budget=budget, is_active=False, now=now)
     if person.email:
-        of = Q(department=department) | Q(project__department=department) | Q(user__department=department)
+        of = Q(department=department) | Q(project__department=department) | Q(within=department)
         for budget in locked.filter(of, emails__icontains=person.email):
             others = [address for address in budget.emails if address.lower() != person.email]
             if len(others) < len(budget.emails) and _is_set_by(department, _writes_of(budget)):

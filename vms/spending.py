@@ -43,12 +43,13 @@ def enforce(now: datetime) -> int:
 
 def covered(budget: Budget) -> VMQuerySet:
     """The live VMs whose money a budget watches."""
+    within = Q() if budget.within_id is None else Q(department=budget.within_id)
     whose = {
         Covers.GLOBAL: Q(),
         Covers.PROVIDER: Q(attempt__account__kind=budget.provider),
         Covers.PROJECT: Q(project=budget.project_id),
         Covers.DEPARTMENT: Q(department=budget.department_id),
-        Covers.USER: Q(owner=budget.user_id),
+        Covers.USER: Q(owner=budget.user_id) & within,
     }
     return VM.objects.live().filter(whose[Covers(budget.covers)])
 

@@ -112,7 +112,7 @@ class BudgetAdmin(ServiceAdmin):
     form = BudgetForm
     list_display = ("name", "subject", "period", "spent", "limit", "state")
     list_filter = ("covers", "period", "is_active")
-    list_select_related = ("project", "department", "user")
+    list_select_related = ("project", "department", "user", "within")
     search_fields = ("name__startswith",)
     autocomplete_fields = ("department", "user")
     raw_id_fields = ("project",)
@@ -125,15 +125,18 @@ class BudgetAdmin(ServiceAdmin):
     covers = ("provider", "project", "department", "user")
 
     def get_fieldsets(self, request: HttpRequest, obj: Budget | None = None) -> Any:
-        """Who may only look reads the limit as the list has it."""
-        if obj is None or self.has_change_permission(request, obj):
-            return self.fieldsets
-        (title, shown), *others = self.fieldsets
-        fields = tuple("limit" if name == "limit_usd" else name for name in shown["fields"])
-        return ((title, {**shown, "fields": fields}), *others)
+        """Who may only look reads the limit as the list has it. What a department's managers set says so."""
+        general, covers, *others = super().get_fieldsets(request, obj)
+        if obj is not None and not self.has_change_permission(request, obj):
+            title, shown = general
+            fields = tuple("limit" if name == "limit_usd" else name for name in shown["fields"])
+            general = (title, {**shown, "fields": fields})
+        if obj is not None and obj.within_id is not None:
+            others = [("Only in a department", {"fields": ("within",)}), *others]
+        return (general, covers, *others)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Budget | None = None) -> Sequence[str]:
-        return () if obj is None else self.covers
+        return () if obj is None else (*self.covers, "within")
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """What is spent of all budgets on the page, in one statement."""
@@ -165,7 +168,8 @@ class BudgetAdmin(ServiceAdmin):
 
     @admin.display(description="covers")
     def subject(self, budget: Budget) -> str:
-        return subject_of(budget)
+        subject = subject_of(budget)
+        return subject if budget.within is None else f"{subject} in {budget.within}"
 
     @admin.display(description="spent, USD")
     def spent(self, budget: Budget) -> str:

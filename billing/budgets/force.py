@@ -24,8 +24,8 @@ IN_FORCE = """
 # What stops VMs refuses new ones, too: they would be stopped a moment later.
 BLOCKS, STOPS = "threshold.blocks_launches OR threshold.stops_vms", "threshold.stops_vms"
 WHOSE = (
-    "budget.covers = 'global' OR budget.user_id = %(owner)s::bigint OR budget.project_id = %(project)s::bigint"
-    " OR budget.department_id = %(department)s::bigint"
+    "budget.covers = 'global' OR budget.project_id = %(project)s::bigint OR budget.department_id = %(department)s::bigint"
+    " OR budget.user_id = %(owner)s::bigint AND (budget.within_id IS NULL OR budget.within_id = %(department)s::bigint)"
 )
 BLOCKING = IN_FORCE.format(does=BLOCKS, whom=WHOSE)
 BLOCKED_PROVIDERS = IN_FORCE.format(does=BLOCKS, whom="budget.covers = 'provider'")

@@ -89,8 +89,8 @@ def create(
     provider = target.provider and kinds.known(target.provider)
     budget = Budget(
         name=name, covers=covers, provider=provider, project=target.project, department=target.department,
-        user=target.user, period=period, starts_on=starts_on, ends_on=ends_on, limit_usd=limit_usd, emails=list(emails),
-        is_active=is_active, created_at=now,
+        user=target.user, within_id=sight.department_id if covers == Covers.USER else None, period=period,
+        starts_on=starts_on, ends_on=ends_on, limit_usd=limit_usd, emails=list(emails), is_active=is_active, created_at=now,
     )  # fmt: skip
     _check(budget)
     _may_write_to(sight, budget.emails)

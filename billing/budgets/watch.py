@@ -29,7 +29,7 @@ LOOK_EVERY = timedelta(seconds=15)
 # those of providers share one pass over the days; the others find their few centres by index.
 SPENT = """
     periods AS MATERIALIZED (
-        SELECT id, covers, provider, project_id, department_id, user_id, limit_usd,
+        SELECT id, covers, provider, project_id, department_id, user_id, within_id, limit_usd,
                CASE period WHEN 'daily' THEN %(today)s WHEN 'monthly' THEN %(month_start)s ELSE starts_on END AS start_day,
                CASE period WHEN 'daily' THEN %(today)s WHEN 'monthly' THEN %(month_end)s ELSE ends_on END AS end_day
         FROM billing_budget
@@ -51,7 +51,8 @@ SPENT = """
         UNION ALL SELECT periods.id, centre.id, start_day, end_day FROM periods
         JOIN billing_costcentre centre ON centre.department_id = periods.department_id WHERE covers = 'department'
         UNION ALL SELECT periods.id, centre.id, start_day, end_day FROM periods
-        JOIN billing_costcentre centre ON centre.user_id = periods.user_id WHERE covers = 'user'),
+        JOIN billing_costcentre centre ON centre.user_id = periods.user_id
+         AND (within_id IS NULL OR centre.department_id = within_id) WHERE covers = 'user'),
     spent AS MATERIALIZED (
         SELECT periods.id, periods.start_day, periods.end_day, periods.limit_usd, coalesce(sum(parts.usd), 0) AS usd
         FROM periods LEFT JOIN (

@@ -50,10 +50,11 @@ class BudgetQuerySet(models.QuerySet["Budget"]):
         return self.all() if sight.department_id is None else self.of_department(sight.department_id)
 
     def of_department(self, department_id: int) -> BudgetQuerySet:
+        """Without what staff set on its people: that counts what they use elsewhere, and used before they joined."""
         return self.filter(
             Q(department=department_id)
             | Q(project__department=department_id)
-            | Q(user__department=department_id)
+            | Q(user__department=department_id, within=department_id)
         )
 
 
@@ -72,6 +73,10 @@ class Budget(models.Model):
     user = models.ForeignKey(
         "accounts.User", null=True, blank=True, on_delete=models.CASCADE, related_name="budgets"
     )
+    within = models.ForeignKey(
+        "accounts.Department", null=True, on_delete=models.CASCADE, related_name="+", editable=False,
+        help_text="Counts and stops only what the person uses as one of this department's people. Empty: everything.",
+    )  # fmt: skip
     period = models.CharField(max_length=10, choices=BudgetPeriod.choices)
     starts_on = models.DateField(null=True, blank=True, help_text="The first day, of a custom period.")
     ends_on = models.DateField(null=True, blank=True, help_text="The last day, of a custom period.")
@@ -99,6 +104,9 @@ class Budget(models.Model):
                 name="budget_covers_one",
             ),
             models.CheckConstraint(
+                condition=Q(within=None) | Q(covers="user"), name="budget_within_of_person"
+            ),
+            models.CheckConstraint(
                 condition=Q(period="custom", starts_on__isnull=False, ends_on__gte=F("starts_on"))
                 | Q(period__in=("daily", "monthly"), starts_on=None, ends_on=None),
                 name="budget_period_whole",
@@ -120,7 +128,7 @@ class Budget(models.Model):
         """The department that is told of it."""
         if self.project is not None:
             return self.project.department_id
-        return self.user.department_id if self.user is not None else self.department_id
+        return self.within_id if self.covers == Covers.USER else self.department_id
 
 
 class Threshold(models.Model):

@@ -453,7 +453,9 @@ class TestRows:
 
         mona, oscar = Principal(user=world.mona), Principal(user=world.oscar)
         Budget.objects.bulk_create(
-            Budget(name="x", covers="user", user=world.alice, period="daily", limit_usd=1)
+            Budget(
+                name="x", covers="user", user=world.alice, within=world.arcade, period="daily", limit_usd=1
+            )
             for _ in range(rows.MOST_BUDGETS - 1)
         )
         wish(mona, world.arcade)

@@ -16,7 +16,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.principal import policy
+from accounts.principal import Principal, policy
 from billing.admin.budgets import BudgetAdmin
 from billing.budgets import rows
 from billing.budgets.rows import Target
@@ -135,6 +135,19 @@ class TestBudgets:
         staff.force_login(looker)
         page = staff.get(f"{BUDGETS}{Budget.objects.get().pk}/change/").content.decode()
         assert [text for text in ("80 notify", "https://a.test", "Never shown.") if text not in page] == []
+
+    def test_say_within_which_department_they_count(self, world: World, staff: Client) -> None:
+        hers = {"name": "Hers", "limit_usd": Decimal(5), "target": Target(user=world.alice)}
+        budget = rows.create(by=Principal(user=world.mona), now=timezone.now(), **hers).budget
+        assert "user alice@gamer.test in Arcade" in staff.get(BUDGETS).content.decode()
+        path = f"{BUDGETS}{budget.pk}/change/"
+        assert "Only in a department" in staff.get(path).content.decode()
+        assert staff.post(path, typed(name="Less", webhook_secret="")).status_code == 302
+        budget.refresh_from_db()
+        assert (budget.name, budget.within) == ("Less", world.arcade)
+        whole = rows.create(by=policy("test"), now=timezone.now(), **hers).budget
+        for page in ("add/", f"{whole.pk}/change/"):
+            assert "Only in a department" not in staff.get(f"{BUDGETS}{page}").content.decode()
 
     def test_are_changed_and_deleted(self, staff: Client) -> None:
         budget = rows.create(by=policy("test"), now=NOON, name="June", limit_usd=Decimal(5)).budget

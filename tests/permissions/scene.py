@@ -51,7 +51,7 @@ class Scene:
     save: SaveSlot  # alice's, with a version that is not its current one
     project: Project  # alice's own
     quota: Quota  # alice's
-    budget: Budget  # of what alice spends
+    budget: Budget  # mona's, of what alice spends
     key: ApiKey  # alice's
     empty: Department  # nobody's
     offer: Invitation  # of Arcade, to charlie
@@ -107,7 +107,7 @@ def build(world: World, plane: ControlPlane) -> Scene:
         project=ProjectFactory(owner=world.alice),
         quota=QuotaFactory(user=world.alice, max_vms=5),
         budget=budgets.create(
-            by=Principal(user=world.sam),
+            by=Principal(user=world.mona),
             now=now,
             name="Alice's",
             limit_usd=Decimal(50),

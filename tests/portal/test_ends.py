@@ -307,11 +307,10 @@ class TestLeaving:
         bob, alice = world.bob.handle, world.alice.handle
         hers = [
             set_on(as_mona, "/billing/budgets", bob, **POCKET_MONEY)["budget_id"],
-            set_on(as_sam, "/billing/budgets", bob, **POCKET_MONEY)["budget_id"],
+            set_on(as_mona, "/billing/budgets", bob, **POCKET_MONEY)["budget_id"],
         ]
-        assert (
-            as_mona.patch(f"/billing/budgets/{hers[1]}", {"limit_usd": 1}, format="json").status_code == 200
-        )
+        path = f"/billing/budgets/{hers[1]}"
+        assert as_sam.patch(path, {"limit_usd": 1}, format="json").status_code == 200
         of_staff = set_on(as_sam, "/billing/budgets", bob, **POCKET_MONEY)["budget_id"]
         ours = set_on(as_mona, "/billing/budgets", alice, **POCKET_MONEY)["budget_id"]
         set_on(as_mona, "/quotas", bob, max_vms=0)

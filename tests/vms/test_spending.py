@@ -6,21 +6,23 @@ from typing import Any
 
 import pytest
 
-from accounts.models import Project, User
+from accounts.models import DepartmentRole, Project, User
 from accounts.principal import Principal, policy
 from billing.budgets import rows
 from billing.budgets.rows import Step, Target
 from billing.models import Budget
+from billing.services import credits
 from events.models import Event
 from gamer.errors import Conflict, NoCapacity
 from tests.billing.usage import of, used
 from tests.vms.control_plane import ControlPlane, prepare
-from tests.world import Clock, World
+from tests.world import NOON, Clock, World
 from vms import services, spending
 from vms.lifecycle import Desired, Phase
 from vms.models import VM
 
 pytestmark = pytest.mark.django_db
+OURS = policy("test")
 STOPS, BLOCKS = Step(100, stops_vms=True), Step(100, blocks_launches=True)
 
 
@@ -31,14 +33,23 @@ def plane(db: None, clock: Clock) -> ControlPlane:
     return plane
 
 
-def budget(clock: Clock, step: Step, **target: Any) -> Budget:
+def budget(clock: Clock, step: Step, by: Principal = OURS, **target: Any) -> Budget:
     wish = {"name": "Pocket money", "limit_usd": Decimal(10), "thresholds": [step]}
-    return rows.create(by=policy("test"), now=clock.now, target=Target(**target), **wish).budget
+    return rows.create(by=by, now=clock.now, target=Target(**target), **wish).budget
 
 
 def spend(clock: Clock, user: User | None, usd: str, **where: Any) -> None:
     start = clock.now - timedelta(hours=2)
     used(of(user, **where), start, start + timedelta(hours=1), cost=usd, charge=usd)
+
+
+def joins(world: World, person: User) -> User:
+    """The person as one of Arcade's, with credit."""
+    joined = {"department": world.arcade, "department_role": DepartmentRole.MEMBER}
+    User.objects.filter(pk=person.pk).update(**joined)
+    by = Principal(user=world.sam)
+    credits.change(by=by, owner=person, usd=Decimal(100), reason="A gift", now=NOON)
+    return User.objects.get(pk=person.pk)
 
 
 class TestLaunch:
@@ -177,6 +188,36 @@ class TestStopping:
         }
         target, count = targets[covers]
         assert spending.covered(budget(clock, STOPS, **target)).count() == count
+
+    def test_of_a_departments_budget_spares_a_persons_vms_from_before(
+        self, world: World, plane: ControlPlane, clock: Clock
+    ) -> None:
+        before = plane.launch(world.charlie)
+        spend(clock, world.charlie, "10")
+        charlie = joins(world, world.charlie)
+        budget(clock, STOPS, Principal(user=world.mona), user=charlie)
+        assert spending.enforce(clock.now) == 0
+        within = plane.launch(charlie, console="snes")
+        spend(clock, charlie, "10")
+        clock.advance(seconds=16)
+        spending.watch_budgets(clock.now)
+        found = [VM.objects.get(pk=one.pk).desired for one in (before, within)]
+        assert found == [Desired.RUNNING, Desired.GONE]
+        with pytest.raises(Conflict, match="Pocket money"):
+            plane.launch(charlie, console="nes")
+
+    def test_of_a_departments_budget_lets_a_vm_from_before_start_again(
+        self, world: World, plane: ControlPlane, clock: Clock
+    ) -> None:
+        vm = plane.until(plane.launch(world.charlie), "running")
+        services.stop(vm=vm, by=Principal(user=world.charlie), now=clock.now)
+        plane.until(vm, "stopped")
+        charlie = joins(world, world.charlie)
+        spend(clock, charlie, "10")
+        budget(clock, STOPS, Principal(user=world.mona), user=charlie)
+        services.start(vm=vm, by=Principal(user=charlie), now=clock.now)
+        with pytest.raises(Conflict, match="Pocket money"):
+            plane.launch(charlie, console="snes")
 
 
 class TestUnprovenDeletes:

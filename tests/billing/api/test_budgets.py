@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts.models import Scope
+from accounts.models import DepartmentRole, Scope, User
 from billing.models import Budget
 from events.models import Webhook
 from tests.bad_inputs import sweep_bodies
@@ -138,7 +138,7 @@ class TestWho:
     ) -> None:
         ours = made(as_mona, covers="department", department_id=world.arcade.pk)
         staffs = made(as_sam)
-        by_staff = made(as_sam, covers="user", user_id="bob@gamer.test")
+        by_staff = made(as_sam, covers="project", project_id=world.tournament.pk)
         assert {one["budget_id"] for one in as_mona.get(PATH).json()} == {
             ours["budget_id"],
             by_staff["budget_id"],
@@ -156,6 +156,19 @@ class TestWho:
         for wish in ({"department_id": world.palace.pk}, {"covers": "project", "project_id": world.jam.pk}):
             assert post(as_mona, PATH, {**WISH, "covers": "department", **wish}).status_code in (400, 403)
         assert Budget.objects.count() == 3
+
+    def test_of_a_department_sees_no_use_of_a_person_from_before_they_joined(
+        self, world: World, as_sam: APIClient, as_mona: APIClient
+    ) -> None:
+        runs(of(world.charlie), timezone.now() - timedelta(seconds=40), charge="90000")
+        joined = {"department": world.arcade, "department_role": DepartmentRole.MEMBER}
+        User.objects.filter(pk=world.charlie.pk).update(**joined)
+        whole = {"covers": "user", "user_id": world.charlie.handle}
+        hers, staffs = made(as_mona, **whole), made(as_sam, **whole)
+        assert (hers["current"]["spent_usd"], hers["current"]["crossed"]) == (0, [])
+        assert staffs["current"]["spent_usd"] >= 1000
+        assert [one["budget_id"] for one in as_mona.get(PATH).json()] == [hers["budget_id"]]
+        assert as_mona.get(f"{PATH}/{staffs['budget_id']}").status_code == 404
 
     def test_steers_them_with_a_billing_key(self, world: World) -> None:
         key = client_with_key(ApiKeyFactory(maker=world.sam, scopes=[Scope.READ, Scope.BILLING]).secret)
