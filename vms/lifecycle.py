@@ -32,16 +32,18 @@ class Phase(StrEnum):
 TERMINAL = frozenset({Phase.DELETED, Phase.FAILED})
 LIVE = tuple(phase for phase in Phase if phase not in TERMINAL)
 
-# A machine is given up for the next offer from CREATING, BOOTING and SETTING_UP; a start that is refused late goes back from BOOTING
-# to STOPPED, one that never happens to STOPPING, and so does what is STOPPED and runs; a retry leaves FAILED. A move leaves READY or
-# STOPPED for REQUESTED, and comes back from there when nothing can be had.
+# A machine is given up for the next offer from CREATING, BOOTING and SETTING_UP; a start that comes to nothing goes back from the last
+# two to STOPPED, or to STOPPING where the machine may run, and so does what is STOPPED and runs; a retry leaves FAILED. A move leaves
+# READY or STOPPED for REQUESTED, and comes back from there when nothing can be had.
 TRANSITIONS: dict[Phase, frozenset[Phase]] = {
     Phase.REQUESTED: frozenset({Phase.CREATING, Phase.READY, Phase.STOPPED, Phase.DELETING}),
     Phase.CREATING: frozenset({Phase.BOOTING, Phase.REQUESTED, Phase.DELETING}),
     Phase.BOOTING: frozenset(
         {Phase.SETTING_UP, Phase.REQUESTED, Phase.STOPPED, Phase.STOPPING, Phase.DELETING}
     ),
-    Phase.SETTING_UP: frozenset({Phase.READY, Phase.REQUESTED, Phase.DELETING}),
+    Phase.SETTING_UP: frozenset(
+        {Phase.READY, Phase.REQUESTED, Phase.STOPPED, Phase.STOPPING, Phase.DELETING}
+    ),
     Phase.READY: frozenset({Phase.STOPPING, Phase.STOPPED, Phase.REQUESTED, Phase.DELETING}),
     Phase.STOPPING: frozenset({Phase.STOPPED, Phase.DELETING}),
     Phase.STOPPED: frozenset({Phase.BOOTING, Phase.STOPPING, Phase.REQUESTED, Phase.DELETING}),

@@ -46,10 +46,11 @@ class TestReady:
     ) -> None:
         monkeypatch.setattr(streaming.unreachable_because, "__defaults__", (1,))
         vm = city.until(city.launch(), "configuring")
-        city.until(vm, "terminating", seconds=2400, step=30)
-        city.until(vm, "error", seconds=300, step=3)
-        assert vm.error == "setting_up_overdue"
-        assert vm.error_text.endswith("It was at the step reach."), story(vm)
+        given_up = vm.attempt
+        city.until(vm, "creating", seconds=2400, step=30)
+        given_up.refresh_from_db()
+        assert given_up.error_class == "Overdue"
+        assert given_up.error_text.endswith("It was at the step reach."), story(vm)
 
 
 class TestDeath:

@@ -210,9 +210,11 @@ class TestALaunch:
     def test_tried_again_is_held_for_again(self, plane: ControlPlane, world: World) -> None:
         vm = plane.launch(world.alice)
         until_it_boots(plane, vm)
-        late = {"phase": Phase.SETTING_UP, "phase_since": plane.now() - timedelta(hours=1)}
-        VM.objects.filter(pk=vm.pk).update(**late)
+        plane.cloud.vanish(vm.attempt.machine_id)
+        refusing = plane.cloud.switch_on(Fault.REJECTED, times=None)
         plane.until(vm, "error")
+        plane.cloud.switch_off(refusing)
+        Offer.objects.update(cools_until=None)
         assert not Hold.objects.exists()
         services.retry(vm=vm, by=BY, now=plane.now())
         assert Hold.objects.exists()

@@ -41,7 +41,7 @@ OVERDUE_TEXTS = {
 UNSENT_TEXT = "The order could not be sent in time."
 
 # Phases whose machine is given up for the next offer when they last too long.
-REPLACED = (Phase.CREATING, Phase.BOOTING)
+REPLACED = (Phase.CREATING, Phase.BOOTING, Phase.SETTING_UP)
 
 
 def deadline_of(vm: VM, attempt: Attempt | None) -> datetime | None:
@@ -92,7 +92,7 @@ def check(subject: Subject, now: datetime) -> Outcome | None:
         text = f"{text} {vm.error_text}"
     if vm.phase in REPLACED and not subject.is_restart and subject.attempt is not None:
         return next_offer(subject, now, "Overdue", text, cools=text)
-    if vm.phase == Phase.BOOTING and subject.is_restart:
+    if vm.phase in (Phase.BOOTING, Phase.SETTING_UP) and subject.is_restart:
         # What was played is on its disk, which is not deleted for a start that does not happen.
         return unstarted(subject, Phase.STOPPING, text)
     return Fail(error=f"{vm.phase}_overdue", text=text)

@@ -13,12 +13,14 @@ from gamer.crash import crash_point
 from vms import setup, streaming
 from vms.lifecycle import Phase
 from vms.models import VM
-from vms.providers.base import Provider
-from vms.reconcile.outcome import Advance, Fail, Note, Outcome, Subject, Wait, next_offer
+from vms.providers.base import MachineState, NotFound, Provider, ProviderError
+from vms.reconcile.outcome import Advance, Fail, Note, Outcome, Subject, Wait, next_offer, unstarted
 
 # A machine that never lets us in is not worth the whole deadline: another offer may be ready sooner.
 FIRST_CONTACT = timedelta(minutes=3)
 CONNECT_AGAIN_S = 5
+# A machine that was started may refuse us for so long; then its provider is asked whether it still runs.
+STARTING = timedelta(seconds=30)
 REACH_AGAIN_S = 2
 REACH = ("reach", "Moonlight reaches it")
 WITHOUT = "could not be set up. The machine does without it; the next start of the machine tries again."
@@ -64,7 +66,10 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
         case setup.Ready():
             return _reached(subject, verdict, now)
         case setup.NotYet(reason, retry_s, step):
-            if subject.contacted or vm.ready_at is not None or now - vm.phase_since < FIRST_CONTACT:
+            is_known = subject.contacted or vm.ready_at is not None
+            if is_known and not step and retry_s and now - vm.phase_since >= STARTING:
+                return _unreached(subject, provider, now)
+            if is_known or now - vm.phase_since < FIRST_CONTACT:
                 return Wait(seconds=retry_s, vm=_at(vm, step))
             return next_offer(
                 subject, now, "NoContact", f"the machine cannot be set up: {reason}", cools=reason[:300]
@@ -77,6 +82,27 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
             if vm.ready_at is not None:
                 return Fail(error="setup_failed", text=text)
             return next_offer(subject, now, "SetupFailed", text, cools=text[:300])
+
+
+def _unreached(subject: Subject, provider: Provider, now: datetime) -> Outcome:
+    """One that had let us in and does no more: a machine that stopped or vanished is not worth the whole deadline."""
+    assert subject.attempt is not None
+    again = Wait(seconds=CONNECT_AGAIN_S)
+    try:
+        machine = provider.get(subject.attempt.machine_id)
+    except NotFound:
+        if subject.is_restart:  # a start never makes another machine silently
+            return Fail(error="machine_lost", text="The machine vanished at the provider.")
+        text = "the machine vanished while it was set up"
+        return next_offer(subject, now, "Lost", text, cools="its machine vanished")
+    except ProviderError:
+        return again
+    if machine.state is not MachineState.STOPPED:
+        return again
+    text = "the machine stopped by itself while it was set up"
+    if subject.is_restart:
+        return unstarted(subject, Phase.STOPPED, text)
+    return next_offer(subject, now, "StoppedByItself", text, cools="its machine stopped by itself")
 
 
 def _learn(subject: Subject, now: datetime) -> Outcome:
