@@ -9,16 +9,12 @@ import pytest
 from accounts.principal import policy
 from events.models import Event
 from tests.vms.control_plane import ControlPlane, story
-from tests.vms.setup.sshd import free_port
+from tests.vms.reconcile.shelled import Shelled, ask_over_ssh
 from tests.world import World
 from vms import services
-from vms.models import VM, ProviderAccount
-from vms.providers.memory import Fault, MemoryProvider
+from vms.models import VM
+from vms.providers.memory import Fault
 from vms.reconcile.steps.part import GIVE_UP, PATIENCE
-
-
-class Shelled(MemoryProvider):
-    has_shell = True
 
 
 @pytest.fixture
@@ -28,11 +24,7 @@ def playing(plane: ControlPlane, world: World) -> VM:
     plane.turn()
     vm = plane.until(plane.launch(world.alice), "running")
     plane.settle(seconds=10)
-    ProviderAccount.objects.update(kind="tensordock")
-    plane.reconciler.open_provider = plane.actor.open_provider = lambda account: Shelled(
-        plane.clouds[account.pk]
-    )
-    VM.objects.filter(pk=vm.pk).update(ip_address="127.0.0.1", ssh_port=free_port())
+    ask_over_ssh(plane, vm)
     return vm
 
 

@@ -2,99 +2,80 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from tests.world import NOON
-from vms import setup
-from vms.lifecycle import Phase
+from accounts.principal import policy
+from tests.vms.control_plane import ControlPlane, story
+from tests.vms.reconcile.shelled import ask_over_ssh
+from tests.vms.setup.sshd import Machine, started
+from vms import services
 from vms.models import VM, GameSession
-from vms.providers.memory import MemoryCloud, MemoryProvider
-from vms.reconcile.outcome import Subject
-from vms.reconcile.steps import play
-
-Status = GameSession.Status
-RESET = setup.Unreachable("the connection was reset")
-REFUSED = setup.AgentRefused(400, "no such thing")
-
-
-class Shelled(MemoryProvider):
-    has_shell = True
-
-
-class Asked:
-    """Has the machine answer every question with `error`, if there is one; runs the step."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.error: Exception = RESET
-        monkeypatch.setattr(setup, "launch_game", self.answer)
-        monkeypatch.setattr(setup, "end_session", self.answer)
-        monkeypatch.setattr(play, "target_of", lambda subject: None)
-
-    def answer(self, *_: object) -> NoReturn:
-        raise self.error
-
-    def run(self, *sessions: GameSession, ready_at: datetime, now: datetime) -> dict[Any, str]:
-        """What becomes of which session."""
-        vm = VM(phase=Phase.READY, phase_since=ready_at, console_id="switch")
-        outcome = play.run(Subject(vm, None, [], sessions), Shelled(MemoryCloud()), now)
-        assert outcome.vm["action_sent_at"] == now  # looked at before it is asked again
-        return {change.session_id: change.status for change in outcome.sessions}
+from vms.reconcile.steps.play import GIVE_UP_S
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    made = Asked(monkeypatch)
-    monkeypatch.setattr(play, "_recipe", lambda subject, session: None)
-    monkeypatch.setattr(play, "app_of", lambda recipe: {})
-    monkeypatch.setattr(play, "save_of", lambda subject, recipe: None)
-    return made
+def unreached(lived: ControlPlane, running: VM) -> VM:
+    ask_over_ssh(lived, running)
+    return running
 
 
-def session(status: str, *, age: timedelta, **columns: Any) -> GameSession:
-    return GameSession(game_id="zelda", status=status, queued_at=NOON - age, **columns)
+@pytest.fixture
+def foreign(lived: ControlPlane, running: VM, tmp_path: Path) -> Iterator[VM]:
+    """At its address answers a machine with another host key: that never gets better."""
+    with started(Machine(tmp_path)) as machine:
+        ask_over_ssh(lived, running, port=machine.port)
+        yield running
+
+
+def launch(plane: ControlPlane, vm: VM, *, age: timedelta = timedelta(0)) -> GameSession:
+    """A game asked for so long ago."""
+    asked = services.play(vm=vm, by=policy("test"), game_id="zelda", now=plane.now())
+    GameSession.objects.filter(pk=asked.pk).update(queued_at=plane.now() - age)
+    return asked
+
+
+def becomes(plane: ControlPlane, session: GameSession, *, seconds: float) -> str:
+    plane.settle(seconds=seconds, step=5)
+    session.refresh_from_db()
+    return session.status
 
 
 class TestALaunch:
-    PATIENCE = timedelta(seconds=play.GIVE_UP_S)
-
-    def test_has_its_patience_from_when_the_machine_could_first_be_asked(self, asked: Asked) -> None:
-        queued = session(Status.QUEUED, age=timedelta(minutes=12))
-        assert asked.run(queued, ready_at=NOON, now=NOON + self.PATIENCE) == {}
-        late = NOON + self.PATIENCE + timedelta(seconds=1)
-        assert asked.run(queued, ready_at=NOON, now=late) == {queued.pk: Status.FAILED}
-
-    def test_on_a_machine_that_has_long_been_ready_has_it_from_when_it_was_asked_for(
-        self, asked: Asked
+    @pytest.mark.parametrize(
+        ("asked", "ready"),
+        [(timedelta(minutes=12), timedelta(0)), (timedelta(0), timedelta(hours=1))],
+        ids=["made slowly", "ready for long"],
+    )
+    def test_has_its_patience_from_when_the_machine_could_first_be_asked(
+        self, lived: ControlPlane, unreached: VM, asked: timedelta, ready: timedelta
     ) -> None:
-        queued = session(Status.QUEUED, age=timedelta(0))
-        long_ago = NOON - timedelta(hours=2)
-        assert asked.run(queued, ready_at=long_ago, now=NOON + self.PATIENCE) == {}
-        late = NOON + self.PATIENCE + timedelta(seconds=1)
-        assert asked.run(queued, ready_at=long_ago, now=late) == {queued.pk: Status.FAILED}
+        VM.objects.filter(pk=unreached.pk).update(phase_since=lived.now() - ready)
+        queued = launch(lived, unreached, age=asked)
+        assert becomes(lived, queued, seconds=GIVE_UP_S - 10) == "queued", story(unreached)
+        assert becomes(lived, queued, seconds=60) == "failed"
+        assert queued.error_text
 
-    def test_that_is_refused_fails_at_once(self, asked: Asked) -> None:
-        asked.error = REFUSED
-        queued = session(Status.QUEUED, age=timedelta(0))
-        assert asked.run(queued, ready_at=NOON, now=NOON) == {queued.pk: Status.FAILED}
+    def test_that_can_never_be_asked_for_fails_at_once(self, lived: ControlPlane, foreign: VM) -> None:
+        assert becomes(lived, launch(lived, foreign), seconds=15) == "failed"
 
 
 class TestAnEnd:
-    @pytest.mark.parametrize("error", [RESET, REFUSED], ids=["reset", "refused"])
-    @pytest.mark.parametrize("status", [Status.LAUNCHED, Status.QUEUED])
+    @pytest.mark.parametrize("machine", ["unreached", "foreign"])
     def test_is_asked_again_until_the_machine_was_told(
-        self, asked: Asked, status: str, error: Exception
+        self, lived: ControlPlane, running: VM, machine: str, request: pytest.FixtureRequest
     ) -> None:
         """The game may play on: its slot is not free, whatever the network does."""
-        asked.error = error
-        ending = session(status, age=timedelta(hours=2), is_end_wanted=True)
-        assert asked.run(ending, ready_at=NOON - timedelta(hours=3), now=NOON) == {}
-
-    def test_that_cannot_be_asked_leaves_the_next_game_its_own_patience(self, asked: Asked) -> None:
-        ending = session(Status.LAUNCHED, age=timedelta(hours=2), is_end_wanted=True)
-        queued = session(Status.QUEUED, age=timedelta(seconds=play.GIVE_UP_S + 1))
-        assert asked.run(ending, queued, ready_at=NOON - timedelta(hours=3), now=NOON) == {
-            queued.pk: Status.FAILED
-        }
+        request.getfixturevalue(machine)
+        ending = running.sessions.get(status="launched")
+        GameSession.objects.filter(pk=ending.pk).update(queued_at=lived.now() - timedelta(hours=2))
+        services.end_session(session=ending, by=policy("test"), now=lived.now())
+        assert becomes(lived, ending, seconds=GIVE_UP_S + 60) == "launched"
+        assert ending.is_end_wanted
+        queued = launch(lived, running, age=timedelta(0))
+        assert becomes(lived, queued, seconds=GIVE_UP_S + 60) == "failed"  # of its own patience
+        ending.refresh_from_db()
+        assert (ending.status, ending.is_end_wanted) == ("launched", True)

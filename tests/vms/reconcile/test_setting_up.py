@@ -8,16 +8,13 @@ import pytest
 
 from events.models import Event
 from tests.vms.control_plane import ControlPlane, story
+from tests.vms.reconcile.shelled import Shelled
 from tests.vms.setup.sshd import free_port
 from vms.lifecycle import DEADLINES, Phase
 from vms.models import VM, Attempt, SetupStep
 from vms.providers.base import MachineState
 from vms.providers.memory import MemoryProvider
 from vms.reconcile.steps.setup import STARTING
-
-
-class Shelled(MemoryProvider):
-    has_shell = True
 
 
 @pytest.fixture

@@ -2,67 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from accounts.principal import policy
 from events.models import Event
+from gamer.sealed import Sealed
 from tests.vms.control_plane import ControlPlane, story
-from vms import saves, services, setup
-from vms.models import VM, GameSession, ProviderAccount
-from vms.providers.memory import MemoryProvider
-from vms.setup import AgentState, Collected, SessionState
+from tests.vms.reconcile.shelled import ask_over_ssh
+from tests.vms.setup.looking import session_state
+from tests.vms.setup.sshd import Machine, end_group, started
+from tests.waiting import eventually
+from vms import saves, services
+from vms.models import VM
+from vms.setup import Ready, SessionOrder, Target, launch_game, set_up
 
 GAME = "mario-odyssey"
 
 
-class Shelled(MemoryProvider):
-    has_shell = True
-
-
-def says(monkeypatch: pytest.MonkeyPatch, *sessions: SessionState) -> None:
-    """Has every machine that is asked say this of its games."""
-    agent = AgentState("1", "vm1", "b", 1.0, False, None, sessions=sessions, is_playing=True)
-    monkeypatch.setattr(setup, "collect_saves", lambda *_, **__: Collected(agent))
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    with started(Machine(tmp_path)) as running:
+        yield running
 
 
 @pytest.fixture
-def playing(lived: ControlPlane, running: VM) -> GameSession:
-    """On a machine that can be asked over SSH, and tells nobody by itself."""
-    ProviderAccount.objects.update(kind="tensordock")
-    lived.reconciler.open_provider = lived.actor.open_provider = lambda account: Shelled(
-        lived.clouds[account.pk]
-    )
-    return running.sessions.get(status="launched")
+def target(lived: ControlPlane, running: VM, machine: Machine) -> Target:
+    """The VM's machine, set up, and its game launched there; it tells nobody by itself."""
+    ask_over_ssh(lived, running, port=machine.port)
+    target = replace(machine.target(), vm_id=str(running.pk))
+    running.refresh_from_db()
+    running.ssh_user, running.host_public_key = target.address.user, target.host_public_key
+    running.ssh_private_key, running.agent_bootstrap = Sealed(target.private_key), Sealed(target.agent_token)
+    running.save(update_fields=["ssh_user", "host_public_key", "ssh_private_key", "agent_bootstrap"])
+    eventually(lambda: isinstance(set_up(target, lambda report: None), Ready), timeout_s=60)
+    playing = running.sessions.get(status="launched")
+    launch_game(target, SessionOrder(str(playing.pk), GAME, "switch"))
+    return target
 
 
-@pytest.mark.parametrize(("state", "why"), [("failed", "killed"), ("ended", "")])
 def test_a_game_that_is_over_there_is_over(
-    lived: ControlPlane,
-    running: VM,
-    playing: GameSession,
-    monkeypatch: pytest.MonkeyPatch,
-    state: str,
-    why: str,
+    lived: ControlPlane, running: VM, machine: Machine, target: Target
 ) -> None:
     """Its machine was started anew by its vendor, say: the slot is free, and the same game can be launched again."""
-    elsewhere = SessionState("of-nobody", GAME, "failed")
-    says(monkeypatch, elsewhere, SessionState(str(playing.pk), GAME, state, reason=why))
-    lived.settle(seconds=100, step=5)
-    playing.refresh_from_db()
-    assert (playing.status, playing.error_text) == (state, why), story(running)
-    assert Event.objects.about("vms", running.pk).filter(action=f"session_{state}").count() == 1
-    assert playing.slot is not None
-    assert saves.playing_on(playing.slot) is None
-    again = services.play(vm=running, by=policy("test"), game_id=GAME, now=lived.now())
-    assert again != playing
-
-
-def test_a_game_that_runs_there_goes_on(
-    lived: ControlPlane, running: VM, playing: GameSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    says(monkeypatch, SessionState(str(playing.pk), GAME, "launched"))
+    playing = running.sessions.get(status="launched")
     lived.settle(seconds=100, step=5)
     running.refresh_from_db()
     playing.refresh_from_db()
     assert running.watched_at is not None
-    assert playing.status == "launched"
+    assert playing.status == "launched", story(running)  # it plays there
+
+    for pid in machine.game_pids():
+        end_group(pid)
+    over = ("ended", "failed")
+    eventually(lambda: session_state(target, str(playing.pk)).state in over)
+    told = session_state(target, str(playing.pk))
+    lived.settle(seconds=100, step=5)
+    playing.refresh_from_db()
+    assert (playing.status, playing.error_text) == (told.state, told.reason), story(running)
+    assert Event.objects.about("vms", running.pk).filter(action=f"session_{told.state}").count() == 1
+    assert playing.slot is not None
+    assert saves.playing_on(playing.slot) is None
+    again = services.play(vm=running, by=policy("test"), game_id=GAME, now=lived.now())
+    assert again != playing
