@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from events.models import Event
+from gamer.sealed import Sealed
 from tests.vms.control_plane import ControlPlane, story
 from tests.vms.reconcile.shelled import Shelled
-from tests.vms.setup.sshd import free_port
+from tests.vms.setup.sshd import Machine, free_port, started
 from vms.lifecycle import DEADLINES, Phase
 from vms.models import VM, Attempt, SetupStep
 from vms.providers.base import MachineState
 from vms.providers.memory import MemoryProvider
-from vms.reconcile.steps.setup import STARTING
+from vms.reconcile.steps.setup import FIRST_CONTACT, STARTING
 
 
 @pytest.fixture
@@ -43,6 +46,12 @@ def vm(stocked: ControlPlane) -> VM:
 def restarted(stocked: ControlPlane, vm: VM) -> VM:
     VM.objects.filter(pk=vm.pk).update(ready_at=stocked.now())
     return vm
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    with started(Machine(tmp_path)) as running:
+        yield running
 
 
 def attempts(vm: VM) -> list[str]:
@@ -87,6 +96,17 @@ class TestARestart:
         VM.objects.filter(pk=restarted.pk).update(phase_since=late)
         self._stops(stocked, restarted, "The machine could not be made a console in time.")
 
+    def test_whose_setup_fails_is_stopped(
+        self, stocked: ControlPlane, restarted: VM, machine: Machine
+    ) -> None:
+        """It is not the machine that was set up, for its key is another."""
+        here = machine.target()
+        restarted.ssh_port, restarted.ssh_user = machine.port, here.address.user
+        restarted.ssh_private_key = Sealed(here.private_key)
+        restarted.phase_since = stocked.now() - FIRST_CONTACT
+        restarted.save(update_fields=["ssh_port", "ssh_user", "ssh_private_key", "phase_since"])
+        self._stops(stocked, restarted, "Setup failed at connect: ")
+
     def test_of_a_machine_that_vanished_ends_in_an_error(self, stocked: ControlPlane, restarted: VM) -> None:
         stocked.cloud.vanish(restarted.attempt.machine_id)
         stocked.until(restarted, "error", seconds=120)
@@ -97,4 +117,5 @@ class TestARestart:
         plane.until(vm, "stopped", seconds=120)
         assert (vm.desired, vm.error, attempts(vm)) == ("stopped", "", [""])
         assert [record.machine_id for record in plane.cloud.alive()] == [vm.attempt.machine_id]
-        assert Event.objects.about("vms", vm.pk).get(action="start_refused").details == {"reason": reason}
+        refused = Event.objects.about("vms", vm.pk).get(action="start_refused")
+        assert refused.details["reason"].startswith(reason)

@@ -79,8 +79,8 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
             return Wait(seconds=CONNECT_AGAIN_S)
         case setup.Failed(step, reason):
             text = f"Setup failed at {step}: {reason}"
-            if vm.ready_at is not None:
-                return Fail(error="setup_failed", text=text)
+            if subject.is_restart:
+                return unstarted(subject, Phase.STOPPING, text)
             return next_offer(subject, now, "SetupFailed", text, cools=text[:300])
 
 
