@@ -82,7 +82,7 @@ def account_in(folder: Path, stock: Sequence[Product], command: str = COMMAND) -
 def vendor_in(folder: Path) -> Path:
     """The books of a vendor that has sold nothing yet, beside the homes of its accounts."""
     vendor = folder / "vendor"
-    for name in ("cloud", "waiting", "stacks"):
+    for name in ("cloud", "waiting", "tools"):
         (vendor / name).mkdir(parents=True)
     (vendor / "clock").write_text("0")
     (vendor / "faults.json").write_text("[]")
@@ -146,7 +146,7 @@ class StandInHarness(Harness):
 
     def tool_pid(self, machine_id: str) -> int:
         """The process of the tool that is changing a machine."""
-        return int((self.vendor / "stacks" / machine_id).read_text())
+        return int((self.vendor / "tools" / machine_id).read_text())
 
     def is_waiting(self, machine_id: str) -> bool:
         """Whether the tool is in the middle of something, until the vendor's clock moves."""

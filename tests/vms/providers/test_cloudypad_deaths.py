@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -67,6 +69,15 @@ def passes(harness: StandInHarness, provider: CloudyPadProvider) -> MachineState
         provider.list()
         harness.advance(61)
     return by_tag(provider)[tag()].state if tag() in by_tag(provider) else None
+
+
+def lock(harness: StandInHarness, name: str, pid: int) -> Path:
+    """One of Pulumi's, on a machine's stack."""
+    folder = harness.home.folder / "pulumi-backend/.pulumi/locks/organization/CloudyPad-dummy" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    made = folder / f"{pid}.json"
+    made.write_text(json.dumps({"pid": pid, "username": "x", "hostname": socket.gethostname()}))
+    return made
 
 
 def stand_up(harness: StandInHarness, provider: CloudyPadProvider) -> None:
@@ -152,19 +163,50 @@ class TestDeathEachTime:
 
 
 class TestTheToolsOwnLock:
+    """Pulumi's, in its own layout: the stand-in, like the tool, has no flag that lifts it at a delete."""
+
     def test_that_a_death_left_behind_is_lifted(
         self, harness: StandInHarness, provider: CloudyPadProvider
     ) -> None:
         """By somebody outside our sight, so that no page of ours tells of it."""
         stand_up(harness, provider)
-        (harness.vendor / "stacks" / NAME).write_text("1")
-        with pytest.raises(Unavailable, match="locked"):
-            provider.delete(NAME)
-        assert harness.alive() == [tag()]
+        with subprocess.Popen(["true"]) as dead:
+            lock(harness, NAME, dead.pid)
+        other = lock(harness, "gamer-other", dead.pid)
         provider.delete(NAME)
         assert harness.alive() == []
         with pytest.raises(NotFound):
             provider.get(NAME)
+        assert other.exists()
+
+    def test_of_a_pulumi_that_lives_is_respected(
+        self, harness: StandInHarness, provider: CloudyPadProvider, tmp_path: Path
+    ) -> None:
+        """It outlives a tool that is killed, and two at once would break what they write."""
+        stand_up(harness, provider)
+        (tmp_path / "pulumi").symlink_to(str(shutil.which("sleep")))
+        with subprocess.Popen([str(tmp_path / "pulumi"), "600"]) as pulumi:
+            try:
+                held = lock(harness, NAME, pulumi.pid)
+                eventually(lambda: "pulumi" in Path(f"/proc/{pulumi.pid}/comm").read_text())
+                with pytest.raises(Unavailable, match="locked"):
+                    provider.delete(NAME)
+                assert (held.exists(), harness.alive()) == (True, [tag()])
+            finally:
+                pulumi.kill()
+        provider.delete(NAME)
+        assert harness.alive() == []
+
+    def test_that_an_overdue_create_left_is_lifted_for_the_delete_behind_it(
+        self, harness: StandInHarness
+    ) -> None:
+        hasty = cli.Times(names=0, status=0, probe=0, create_watch=60, act_watch=60, create_limit=1)
+        harness.fault("never_runs", ["create"])
+        provider = harness.open(times=hasty)
+        stand_up(harness, provider)
+        provider.delete(NAME)
+        eventually(lambda: not harness.busy(), timeout_s=60)
+        assert (harness.alive(), list(provider.list())) == ([], [])
 
 
 class TestOrders:

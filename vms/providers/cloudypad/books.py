@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import shutil
+import socket
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -161,6 +162,16 @@ class Home:
         except (FileNotFoundError, NotADirectoryError):
             return ""
 
+    def lift_locks(self, name: str) -> None:
+        """Takes away what a run that was cut off left on the machine's stacks. For the holder of its run lock: nobody else is at work.
+
+        The tool's own flag for it does nothing at a `destroy` (src/core/manager.ts of 0.45.1). Pulumi keeps its locks in a folder of JSON
+        files, `organization/<project>/<stack>/` (pkg/backend/diy/lock.go), and the tool's stacks carry the machine's name.
+        """
+        for lock in (self.folder / "pulumi-backend" / ".pulumi" / "locks").glob(f"**/{name}/*.json"):
+            if not _is_at_work(lock):
+                lock.unlink(missing_ok=True)
+
     def keep_secret(self, name: str, content: str) -> Path:
         """A secret that the tool wants as a file."""
         path = self.folder / "gamer" / "secrets" / name
@@ -189,6 +200,16 @@ class Home:
                 continue
             return handle
         return None
+
+
+def _is_at_work(lock: Path) -> bool:
+    """Whether the Pulumi that made a lock lives on here: it may outlive a tool that is killed, and holds no lock of ours."""
+    try:
+        maker = json.loads(lock.read_text())
+        program = Path(f"/proc/{maker['pid']}/comm").read_text()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return maker.get("hostname") == socket.gethostname() and "pulumi" in program
 
 
 @contextlib.contextmanager

@@ -28,8 +28,6 @@ PROVISIONED = "provision-end"
 CUT_OFF = -1
 # Bytes of a run's words that are read: its error, or its success, stands at the end.
 LAST_WORDS = 64 * 1024
-LOCKED = "stack is currently locked"
-CANCEL_LOCK = "--force-pulumi-cancel"
 
 
 def state_of(page: Page) -> MachineState | None:
@@ -102,10 +100,7 @@ def _take_up(home: Home, book: Book, page: Page, order: Order) -> None:
         if events_in(state)[-1:] == [MADE]:
             _settle(page, order, run, 0)
             return
-        order.verb, order.argv = "deploy", ["deploy", book.name, "--yes", CANCEL_LOCK]
-    elif CANCEL_LOCK not in order.argv:
-        # The lock on the cloud's resources is the tool's own, and a run that was cut off leaves it behind.
-        order.argv = [*order.argv, CANCEL_LOCK]
+        order.verb, order.argv = "deploy", ["deploy", book.name, "--yes"]
     if order.tries >= MOST_TRIES:
         _settle(page, order, run, CUT_OFF)
 

@@ -247,13 +247,7 @@ class CloudyPadProvider(Provider, Suspendable):
     # Orders.
 
     def _order(self, name: str, verb: str, *flags: str, is_quiet: bool = False) -> Order:
-        # Who was cut off, or died outside our sight, leaves the tool's own lock behind; nobody else is at work under ours.
-        book = self._home.book(name)
-        page = book.page()
-        was_cut_off = page is not None and page.run is not None and (page.run.exit_code or 0) < 0
-        is_locked = was_cut_off or orders.LOCKED in orders.words_of(book)
-        argv = [verb, name, *flags, *((orders.CANCEL_LOCK,) if is_locked else ())]
-        return Order(verb, argv, self._times.act_limit, is_quiet)
+        return Order(verb, [verb, name, *flags], self._times.act_limit, is_quiet)
 
     def _do(self, book: Book, verb: str, *flags: str) -> Run | None:
         order = self._order(book.name, verb, *flags)

@@ -34,6 +34,7 @@ def main(argv: Sequence[str]) -> None:
     book = home.book(name)
     while (begun := _begin(home, book, lock)) is not None:
         order, slot = begun
+        home.lift_locks(name)
         exit_code, is_overdue = _call([*argv[3:], *order.argv], order.limit_s, book, (lock, slot))
         os.close(slot)
         _redact(book)

@@ -12,13 +12,16 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sys
 import time
+import uuid
 from pathlib import Path
 
 HOME = Path(os.environ.get("CLOUDYPAD_HOME", "/nonexistent/home"))
 VENDOR = HOME.parent / "vendor"
 INSTANCES = HOME / "instances"
+LOCKS = HOME / "pulumi-backend" / ".pulumi" / "locks" / "organization"
 BOOT_S = 1
 HOOK = os.environ.get("CLOUDYPAD_DUMMY_SECRET", "")
 
@@ -169,16 +172,39 @@ def event(state, kind):
 
 
 @contextlib.contextmanager
-def stack(name, flags):
-    """The lock of the tool's own that a killed run leaves behind."""
-    lock = VENDOR / "stacks" / name
-    if lock.exists() and "--force-pulumi-cancel" not in flags:
-        refuse(f"Failed to change instance {name}", "the stack is currently locked by 1 lock(s). Either wait or cancel it")
-    lock.write_text(str(os.getpid()))
+def at_work(name):
+    """For the tests alone: which process changes a machine."""
+    mark = VENDOR / "tools" / name
+    mark.write_text(str(os.getpid()))
     try:
         yield
     finally:
-        lock.unlink(missing_ok=True)
+        mark.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def stack(verb, state, flags):
+    """Pulumi's lock, which a killed run leaves behind. A machine that is kept at its stop is stopped and started without Pulumi.
+
+    The flag that lifts it reaches `up` alone: in 0.45.1 `destroy` takes it and forgets it (src/core/manager.ts).
+    """
+    if verb in ("start", "stop"):
+        yield
+        return
+    folder = LOCKS / f"CloudyPad-{state['provision']['provider']}" / state["name"]
+    if "--force-pulumi-cancel" in flags and verb != "destroy":
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    if found := list(folder.glob("*.json")):
+        refuse(f"Failed to {verb} instance {state['name']}", "Pulumi action failure.",
+               f"the stack is currently locked by {len(found)} lock(s). Either wait for the other process(es) to end or"
+               " delete the lock file with `pulumi cancel`.")
+    lock = folder / f"{uuid.uuid4()}.json"
+    lock.write_text(json.dumps({"pid": os.getpid(), "username": "x", "hostname": socket.gethostname(), "timestamp": "2026-11-26T13:24:33Z"}))
+    try:
+        yield
+    finally:
+        lock.unlink()
 
 
 def parse(argv, known):
@@ -269,7 +295,7 @@ def create(argv):
                                     "sunshine": None, "wolf": {"enable": True}}},
     }  # fmt: skip
     event(state, "init")
-    with stack(name, flags):
+    with at_work(name), stack("create", state, flags):
         provision(state)
         configure(state)
     say("\nInstance has been initialized successfully 🥳\n\nIf you like Cloudy Pad please leave us a star ⭐")
@@ -358,7 +384,7 @@ def change(verb, argv):
     state = load(name)
     if verb in ("destroy", "deploy") and "--yes" not in flags:
         refuse(f"Failed to {verb} instance {name}", "User force closed the prompt")
-    with stack(name, flags):
+    with at_work(name), stack(verb, state, flags):
         VERBS[verb](name, state)
 
 
