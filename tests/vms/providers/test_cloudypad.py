@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.vms.providers import contract, contract_deaths, contract_machines
-from tests.vms.providers.cloudypad_vendor import StandInHarness
+from tests.vms.providers.cloudypad_vendor import UNKEPT, StandInHarness
 from tests.vms.providers.harness import Harness, by_tag
 from tests.vms.providers.specs import spec, tag
 from tests.waiting import eventually
 from vms.providers.base import MachineState, Need, Offer, OutcomeUnknown, Provider, Rejected, Unavailable
 from vms.providers.cloudypad.cli import Times
 from vms.providers.cloudypad.names import name_of
-from vms.providers.cloudypad.provider import CloudyPadProvider
+from vms.providers.cloudypad.provider import CloudyPadProvider, open_cloudypad
 from vms.providers.cloudypad.runner import MOST_RUNS
 
 
@@ -64,6 +64,38 @@ class TestLook(contract_machines.LookContract):
         told = json.dumps({"names": ["gone-by-now"], "at": time.time() + 3600})
         (harness.home.folder / "gamer" / "names.json").write_text(told)
         assert provider.list() == []
+
+
+class GetsOfFiveSeconds:
+    """A clock on which each look at one machine takes that long."""
+
+    def __init__(self, harness: StandInHarness) -> None:
+        self._harness = harness
+
+    def now(self) -> float:
+        return 5 * len(self._harness.calls("get"))
+
+    def nap(self) -> None: ...
+
+
+class TestMoreMachinesThanOneListCanAskOf:
+    @pytest.mark.parametrize("is_answered", [True, False])
+    def test_are_all_asked_of_in_turn(self, harness: StandInHarness, is_answered: bool) -> None:
+        """The tool is given 15 s by every list: three looks, and those that were on their way by then."""
+        names = {name_of(tag(number)) for number in range(9)}
+        for number in range(9):
+            harness.plant(tag(number))
+        if not is_answered:
+            harness.fault("unavailable", ["get"], None)
+        provider = open_cloudypad(
+            "cloudypad_gcp", harness.account, times=UNKEPT, clock=GetsOfFiveSeconds(harness)
+        )
+        assert {machine.machine_id for machine in provider.list()} == names
+        asked = [argv[1] for argv in harness.calls("get")]
+        assert 3 <= len(asked) < 9
+        for _ in range(2):
+            provider.list()
+        assert {argv[1] for argv in harness.calls("get")} == names
 
 
 class TestDelete(contract_machines.DeleteContract):

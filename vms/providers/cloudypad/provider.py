@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, ClassVar
 
 from redaction.masks import redact
@@ -151,13 +152,16 @@ class CloudyPadProvider(Provider, Suspendable):
         return machine
 
     def list(self) -> Sequence[Machine]:
-        """Names by the tool, orders by our pages. Of machines of ours the tool is asked how they are, when it was not lately."""
+        """Names by the tool, orders by our pages. Of machines of ours the tool is asked how they are, when it was not lately.
+
+        There is time for some six of them: who was asked longest ago comes first, or the others would never be.
+        """
         self._cli.enter()
         began = self._clock.now()
         names = {*self._names(self._times.names), *self._home.books()}
         until = began + self._times.read
         with ThreadPoolExecutor(MOST_READS, thread_name_prefix="cloudypad") as pool:
-            found = [*pool.map(lambda name: self._listed(name, until), sorted(names))]
+            found = [*pool.map(lambda name: self._listed(name, until), sorted(names, key=self._asked_at))]
         return [machine for machine in found if machine is not None]
 
     def delete(self, machine_id: str) -> None:
@@ -337,7 +341,9 @@ class CloudyPadProvider(Provider, Suspendable):
         if told is None and good_for_s == ANY_AGE:
             return self._sketch(name, page, MachineState.UNKNOWN)
         try:
-            told = told or self._fresh(name)
+            if told is None:
+                self._asked(name).touch()
+                told = self._fresh(name)
         except NotFound:
             self._forget(book)
             return None
@@ -393,8 +399,19 @@ class CloudyPadProvider(Provider, Suspendable):
         orders.forget(book)
         for path in (f"secrets/{book.name}.key", f"status-{book.name}.json"):
             (self._home.folder / "gamer" / path).unlink(missing_ok=True)
+        self._asked(book.name).unlink(missing_ok=True)
 
     # What is remembered between processes, in the home.
+
+    def _asked(self, name: str) -> Path:
+        """Its time is when a look last asked of the machine, whatever came of it: one that never answers must not keep others from it."""
+        return self._home.folder / "gamer" / f"asked-{name}"
+
+    def _asked_at(self, name: str) -> float:
+        try:
+            return self._asked(name).stat().st_mtime
+        except FileNotFoundError:
+            return 0
 
     def _kept(self, name: str, good_for_s: float) -> dict[str, Any] | None:
         path = self._home.folder / "gamer" / name
