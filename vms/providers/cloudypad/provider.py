@@ -381,10 +381,10 @@ class CloudyPadProvider(Provider, Suspendable):
             ssh_user=told.user if told else DEFAULT_USER,
             usd_per_hour=Decimal(price) if price is not None else None,
             raw=redact(raw, self._cli.secrets),
-            failure=self._gone_wrong(name, page),
+            failure=self._gone_wrong(name, page, state),
         )
 
-    def _gone_wrong(self, name: str, page: Page) -> ProviderError | None:
+    def _gone_wrong(self, name: str, page: Page, state: MachineState) -> ProviderError | None:
         """What became of an order that had been taken: the last one failed, and none is under way to better it."""
         run = page.run
         if page.queue or run is None or run.ended_at is None or run.exit_code == 0 or run.verb == "destroy":
@@ -392,6 +392,10 @@ class CloudyPadProvider(Provider, Suspendable):
         if run.verb == "stop":
             return None
         failure = self._failure(self._home.book(name), run)
+        is_refused = failure.meaning not in (None, Unavailable)
+        if run.verb == "start" and not is_refused and state is not MachineState.STOPPED:
+            # At some clouds the tool waits for a minute, and no flag of it for longer: the machine may be on its way.
+            return None
         return self._cli.error(failure, Unavailable, run.verb)
 
     def _forget(self, book: Book) -> None:

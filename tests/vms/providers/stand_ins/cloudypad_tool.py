@@ -52,6 +52,9 @@ ASKED = {
     "paperspace": ["--machine-type", "--region", "--disk-size", "--ssh-key-path"],
 }
 NUMBERS = {"--autostop-timeout", "--disk-size", "--root-disk-size", "--data-disk-size", "--retries", "--retry-delay"}
+# How long `start` waits at a cloud; its --timeout does not get that far. It is tried twice, with a pause (src/core/manager.ts).
+START_WAITS_S = {"azure": 60, "scaleway": 60}
+PAUSE_S = 10
 OOPS = "Oops, something went wrong 😨 Full error is shown above.\n\nIf you think this is a bug, please file an issue with full error"
 
 
@@ -132,6 +135,14 @@ def set_server(name, **changes):
     with books():
         known = server(name) or {"name": name}
         (VENDOR / "cloud" / f"{name}.json").write_text(json.dumps({**known, **changes}))
+
+
+def status_of(state):
+    """What the tool makes of its cloud's word."""
+    known = server(state["name"]) or {}
+    if known.get("status") == "starting" and now() >= known.get("runs_at", math.inf):
+        return "running"
+    return known.get("status", "unknown")
 
 
 # The tool's state.
@@ -371,7 +382,7 @@ def get(argv):
     hang("get")
     troubles("get")
     state = load(name)
-    status = (server(name) or {}).get("status", "unknown")
+    status = status_of(state)
     known = {"provisioned": bool(state["provision"].get("output")), "configured": bool(state["configuration"].get("output"))}
     say(json.dumps({**state, "status": {"serverStatus": status, **known, "ready": status == "running" and known["configured"]}}, indent=2))
 
@@ -392,12 +403,20 @@ def start(name, state):
     event(state, "start-begin")
     if fault("start_refused", "start"):
         refuse(f"Failed to start instance {name}", "The zone 'us-central1-a' does not have enough resources available, RESOURCE_POOL_EXHAUSTED")
-    set_server(name, status="starting")
-    until(name, now() + BOOT_S)
+    runs_at = now() + (200 if fault("slow", "start") else BOOT_S)
+    set_server(name, status="starting", runs_at=runs_at)
+    limit_s = START_WAITS_S.get(state["provision"]["provider"], math.inf)
+    gives_up_at = now() + 2 * limit_s + PAUSE_S
+    until(name, min(runs_at, gives_up_at))
     die_at("middle", "start")
+    if gives_up_at < runs_at:
+        refuse(f"Failed to start instance {name}", f"Failed to start virtual machine {name}", f"Operation timed out after {limit_s}000 ms")
     if fault("start_refused_later", "start"):
         set_server(name, status="stopped")
         refuse(f"Failed to start instance {name}", "The zone does not have enough resources available, RESOURCE_POOL_EXHAUSTED")
+    if fault("start_fails_later", "start"):
+        set_server(name, status="stopped")
+        refuse(f"Failed to start instance {name}", "The wheel came off")
     set_server(name, status="running")
     event(state, "start-end")
     say(f"Started instance {name}")
