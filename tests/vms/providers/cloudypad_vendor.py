@@ -204,7 +204,7 @@ class StandInHarness(Harness):
 
     def stop_by_itself(self, machine_id: str) -> None:
         (self.vendor / "cloud" / f"{machine_id}.json").write_text(
-            json.dumps({"name": machine_id, "status": "stopped"})
+            json.dumps({"name": machine_id, "status": "halted"})
         )
 
     def vanish(self, machine_id: str) -> None:

@@ -62,3 +62,29 @@ class TestStart:
         machine = by_tag(provider)[tag()]
         assert (machine.state, type(machine.failure)) == (MachineState.STOPPED, Unavailable)
         assert "wheel" in str(machine.failure)
+
+
+class TestAMachineThatShutItselfDown:
+    def test_is_started_to_be_stopped_at_its_cloud(
+        self, harness: StandInHarness, provider: CloudyPadProvider
+    ) -> None:
+        harness.stop_by_itself(NAME)
+        assert provider.get(NAME).state is MachineState.UNKNOWN
+        provider.stop(NAME)
+        assert by_tag(provider)[tag()].state is MachineState.STOPPING
+        harness.advance()
+        machine = by_tag(provider)[tag()]
+        assert (machine.state, machine.failure) == (MachineState.STOPPED, None)
+        assert harness.server(NAME)["stopped_by"] == "tool"
+        verbs = [argv[0] for argv in harness.calls() if argv[0] in ("start", "stop")]
+        assert verbs == ["start", "stop"]
+
+    def test_may_be_asked_to_stop_again_meanwhile(
+        self, harness: StandInHarness, provider: CloudyPadProvider
+    ) -> None:
+        harness.stop_by_itself(NAME)
+        provider.stop(NAME)
+        provider.stop(NAME)
+        harness.advance()
+        assert provider.get(NAME).state is MachineState.STOPPED
+        assert len(harness.calls("stop")) == 1

@@ -33,7 +33,7 @@ MOST_TRIES = 3
 
 @dataclass(slots=True)
 class Order:
-    """One call of the tool that changes something. `is_quiet`: it only finishes what the machine did by itself."""
+    """One call of the tool that changes something. `is_quiet`: it only finishes what the machine did by itself, or serves the next."""
 
     verb: str
     argv: list[str]

@@ -88,6 +88,8 @@ class Cloud:
     prefixes: Sequence[str] = ()
     # Secrets that a tool wants as a file: the credential, and the variable that names the file.
     files: Mapping[str, str] = field(default_factory=dict)
+    # Whether a machine that shut itself down is `unknown` to the tool, whose stop then passes over it.
+    hides_shutdowns: bool = False
 
     def create_argv(
         self, name: str, spec: MachineSpec, credentials: Mapping[str, str], key_path: Path | None
@@ -159,6 +161,8 @@ AZURE = Cloud(
         "client_id": ("AZURE_CLIENT_ID", "ARM_CLIENT_ID"),
     },
     prefixes=("AZURE_", "ARM_"),
+    # "VM stopped", and billed until it is deallocated (the tool's src/providers/azure/sdk-client.ts knows no such state).
+    hides_shutdowns=True,
 )
 PAPERSPACE = Cloud(
     "paperspace",
@@ -186,6 +190,8 @@ SCALEWAY = Cloud(
     secrets={"secret_key": ("SCW_SECRET_KEY",)},
     settings={"access_key": ("SCW_ACCESS_KEY",), "project_id": ("SCW_DEFAULT_PROJECT_ID",)},
     prefixes=("SCW_",),
+    # "stopped in place", and billed until it is powered off (src/providers/scaleway/sdk-client.ts).
+    hides_shutdowns=True,
 )
 # The tool's own cloud without a cloud: its whole state machine, and no network.
 DUMMY = Cloud(

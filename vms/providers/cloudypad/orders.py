@@ -38,10 +38,10 @@ def state_of(page: Page) -> MachineState | None:
     return MachineState.STOPPING if "destroy" in loud else STATES[loud[0]]
 
 
-def give(cli: Cli, book: Book, order: Order, machine: dict[str, Any] | None = None) -> None:
-    """Puts an order behind those the machine has, and sees that somebody carries them out."""
+def give(cli: Cli, book: Book, *given: Order, machine: dict[str, Any] | None = None) -> None:
+    """Puts orders behind those the machine has, and sees that somebody carries them out."""
     with book.changing() as page:
-        page.queue.append(order)
+        page.queue.extend(given)
         page.machine = machine or page.machine
     carry_on(cli, book)
 

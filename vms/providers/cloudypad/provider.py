@@ -128,7 +128,7 @@ class CloudyPadProvider(Provider, Suspendable):
         key = self._home.keep_secret(f"{name}.key", login) if login else None
         argv = self.cloud.create_argv(name, spec, self._account.credentials, key)
         order = Order("create", argv, self._times.create_limit)
-        orders.give(self._cli, book, order, _ordered(spec, tag))
+        orders.give(self._cli, book, order, machine=_ordered(spec, tag))
         seen = set[str]()  # kept, because a later look may find half of the state
 
         def is_taken() -> bool:
@@ -177,7 +177,7 @@ class CloudyPadProvider(Provider, Suspendable):
         if page is not None and any(order.verb == "destroy" for order in page.queue):
             orders.carry_on(self._cli, book)
             return
-        run = self._do(book, "destroy", "--yes")
+        run = self._do(book, self._order(machine_id, "destroy", "--yes"))
         if run is None:
             return
         failure = self._failure(book, run)
@@ -189,9 +189,13 @@ class CloudyPadProvider(Provider, Suspendable):
         raise error if isinstance(error, BadCredentials | Unavailable) else Unavailable(str(error))
 
     def stop(self, machine_id: str) -> None:
-        if self._standing(machine_id, "stop") in (MachineState.STOPPED, MachineState.STOPPING):
+        standing = self._standing(machine_id, "stop")
+        if standing in (MachineState.STOPPED, MachineState.STOPPING):
             return
-        self._act(machine_id, "stop", "Stopped")
+        # It may have shut itself down: the tool can stop it, and its cloud end billing it, once it runs. Starting one that runs is no harm.
+        is_started = standing is MachineState.UNKNOWN and self.cloud.hides_shutdowns
+        first = [self._order(machine_id, "start", "--wait", is_quiet=True)] if is_started else []
+        self._act(machine_id, "stop", "Stopped", *first)
 
     def start(self, machine_id: str) -> None:
         if self._standing(machine_id, "start") in (MachineState.RUNNING, MachineState.PENDING):
@@ -253,15 +257,15 @@ class CloudyPadProvider(Provider, Suspendable):
     def _order(self, name: str, verb: str, *flags: str, is_quiet: bool = False) -> Order:
         return Order(verb, [verb, name, *flags], self._times.act_limit, is_quiet)
 
-    def _do(self, book: Book, verb: str, *flags: str) -> Run | None:
-        order = self._order(book.name, verb, *flags)
-        orders.give(self._cli, book, order)
-        return orders.watch(self._cli, book, order.id, self._times.act_watch, lambda: False)
+    def _do(self, book: Book, *given: Order) -> Run | None:
+        """Watches the last of them."""
+        orders.give(self._cli, book, *given)
+        return orders.watch(self._cli, book, given[-1].id, self._times.act_watch, lambda: False)
 
-    def _act(self, name: str, verb: str, done: str) -> None:
+    def _act(self, name: str, verb: str, done: str, *first: Order) -> None:
         """Exit 0 proves nothing: the tool must say that it did it."""
         book = self._home.book(name)
-        run = self._do(book, verb, "--wait")
+        run = self._do(book, *first, self._order(name, verb, "--wait"))
         if run is None or (run.exit_code == 0 and f"{done} instance {name}" in orders.words_of(book)):
             return
         raise self._cli.error(self._failure(book, run), Unavailable, verb)
