@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.vms.providers.cloudypad_vendor import CANARY, COMMAND, StandInHarness, account_in, product
 from tests.vms.providers.specs import key_pair, spec, tag
+from tests.waiting import eventually
 from vms.providers.base import (
     BadCredentials,
     MachineSpec,
@@ -251,6 +252,20 @@ class TestAMachineThatStoppedByItself:
         assert harness.server(name)["stopped_by"] == "tool"
         assert provider.get(name).state is MachineState.STOPPED
         assert len(harness.calls("stop")) == 1
+
+
+class TestAMachineWhoseStopFailed:
+    def test_is_stopped_again(self, tmp_path: Path) -> None:
+        """The tool swallows what its cloud said, and tells a success."""
+        harness = StandInHarness(tmp_path)
+        provider = harness.open()
+        name = provider.create(spec(provider.offers(Need())[0]), tag()).machine_id
+        harness.advance()
+        harness.fault("stop_fails", ["stop"])
+        provider.stop(name)
+        assert provider.get(name).state is MachineState.RUNNING
+        eventually(lambda: provider.get(name).state is MachineState.STOPPED, timeout_s=30)
+        assert len(harness.calls("stop")) == 2
 
 
 class TestAMachine:

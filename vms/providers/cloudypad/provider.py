@@ -61,6 +61,8 @@ from vms.providers.cloudypad.clouds import (
 from vms.providers.cloudypad.names import SAFE, name_of, tag_of
 
 ANY_AGE = float("inf")
+# For how long after a stop a machine that runs is taken for one that the stop has not reached.
+INSISTS_S = 600
 # How much of a run's words a machine carries for the operator.
 PROGRESS = 600
 
@@ -356,14 +358,18 @@ class CloudyPadProvider(Provider, Suspendable):
         return machine
 
     def _finish_stop(self, book: Book, page: Page, machine: Machine) -> None:
-        """A machine that shut itself down is not stopped at its cloud, which may bill it on: the tool's own stop does that."""
-        was_up = (
-            page.run is not None
-            and page.run.verb in ("create", "deploy", "start")
-            and page.run.exit_code == 0
-        )
-        if machine.state is MachineState.STOPPED and was_up and not page.queue:
+        """A machine that shut itself down is not stopped at its cloud, which may bill it on: the tool's own stop does that.
+
+        And the tool tells no stop that failed: with exit 0 and a machine that runs on.
+        """
+        run = page.run
+        if page.queue or run is None or run.exit_code != 0:
+            return
+        if machine.state is MachineState.STOPPED and run.verb in ("create", "deploy", "start"):
             orders.give(self._cli, book, self._order(book.name, "stop", "--wait", is_quiet=True))
+        is_recent = time.time() - (run.ended_at or 0) < INSISTS_S
+        if machine.state is MachineState.RUNNING and run.verb == "stop" and is_recent:
+            orders.give(self._cli, book, self._order(book.name, "stop", "--wait"))
 
     def _sketch(self, name: str, page: Page, state: MachineState, told: Told | None = None) -> Machine:
         """A machine from its page and from what the tool told of it."""
