@@ -1,4 +1,4 @@
-"""Where Azure and Scaleway differ from the other clouds: the tool waits for them for a minute, and does not see a machine that shut itself down."""
+"""Azure and Scaleway: the tool waits for them for a minute, and does not see a machine that shut itself down."""
 
 from __future__ import annotations
 
