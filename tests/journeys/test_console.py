@@ -15,7 +15,7 @@ from tests.world import World, client_of
 from vms import agents, services, streaming
 from vms.models import VM, SetupStep
 
-STEPS = ["base", "stack", "wolf", "saves", "clock", "monitor", "agent", "verify", "reach"]
+STEPS = ["base", "stack", "wolf", "emulators", "saves", "clock", "monitor", "agent", "verify", "reach"]
 
 
 @pytest.fixture

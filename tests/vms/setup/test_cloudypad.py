@@ -105,7 +105,8 @@ class TestCloudypad:
         driver.begin(site, target)
         eventually(lambda: driver.look(site, target).state == "done")
         steps = driver.look(site, target).steps
-        assert [step.name for step in steps] == ["cloudypad", "saves", "clock", "monitor", "agent"]
+        around = ["emulators", "saves", "clock", "monitor", "agent"]
+        assert [step.name for step in steps] == ["cloudypad", *around]
 
     def test_may_be_a_program_with_arguments(self, site, target, cloudypad):
         cloudypad = replace(cloudypad, command=f"{sys.executable} '{cloudypad.command}'")

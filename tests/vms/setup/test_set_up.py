@@ -26,12 +26,14 @@ from vms.setup import (
 from vms.setup.site import PROGRAM
 from vms.setup.ssh import AuthFailed, HostKeyMismatch
 
-STEPS = ["base", "stack", "wolf", "saves", "clock", "monitor", "agent"]
+STEPS = ["base", "stack", "wolf", "emulators", "saves", "clock", "monitor", "agent"]
+IMAGE = "ghcr.io/games-on-whales/retroarch:edge"
 # A command of each step, by program and words.
 MIDDLES = {
     "base": ("modprobe", ""),
     "stack": ("docker", "info"),
-    "wolf": ("docker", "pull"),
+    "wolf": ("docker", "pull ghcr.io/games-on-whales/wolf"),
+    "emulators": ("docker", "pull ghcr.io/games-on-whales/retroarch"),
     "saves": ("chown", ""),
     "clock": ("dpkg", "-L"),
     "monitor": ("nvidia-smi", "-pm"),
@@ -131,7 +133,7 @@ class TestSetUp:
         self, machine: Machine, reports: Reports, monkeypatch: pytest.MonkeyPatch, victim: str, step: str
     ) -> None:
         program, words = MIDDLES[step]
-        target = replace(machine.target(), has_gpu=True)
+        target = replace(machine.target(), has_gpu=True, images=(IMAGE,))
         machine.hang(program, words)
         monkeypatch.setattr("vms.setup.machine.LOOK_S", 1)
 
@@ -161,7 +163,7 @@ class TestSetUp:
         assert {name: one["tries"] for name, one in setup_state(machine).items()} == dict.fromkeys(STEPS, 0)
         plan = json.loads(machine.path("var/lib/gamer/setup/plan.json").read_text())
         using_apt = [step for step in plan["steps"] if "apt-get" in str(step["commands"])]
-        assert [step["name"] for step in using_apt] == ["base", "stack", "clock"]
+        assert [step["name"] for step in using_apt] == ["base", "stack", "emulators", "clock"]
         # Any of them may have been killed in the middle, so each begins with it.
         assert all("dpkg --configure -a" in str(step["commands"][0]) for step in using_apt)
 
@@ -171,14 +173,13 @@ class TestSetUp:
         assert isinstance(outcome, Ready)
         assert outcome.left_out == ()
 
-    @pytest.mark.parametrize("step", ["base", "stack", "wolf", "agent"])
+    @pytest.mark.parametrize("step", ["base", "stack", "wolf", "emulators", "agent"])
     def test_fails_with_the_name_of(self, machine: Machine, reports: Reports, step: str) -> None:
         program, words = MIDDLES[step]
         machine.fail(program, "it is broken", words)
+        target = replace(machine.target(), images=(IMAGE,))
         outcome = eventually(
-            lambda: next(
-                (one for one in [set_up(machine.target(), reports)] if isinstance(one, Failed)), None
-            ),
+            lambda: next((one for one in [set_up(target, reports)] if isinstance(one, Failed)), None),
             timeout_s=60,
         )
         assert outcome.step == step
@@ -189,7 +190,7 @@ class TestSetUp:
         self, machine: Machine, reports: Reports, step: str
     ) -> None:
         program, words = MIDDLES[step]
-        target = replace(machine.target(), has_gpu=True)
+        target = replace(machine.target(), has_gpu=True, images=(IMAGE,))
         machine.hold(program, words)
 
         def drop() -> None:
@@ -354,9 +355,11 @@ class TestSetUp:
     def test_adds_only_what_is_ours_to_a_machine_that_arrives_configured(
         self, machine: Machine, reports: Reports
     ) -> None:
-        assert isinstance(set_up(replace(machine.target(), is_configured=True), reports), Ready)
-        assert set(setup_state(machine)) == {"saves", "clock", "monitor", "agent"}
-        assert machine.calls("docker") == []
+        target = replace(machine.target(), is_configured=True, images=(IMAGE,), cores=("mesen",))
+        assert isinstance(set_up(target, reports), Ready)
+        assert set(setup_state(machine)) == {"emulators", "saves", "clock", "monitor", "agent"}
+        assert machine.calls("docker") == [f"docker pull {IMAGE}"]
+        assert any("mesen_libretro.so.zip" in call for call in machine.calls("curl"))
 
     def test_asks_for_the_gpus_runtime_where_there_is_a_gpu(self, machine: Machine, reports: Reports) -> None:
         assert isinstance(set_up(replace(machine.target(), has_gpu=True), reports), Ready)
@@ -365,10 +368,9 @@ class TestSetUp:
         assert "--gpus=all" in run
 
     def test_fetches_what_the_emulators_need(self, machine: Machine, reports: Reports) -> None:
-        image = "ghcr.io/games-on-whales/retroarch:edge"
-        target = replace(machine.target(), images=(image,), cores=("mesen",))
+        target = replace(machine.target(), images=(IMAGE,), cores=("mesen",))
         assert isinstance(set_up(target, reports), Ready)
-        assert f"docker pull {image}" in machine.calls()
+        assert f"docker pull {IMAGE}" in machine.calls()
         assert any("mesen_libretro.so.zip" in call for call in machine.calls("curl"))
 
     def test_starts_wolf_again_when_it_dies(self, machine: Machine, reports: Reports) -> None:

@@ -87,7 +87,10 @@ def steps(site: Site, target: Target) -> list[Step]:
 def around(site: Site, target: Target) -> list[Step]:
     """What every console has, whoever installed Wolf."""
     mounted = [library(site, target)] if target.library is not None else []
-    return [*mounted, saves(site), clock(site), monitor(site, target), agent(site, target)]
+    return [
+        *(emulators(site, target), *mounted, saves(site), clock(site)),
+        *(monitor(site, target), agent(site, target)),
+    ]
 
 
 def _installed(*packages: str) -> list[Sequence[str]]:
@@ -139,23 +142,14 @@ def stack(site: Site, target: Target) -> Step:
 
 
 def wolf(site: Site, target: Target) -> Step:
-    """Wolf running, with what the console's emulators need."""
     unit = site.path(f"/etc/systemd/system/{WOLF_UNIT}")
     socket = site.path(f"{WOLF_RUN}/wolf.sock")
-    tools = site.path(TOOLS)
-    cores: list[Sequence[str]] = []
-    for core in target.cores:
-        packed = f"{tools}/{core}_libretro.so.zip"
-        cores.append(["curl", "-fsSL", "--retry", "3", "-o", packed, f"{CORES}/{core}_libretro.so.zip"])
-        cores.append([site.python, ALONE, "-m", "zipfile", "-e", packed, tools])
     return Step(
         "wolf",
         "Wolf",
         [
-            [*FOLDERS, *map(site.path, (WOLF_STATE, WOLF_RUN, TOOLS, f"{SRV}/roms", f"{SRV}/apps"))],
+            [*FOLDERS, *map(site.path, (WOLF_STATE, WOLF_RUN))],
             ["docker", "pull", WOLF_IMAGE],
-            *(["docker", "pull", image] for image in target.images),
-            *cores,
             ["systemctl", "daemon-reload"],
             ["systemctl", "enable", WOLF_UNIT],
             ["systemctl", "restart", WOLF_UNIT],
@@ -212,6 +206,30 @@ RestartSec=2
 [Install]
 WantedBy=multi-user.target
 """.encode()
+
+
+def emulators(site: Site, target: Target) -> Step:
+    """Images and cores: a game whose image is not there shows nothing for minutes, and one without its core never anything."""
+    tools = site.path(TOOLS)
+    cores: list[Sequence[str]] = []
+    for core in target.cores:
+        packed = f"{tools}/{core}_libretro.so.zip"
+        cores.append(["curl", "-fsSL", "--retry", "3", "-o", packed, f"{CORES}/{core}_libretro.so.zip"])
+        cores.append([site.python, ALONE, "-m", "zipfile", "-e", packed, tools])
+    update, install = " ".join([*APT, "update"]), " ".join([*APT, "install", *PACKAGES])
+    return Step(
+        "emulators",
+        "Emulators",
+        [
+            MEND,
+            # A machine that somebody else made a console has Docker, but need not have this.
+            ["sh", "-c", f"command -v curl >/dev/null || {{ {update} && {install}; }}"],
+            [*FOLDERS, *map(site.path, (TOOLS, f"{SRV}/roms", f"{SRV}/apps"))],
+            *(["docker", "pull", image] for image in target.images),
+            *cores,
+        ],
+        timeout_s=SLOW_S,
+    )
 
 
 def library(site: Site, target: Target) -> Step:
