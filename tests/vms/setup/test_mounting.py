@@ -80,6 +80,22 @@ class TestLibrary:
         assert "--read-only" in unit
         assert PASSWORD not in unit + repr(reports) + "".join(machine.calls())
 
+    def test_whose_programs_are_not_all_there_gives_all_else(
+        self, machine: Machine, store: int, tmp_path: Path
+    ) -> None:
+        (tmp_path / "store/emulators/broken.AppImage").write_bytes(b"content")
+        machine.path("srv/gamer/tools/broken.AppImage/in the way").mkdir(parents=True)
+        library = parse_library(f"sftp://reader:{PASSWORD}@127.0.0.1:{store}/")
+        programs = ("ryujinx", "broken", "ryubing")
+        ready, reports = made(replace(machine.target(), library=library, programs=programs))
+        assert ready.has_library
+        assert [step.name for step in ready.left_out] == ["program-broken"]
+        lacking = next(one for one in reports if (one.name, one.state) == ("program-ryujinx", "done"))
+        assert "the library has no emulators/ryujinx.AppImage" in lacking.log_tail
+        tool = machine.path("srv/gamer/tools/ryubing.AppImage")
+        assert tool.stat().st_mode & 0o111
+        assert not tool.with_name("ryujinx.AppImage").exists()
+
     def test_whose_host_shows_another_key_is_left_out(self, machine: Machine, store: int) -> None:
         address = f"sftp://reader:{PASSWORD}@127.0.0.1:{store}/?host_key="
         right = parse_library(address + "&host_key=".join(host_keys(store)))

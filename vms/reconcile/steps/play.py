@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from emulators import archives
-from emulators.recipes import CLOCK_FILE, GAMES, HOST_CONFIG, NoRecipe, Recipe, recipe_for
+from emulators.recipes import CLOCK_FILE, GAMES, HOST_CONFIG, TOOLS, NoRecipe, Recipe, recipe_for
 from emulators.services import saves
 from gamer.crash import crash_point
 from vms import setup
@@ -146,6 +146,11 @@ def _recipe(subject: Subject, session: GameSession) -> Recipe:
 def app_of(recipe: Recipe) -> dict[str, Any]:
     """A recipe as the agent takes it: what to lay out on the machine, and what Wolf is told."""
     files = {f"{recipe.place}/{name}": text for name, text in recipe.files.items()}
+    links = {f"{GAMES}/{recipe.stored}": f"{LIBRARY}/{recipe.source}"} if recipe.source else {}
+    if recipe.source and recipe.program:
+        # For the look alone: the machine refuses in words what is not there, where the player would see nothing.
+        tool = f"{recipe.program}.AppImage"
+        links[f"{GAMES}/{tool}"] = f"{TOOLS}/{tool}"
     return {
         "name": recipe.name,
         "title": recipe.title,
@@ -155,5 +160,5 @@ def app_of(recipe: Recipe) -> dict[str, Any]:
         "host_config": HOST_CONFIG,
         "files": {**files, f"{recipe.place}/startup.sh": recipe.startup},
         "folders": [recipe.saves],
-        "links": {f"{GAMES}/{recipe.stored}": f"{LIBRARY}/{recipe.source}"} if recipe.source else {},
+        "links": links,
     }

@@ -86,9 +86,11 @@ def steps(site: Site, target: Target) -> list[Step]:
 
 def around(site: Site, target: Target) -> list[Step]:
     """What every console has, whoever installed Wolf."""
-    mounted = [library(site, target)] if target.library is not None else []
+    given: list[Step] = []
+    if target.library is not None:
+        given = [library(site, target), *(program(site, target, name) for name in target.programs)]
     return [
-        *(emulators(site, target), *mounted, saves(site), clock(site)),
+        *(emulators(site, target), *given, saves(site), clock(site)),
         *(monitor(site, target), agent(site, target)),
     ]
 
@@ -233,17 +235,10 @@ def emulators(site: Site, target: Target) -> Step:
 
 
 def library(site: Site, target: Target) -> Step:
-    """The games, read-only; and programs of emulators that lie among them."""
+    """The games, read-only."""
     assert target.library is not None
-    config, hosts, place = site.path(RCLONE_CONFIG), site.path(LIBRARY_HOSTS), site.path(GAMES)
-    rclone = ["rclone", f"--config={config}"]
-    remote = f"games:{target.library.folder}"
-    programs: list[Sequence[str]] = []
-    for program in target.programs:
-        file = f"{program}.AppImage"
-        tool = site.path(f"{TOOLS}/{file}")
-        programs.append([*rclone, "copyto", f"{remote}/emulators/{file}", tool])
-        programs.append(["chmod", "0755", tool])
+    hosts, place = site.path(LIBRARY_HOSTS), site.path(GAMES)
+    rclone, remote = _rclone(site), _remote(target)
     mount = [*rclone, "mount", remote, place, "--read-only", "--allow-other", "--vfs-cache-mode=full"]
     unit = f"""[Unit]
 Description=The library of games
@@ -268,30 +263,56 @@ WantedBy=multi-user.target
             *_installed(*MOUNTING),
             [*FOLDERS, place],
             # Says in words what is wrong with the address or the login; a mount would only time out.
-            [
-                *rclone,
-                "lsf",
-                "--max-depth=1",
-                f"--contimeout={SILENCE_S}s",
-                f"--timeout={SILENCE_S}s",
-                "--retries=1",
-                "--low-level-retries=1",
-                remote,
-            ],
+            [*rclone, "lsf", "--max-depth=1", *_once(), remote],
             ["systemctl", "daemon-reload"],
             ["systemctl", "enable", GAMES_UNIT],
             ["systemctl", "restart", GAMES_UNIT],
             ["mountpoint", "-q", place],
-            *programs,
         ],
         [
-            File(config, target.library.rclone_config(hosts)),
+            File(site.path(RCLONE_CONFIG), target.library.rclone_config(hosts)),
             File(hosts, target.library.known_hosts.encode(), 0o644),
             File(site.path(f"/etc/systemd/system/{GAMES_UNIT}"), unit.encode(), 0o644),
         ],
         is_required=False,
         timeout_s=SLOW_S,
     )
+
+
+def program(site: Site, target: Target, name: str) -> Step:
+    """An emulator that lies in the library. One it does not hold may be another's alternative: who plays with it is told at the launch."""
+    tools, file = site.path(TOOLS), f"{name}.AppImage"
+    found = f'if [ -e "$0" ]; then chmod 0755 "$0"; else echo "the library has no emulators/{file}"; fi'
+    return Step(
+        f"program-{name}",
+        f"Emulator {name.capitalize()}",
+        [
+            ["mountpoint", "-q", site.path(GAMES)],
+            # With a filter, because only so a file that is not there is no error, and all else still is.
+            [*_rclone(site), "copy", *_once(), f"--include=/{file}", f"{_remote(target)}/emulators", tools],
+            ["sh", "-c", found, f"{tools}/{file}"],
+        ],
+        is_required=False,
+        timeout_s=SLOW_S,
+    )
+
+
+def _rclone(site: Site) -> list[str]:
+    return ["rclone", f"--config={site.path(RCLONE_CONFIG)}"]
+
+
+def _patience() -> list[str]:
+    return [f"--contimeout={SILENCE_S}s", f"--timeout={SILENCE_S}s"]
+
+
+def _once() -> list[str]:
+    """For a command of a step, which is tried again as a whole."""
+    return [*_patience(), "--retries=1", "--low-level-retries=1"]
+
+
+def _remote(target: Target) -> str:
+    assert target.library is not None
+    return f"games:{target.library.folder}"
 
 
 def saves(site: Site) -> Step:

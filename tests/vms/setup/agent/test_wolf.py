@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from emulators.recipes import recipe_for
 from sandbox.guests import wolf as stand_in
 from tests.vms.setup.agent.running import Agent, PublicUrl
 from tests.waiting import eventually
+from vms.reconcile.steps.play import app_of
 from vms.setup.agent import activity as activity_module
 from vms.setup.agent.activity import Activity
 from vms.setup.agent.archive import EMPTY
@@ -120,6 +122,19 @@ class TestOffering:
         failed = agent.until("s1", "failed")
         assert failed["reason"] == "the library on this machine has no file 'gone.nes'"
         assert wolf.titles() == ["Test ball"]
+
+    def test_fails_in_words_when_the_emulators_program_is_not_there(self, agent, tmp_path):
+        made = app_of(
+            recipe_for(console="switch", game_id="odyssey", emulator="Ryubing", file="switch/odyssey.nsp")
+        )
+        for name in ("games/switch/odyssey.nsp", "tools/ryujinx.AppImage"):
+            (tmp_path / "root/srv/gamer" / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "root/srv/gamer" / name).write_bytes(b"content")
+        launch(agent, "s1", made)
+        assert "'ryubing.AppImage'" in agent.until("s1", "failed")["reason"]
+        (tmp_path / "root/srv/gamer/tools/ryubing.AppImage").write_bytes(b"content")
+        launch(agent, "s2", made)
+        agent.until("s2", "launched")
 
     def test_is_taken_back_when_the_game_is_ended(self, agent, wolf):
         launch(agent, "s1", app())
