@@ -3,7 +3,8 @@
 A recipe is an app of Wolf: an image, mounts, variables, and a start script laid over the image's own. The image's launcher
 writes the command unquoted into a compositor's configuration (games-on-whales, `launch-comp.sh`), so a word of it may hold
 nothing a shell or that file would read: whatever people named a game or its file appears in no word, mount or variable.
-On the machine the file is known by a name made here (`stored`), and in the container by that name too.
+On the machine the file is known by a name made here (`stored`), and in the container by the game's own (`shown`), which stays whatever
+the file is called: emulators name what they save after it.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ class Recipe:
     """An app of Wolf. `launch` is the command's words, each of them `WORD`; `files` are laid beside it, by name.
 
     `prepare` are lines of shell before it. `source` is the game's file as the library names it (any text), `stored` the name
-    it gets on the machine; both "" for a game without a file, which starts the emulator alone. `tools` are what the emulator
+    it gets on the machine, `shown` the one in the container; all "" for a game without a file, which starts the emulator alone. `tools` are what the emulator
     needs on the machine: cores by name, or a program of the library. `place` and `saves` are its folders on the machine: of the
     app's own files, and of the saves.
     """
@@ -164,6 +165,7 @@ class Recipe:
     files: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     stored: str = ""
+    shown: str = ""
     core: str = ""
     program: str = ""
     prepare: tuple[str, ...] = ()
@@ -194,7 +196,7 @@ def recipe_for(
     """
     known = emulator_of(console, emulator)
     key = _key(console, game_id, file)
-    stored = _stored(key, file)
+    stored, shown = _named(key, file), _named(_key(console, game_id), file)
     place, saves = f"{APPS}/{key}", f"{SAVES}/{_key('saves', save_key or game_id, console)}"
     return Recipe(
         title=safe_title(title) or safe_title(game_id) or f"Game {key}",
@@ -203,11 +205,11 @@ def recipe_for(
         # Only the game sees its clock; the compositor and what else the image starts keep the real one.
         launch=(
             *(("env", f"LD_PRELOAD={IN_TOOLS}/{CLOCK_LIBRARY}") if has_clock else ()),
-            *_launch(known, stored),
+            *_launch(known, shown),
         ),
         place=place,
         saves=saves,
-        mounts=_mounts(place, stored, saves),
+        mounts=_mounts(place, stored, shown, saves),
         env={
             "RUN_SWAY": "1",
             "GOW_REQUIRED_DEVICES": DEVICES,
@@ -218,6 +220,7 @@ def recipe_for(
         files=_files(known, display or Display()),
         source=file,
         stored=stored,
+        shown=shown,
         core=known.core,
         program=known.program,
         prepare=known.prepare,
@@ -248,15 +251,15 @@ def _key(*parts: str) -> str:
     return summed.hexdigest()[:16]
 
 
-def _stored(key: str, file: str) -> str:
+def _named(key: str, file: str) -> str:
     if not file:
         return ""
     extension = posixpath.splitext(file.lower())[1]
     return key + (extension if EXTENSION.fullmatch(extension) else "")
 
 
-def _launch(emulator: Emulator, stored: str) -> tuple[str, ...]:
-    game = (f"{IN_GAMES}/{stored}",) if stored else ()
+def _launch(emulator: Emulator, shown: str) -> tuple[str, ...]:
+    game = (f"{IN_GAMES}/{shown}",) if shown else ()
     if not emulator.core:
         program = f"{IN_TOOLS}/{emulator.program}.AppImage"
         return (program, "--appimage-extract-and-run", *emulator.arguments, *game)
@@ -265,9 +268,9 @@ def _launch(emulator: Emulator, stored: str) -> tuple[str, ...]:
     return ("retroarch", "--fullscreen", settings, *core, *game)
 
 
-def _mounts(place: str, stored: str, saves: str) -> tuple[str, ...]:
+def _mounts(place: str, stored: str, shown: str, saves: str) -> tuple[str, ...]:
     """Of the library a container sees its own game, of the saves its own slot."""
-    game = (f"{GAMES}/{stored}:{IN_GAMES}/{stored}:ro",) if stored else ()
+    game = (f"{GAMES}/{stored}:{IN_GAMES}/{shown}:ro",) if stored else ()
     return (
         f"{place}:{IN_APP}:ro",
         f"{place}/startup.sh:{STARTUP}:ro",

@@ -52,8 +52,16 @@ class TestRecipe:
     def test_is_known_for_every_console_we_ship(self, console):
         made = recipe(console, file="some/game.bin")
         assert made.image.startswith("ghcr.io/games-on-whales/")
-        assert made.launch[-1] == f"/games/{made.stored}"
-        assert f"/srv/gamer/roms/{made.stored}:/games/{made.stored}:ro" in made.mounts
+        assert made.launch[-1] == f"/games/{made.shown}"
+        assert f"/srv/gamer/roms/{made.stored}:/games/{made.shown}:ro" in made.mounts
+
+    @pytest.mark.parametrize("console", CONSOLE_NAMES)
+    def test_shows_a_game_by_the_same_name_whatever_its_file_is_called(self, console):
+        """RetroArch names saves after it: under another one they are not found."""
+        one, other = (recipe(console, file=file) for file in ("a/Castle (USA).bin", "Castle (Rev 1).BIN"))
+        assert one.launch == other.launch
+        assert one.stored != other.stored
+        assert one.shown != recipe(console, game_id="tower", file="a/Castle (USA).bin").shown
 
     def test_of_a_core_runs_retroarch_with_its_settings(self):
         made = recipe("snes", file="Crystal Quest (USA).sfc", emulator="snes9X")
@@ -63,9 +71,9 @@ class TestRecipe:
             "--appendconfig=/gamer/retroarch.cfg",
             "-L",
             "/tools/snes9x_libretro.so",
-            f"/games/{made.stored}",
+            f"/games/{made.shown}",
         )
-        assert made.stored.endswith(".sfc")
+        assert made.shown.endswith(".sfc")
         assert 'savefile_directory = "/saves"' in made.files["retroarch.cfg"]
 
     def test_of_a_program_runs_it_from_the_tools(self):
@@ -75,7 +83,7 @@ class TestRecipe:
 
     def test_without_a_file_starts_the_emulator_alone(self):
         made = recipe("gba")
-        assert made.stored == made.source == ""
+        assert made.stored == made.shown == made.source == ""
         assert not any(word.startswith("/games") for word in made.launch)
         assert not any(":/games" in mount for mount in made.mounts)
 
@@ -178,9 +186,9 @@ class TestNames:
         assert (stored[0] == stored[1]) == (one == other)
 
     def test_keep_the_extension_that_tells_the_emulator_the_kind(self):
-        assert recipe("wii", file="A/B/My Game.WBFS").stored.endswith(".wbfs")
-        assert "." not in recipe(file="odd.tar gz").stored
-        assert "." not in recipe(file="odd.$(x)").stored
+        assert recipe("wii", file="A/B/My Game.WBFS").shown.endswith(".wbfs")
+        assert "." not in recipe(file="odd.tar gz").shown
+        assert "." not in recipe(file="odd.$(x)").shown
 
 
 class Container:
