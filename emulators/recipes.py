@@ -113,6 +113,25 @@ _RYUJINX = (
     f'ln -sfnT {IN_SAVES}/system/Profiles.json "$place/system/Profiles.json"',
 )
 
+
+def _taking_up(core: str) -> tuple[str, ...]:
+    """RetroArch reads a save under the game's name alone: one that a player brought under another becomes the game's, unless it has one.
+
+    What other emulators of a cartridge call .sav, its cores call .srm; those of the DS have files of their own.
+    """
+    ending = () if core in ("melonds", "desmume") else ('  [ "$ending" = sav ] && ending=srm',)
+    return (
+        f'game="$(basename {IN_GAMES}/*)"',
+        'game="${game%.*}"',
+        f"for found in {IN_SAVES}/*.srm {IN_SAVES}/*.sav {IN_SAVES}/*.dsv {IN_SAVES}/*.rtc; do",
+        '  ending="${found##*.}"',
+        *ending,
+        f'  case "$found" in {IN_SAVES}/"$game".*) continue ;; esac',
+        f'  [ ! -f "$found" ] || [ -e "{IN_SAVES}/$game.$ending" ] || mv "$found" "{IN_SAVES}/$game.$ending"',
+        "done",
+    )
+
+
 EMULATORS: tuple[Emulator, ...] = (
     Emulator("Mesen", ("nes",), core="mesen"),
     Emulator("Nestopia", ("nes",), core="nestopia"),
@@ -223,7 +242,7 @@ def recipe_for(
         shown=shown,
         core=known.core,
         program=known.program,
-        prepare=known.prepare,
+        prepare=(*known.prepare, *(_taking_up(known.core) if known.core and shown else ())),
     )
 
 

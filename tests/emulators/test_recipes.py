@@ -166,10 +166,8 @@ class TestNames:
         assert shlex.split(" ".join(made.launch)) == list(made.launch)
         assert all(mount.count(":") == 2 and WORD.match(mount.replace(":", "")) for mount in made.mounts)
         assert set(made.env) == {"RUN_SWAY", "GOW_REQUIRED_DEVICES", "GAMER_CONSOLE", "GAMER_RECIPE"}
-        assert (
-            made.startup
-            == recipe(console).startup.rpartition("launcher ")[0] + f"launcher {' '.join(made.launch)}\n"
-        )
+        alike = recipe(console, file="x" if file else "").startup
+        assert made.startup == alike.rpartition("launcher ")[0] + f"launcher {' '.join(made.launch)}\n"
         assert json.dumps(made.env)
 
     @given(title=names, game_id=names)
@@ -195,21 +193,24 @@ class Container:
     """Runs a recipe's script with a home, saves and the app's files of its own; the image's launcher notes what it is told."""
 
     def __init__(self, folder: Path) -> None:
-        self.home, self.saves, self.app, self.gow = (
-            folder / name for name in ("home", "saves", "gamer", "gow")
+        self.home, self.saves, self.app, self.gow, self.games = (
+            folder / name for name in ("home", "saves", "gamer", "gow", "games")
         )
-        for each in (self.home, self.saves, self.app, self.gow):
+        for each in (self.home, self.saves, self.app, self.gow, self.games):
             each.mkdir()
         (self.gow / "launch-comp.sh").write_text('launcher() { echo "$@"; }\n')
 
     def start(self, made: Recipe) -> str:
         for name, text in made.files.items():
             (self.app / name).write_text(text)
+        if made.shown:
+            (self.games / made.shown).touch()
         script = made.startup
         for inside, here in {
             "/opt/gow/": f"{self.gow}/",
             "/saves": str(self.saves),
             "/gamer/": f"{self.app}/",
+            "/games/": f"{self.games}/",
         }.items():
             script = script.replace(inside, here)
         env = {"HOME": str(self.home), "PATH": "/usr/bin:/bin"}
@@ -222,6 +223,50 @@ class Container:
 @pytest.fixture
 def container(tmp_path: Path) -> Container:
     return Container(tmp_path)
+
+
+class TestStartOfRetroArch:
+    """A save has the name of the game, or is read by nobody."""
+
+    def saves_after(self, container: Container, console: str, *brought: str) -> dict[str, str]:
+        for name in brought:
+            (container.saves / name).write_text(name)
+        made = recipe(console, file="castle.bin")
+        assert container.start(made).endswith(made.shown)
+        game = made.shown.removesuffix(".bin")
+        return {
+            each.name.replace(game, "GAME"): each.read_text().replace(game, "GAME")
+            for each in container.saves.iterdir()
+        }
+
+    @pytest.mark.parametrize(
+        ("console", "brought", "becomes"),
+        [
+            ("snes", "Castle (USA).srm", "GAME.srm"),
+            ("gba", "Castle, of $(x) 'y'.sav", "GAME.srm"),
+            ("gb", "Castle.rtc", "GAME.rtc"),
+            ("nds", "Castle.sav", "GAME.sav"),
+            ("snes", "Castle.txt", "Castle.txt"),
+        ],
+    )
+    def test_takes_up_one_that_a_player_brought(self, container, console, brought, becomes):
+        assert self.saves_after(container, console, brought) == {becomes: brought}
+
+    @pytest.mark.parametrize("ending", ["srm", "sav"])
+    def test_leaves_the_games_own_alone(self, container, ending):
+        own = recipe("snes", file="castle.bin").shown.replace(".bin", f".{ending}")
+        other = "Castle.srm" if ending == "srm" else "Castle.dsv"
+        kept = self.saves_after(container, "snes", own, other)
+        assert kept[f"GAME.{ending}"] == f"GAME.{ending}"
+        assert other in kept.values()
+
+    def test_of_several_takes_one_and_loses_none(self, container):
+        kept = self.saves_after(container, "snes", "A.srm", "B.srm", "C.sav")
+        assert sorted(kept.values()) == ["A.srm", "B.srm", "C.sav"]
+        assert kept["GAME.srm"] == "A.srm"
+
+    def test_of_a_slot_without_any_makes_none(self, container):
+        assert self.saves_after(container, "snes") == {}
 
 
 class TestStartOfAzahar:
