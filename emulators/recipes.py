@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 # Places on the machine (`Machine`) and inside the app's container. The agent knows the former by `vms/setup/site.py`.
 GAMES, APPS, SAVES, TOOLS = "/srv/gamer/roms", "/srv/gamer/apps", "/srv/gamer/saves", "/srv/gamer/tools"
 IN_GAMES, IN_APP, IN_SAVES, IN_TOOLS = "/games", "/gamer", "/saves", "/tools"
+# What consoles themselves bring, BIOS, keys and firmware: the library's folder of that name, an empty one where it has none.
+SYSTEM, IN_SYSTEM = "/srv/gamer/system", "/firmware"
 STARTUP = "/opt/gow/startup-app.sh"
 
 WORD = re.compile(r"[A-Za-z0-9_./=-]+\Z")
@@ -111,6 +113,14 @@ _RYUJINX = (
     f'  ln -sfnT "{IN_SAVES}/$kept" "$place/$kept"',
     "done",
     f'ln -sfnT {IN_SAVES}/system/Profiles.json "$place/system/Profiles.json"',
+    # The library's keys and firmware, unless the player installed a firmware of their own (ContentManager.cs reads `registered`).
+    'mkdir -p "$place/bis/system/Contents"',
+    "for given in system/prod.keys system/title.keys bis/system/Contents/registered; do",
+    f'  found="{IN_SYSTEM}/ryujinx/${{given##*/}}"',
+    '  [ -e "$found" ] || continue',
+    '  rmdir "$place/$given" 2>/dev/null || true',
+    '  ln -sfnT "$found" "$place/$given" || true',
+    "done",
 )
 
 
@@ -168,8 +178,8 @@ class Recipe:
     """An app of Wolf. `launch` is the command's words, each of them `WORD`; `files` are laid beside it, by name.
 
     `prepare` are lines of shell before it. `source` is the game's file as the library names it (any text), `stored` the name
-    it gets on the machine, `shown` the one in the container; all "" for a game without a file, which starts the emulator alone. `tools` are what the emulator
-    needs on the machine: cores by name, or a program of the library. `place` and `saves` are its folders on the machine: of the
+    it gets on the machine, `shown` the one in the container; all "" for a game without a file, which starts the emulator alone.
+    `tools` are what the emulator needs on the machine: cores by name, or a program of the library. `place` and `saves` are its folders on the machine: of the
     app's own files, and of the saves.
     """
 
@@ -294,6 +304,7 @@ def _mounts(place: str, stored: str, shown: str, saves: str) -> tuple[str, ...]:
         f"{place}:{IN_APP}:ro",
         f"{place}/startup.sh:{STARTUP}:ro",
         f"{TOOLS}:{IN_TOOLS}:ro",
+        f"{SYSTEM}:{IN_SYSTEM}:ro",
         f"{saves}:{IN_SAVES}:rw",
         *game,
     )
@@ -308,6 +319,7 @@ def _files(emulator: Emulator, display: Display) -> dict[str, str]:
         "savestate_directory": f"{IN_SAVES}/states",
         "core_options_path": f"{IN_APP}/core-options.cfg",
         "libretro_directory": IN_TOOLS,
+        "system_directory": IN_SYSTEM,
         # Progress reaches the disk while the game runs: a machine may go without warning.
         "autosave_interval": "10",
         "savestate_auto_save": "true",

@@ -32,7 +32,10 @@ ACTOR = BY.label
 RESOURCE, SUBJECT = "emulators", "library"
 ALONE = "library_scan_alone"  # the law of the database
 BATCH = 2000
-PROGRAMS = "emulators"  # the folder of the emulators' own programs
+OURS = (
+    "emulators",
+    "system",
+)  # the folders of the emulators' own programs, and of what consoles themselves bring
 NO_LIBRARY = "There is no library: GAMES_URL names one."
 
 State = LibraryScan.State
@@ -136,7 +139,7 @@ def _seen(shelf: shelves.Shelf) -> Iterator[tuple[str, str, int, Judged]]:
         if not filenames.is_hidden(name):
             yield "", name, 0, filenames.judge(name, 0, extensions)
     for folder in sorted(folders):
-        if filenames.is_hidden(folder) or folder == PROGRAMS:
+        if filenames.is_hidden(folder) or folder in OURS:
             continue
         if not filenames.console_of(folder, extensions):
             yield (

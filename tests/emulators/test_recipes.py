@@ -75,6 +75,8 @@ class TestRecipe:
         )
         assert made.shown.endswith(".sfc")
         assert 'savefile_directory = "/saves"' in made.files["retroarch.cfg"]
+        assert 'system_directory = "/firmware"' in made.files["retroarch.cfg"]
+        assert "/srv/gamer/system:/firmware:ro" in made.mounts
 
     def test_of_a_program_runs_it_from_the_tools(self):
         made = recipe("switch", file="odyssey.nsp")
@@ -193,10 +195,10 @@ class Container:
     """Runs a recipe's script with a home, saves and the app's files of its own; the image's launcher notes what it is told."""
 
     def __init__(self, folder: Path) -> None:
-        self.home, self.saves, self.app, self.gow, self.games = (
-            folder / name for name in ("home", "saves", "gamer", "gow", "games")
+        self.home, self.saves, self.app, self.gow, self.games, self.system = (
+            folder / name for name in ("home", "saves", "gamer", "gow", "games", "firmware")
         )
-        for each in (self.home, self.saves, self.app, self.gow, self.games):
+        for each in (self.home, self.saves, self.app, self.gow, self.games, self.system):
             each.mkdir()
         (self.gow / "launch-comp.sh").write_text('launcher() { echo "$@"; }\n')
 
@@ -211,6 +213,7 @@ class Container:
             "/saves": str(self.saves),
             "/gamer/": f"{self.app}/",
             "/games/": f"{self.games}/",
+            "/firmware/": f"{self.system}/",
         }.items():
             script = script.replace(inside, here)
         env = {"HOME": str(self.home), "PATH": "/usr/bin:/bin"}
@@ -335,3 +338,28 @@ class TestStartOfRyujinx:
         for _ in range(2):  # a second start on the same machine as well
             container.start(recipe("switch", emulator=emulator))
         assert all((container.home / ".config/Ryujinx" / name).read_text() == "before" for name in self.KEPT)
+
+    GIVEN = ("system/prod.keys", "bis/system/Contents/registered")
+
+    def give(self, container: Container) -> None:
+        (container.system / "ryujinx/registered/0a.nca").mkdir(parents=True)
+        (container.system / "ryujinx/prod.keys").write_text("keys")
+
+    def test_finds_the_librarys_keys_and_firmware(self, container, emulator):
+        place = container.home / ".config/Ryujinx"
+        container.start(recipe("switch", emulator=emulator))  # which makes its folders
+        (place / self.GIVEN[1]).mkdir(exist_ok=True)
+        self.give(container)
+        for _ in range(2):
+            container.start(recipe("switch", emulator=emulator))
+        assert (place / self.GIVEN[0]).read_text() == "keys"
+        assert [each.name for each in (place / self.GIVEN[1]).iterdir()] == ["0a.nca"]
+        assert not (place / "system/title.keys").exists()
+        assert not any("keys" in each.name for each in container.saves.rglob("*"))
+
+    def test_leaves_a_firmware_that_the_player_installed(self, container, emulator):
+        own = container.home / ".config/Ryujinx" / self.GIVEN[1] / "ff.nca"
+        own.mkdir(parents=True)
+        self.give(container)
+        container.start(recipe("switch", emulator=emulator))
+        assert [each.name for each in own.parent.iterdir()] == ["ff.nca"]

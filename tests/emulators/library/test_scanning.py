@@ -168,6 +168,7 @@ class TestScan:
 
     def test_passes_over_what_is_hidden_and_the_emulators_own_programs(self, shelf: Shelf):
         shelf.put("nes/.Castle.nes.part", ".trash/x.nes", "emulators/ryubing.AppImage", "nes/._Castle.nes")
+        shelf.put("system/disksys.rom", "system/ryujinx/prod.keys")
         assert scanned().files == 0
         assert not LibraryFile.objects.exists()
 

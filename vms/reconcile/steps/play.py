@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from emulators import archives
-from emulators.recipes import CLOCK_FILE, GAMES, HOST_CONFIG, TOOLS, NoRecipe, Recipe, recipe_for
+from emulators.recipes import CLOCK_FILE, GAMES, HOST_CONFIG, SYSTEM, TOOLS, NoRecipe, Recipe, recipe_for
 from emulators.services import saves
 from gamer.crash import crash_point
 from vms import setup
@@ -161,4 +161,5 @@ def app_of(recipe: Recipe) -> dict[str, Any]:
         "files": {**files, f"{recipe.place}/startup.sh": recipe.startup},
         "folders": [recipe.saves],
         "links": links,
+        "shared": {SYSTEM: f"{LIBRARY}/system"},
     }

@@ -238,11 +238,19 @@ def _lay_out(config: Config, app: dict[str, Any]) -> None:
         found = Path(root + source)
         if not found.is_file():
             raise Unplayable(f"the library on this machine has no file {Path(source).name!r}")
-        place = Path(root + link)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        part = place.with_name(f"{place.name}.{os.getpid()}.part")
-        part.symlink_to(found)
-        os.replace(str(part), str(place))
+        _point(Path(root + link), found)
+    for link, source in app.get("shared", {}).items():
+        # Docker would make a folder that is not there, which it can't in a library.
+        found, empty = Path(root + source), Path(root + link).with_name("nothing")
+        empty.mkdir(parents=True, exist_ok=True)
+        _point(Path(root + link), found if found.is_dir() else empty)
+
+
+def _point(place: Path, found: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_name(f"{place.name}.{os.getpid()}.part")
+    part.symlink_to(found)
+    os.replace(str(part), str(place))
 
 
 def _name_of(app: dict[str, Any]) -> str:

@@ -136,6 +136,19 @@ class TestOffering:
         launch(agent, "s2", made)
         agent.until("s2", "launched")
 
+    def test_shows_the_librarys_system_files_or_an_empty_folder(self, agent, tmp_path):
+        made = app_of(recipe_for(console="nes", game_id="castle", emulator="Mesen"))
+        shown = tmp_path / "root/srv/gamer/system"
+        launch(agent, "s1", made)
+        agent.until("s1", "launched")
+        assert list(shown.iterdir()) == []
+        bios = tmp_path / "root/srv/gamer/games/system/disksys.rom"
+        bios.parent.mkdir(parents=True)
+        bios.write_bytes(b"bios")
+        launch(agent, "s2", made)
+        agent.until("s2", "launched")
+        assert (shown / "disksys.rom").read_bytes() == b"bios"
+
     def test_is_taken_back_when_the_game_is_ended(self, agent, wolf):
         launch(agent, "s1", app())
         agent.until("s1", "launched")
