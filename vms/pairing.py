@@ -64,9 +64,9 @@ def state(*, vm: VM) -> Pairing:
 
 
 def pair(*, vm: VM, by: Principal, pin: str, request_id: str = "", now: datetime) -> Paired:
-    """Hands the PIN to the request, or without one to the newest.
+    """Hands the PIN to the request, or without one to the newest, if all who wait are of one address.
 
-    Raises InvalidState, ValidationError, ProviderUnavailable, RateLimited while another PIN is handed over.
+    Raises InvalidState, ValidationError (several addresses wait, say), ProviderUnavailable, RateLimited while another PIN is handed over.
     """
     answer = _asked(vm, "pin", lambda target: setup.pair(target, pin, request_id))
     is_paired = answer.get("is_paired") is True

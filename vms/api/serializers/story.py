@@ -89,7 +89,7 @@ class PairingSerializer(serializers.Serializer[Any]):
 
 
 class PinSerializer(StrictSerializer):
-    """The PIN that Moonlight shows; without `request_id` it is tried with everyone who waits, the newest first."""
+    """The PIN that Moonlight shows. Without `request_id` it goes to the newest; refused when those who wait are of several addresses."""
 
     pin = StrictCharField(max_length=4, min_length=4)
     request_id = StrictCharField(max_length=64, required=False)

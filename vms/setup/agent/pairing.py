@@ -17,11 +17,12 @@ PIN = re.compile(r"[0-9]{4}")
 # How long each request is given to become a client, and how many are tried: a caller waits for the answer.
 CONFIRM_S = 3.0
 MAX_TRIES = 4
+MOST_NAMED = 4
 TICK_S = 0.1
 
 
 class BadPin(Exception):
-    """Not four digits, or for a request that is not there."""
+    """Not four digits, for a request that is not there, or for none when strangers may wait as well."""
 
 
 def state(wolf: Wolf) -> dict[str, Any]:
@@ -31,12 +32,23 @@ def state(wolf: Wolf) -> dict[str, Any]:
 
 
 def pair(wolf: Wolf, pin: Any, request_id: Any = "") -> dict[str, Any]:
-    """Hands the PIN to the request, without one to each, the newest first, until Wolf has a new client. Raises BadPin, WolfError."""
+    """Hands the PIN to the request; without one to those who wait, the newest first, until Wolf has a new client.
+
+    Raises WolfError, and BadPin also when no request is named and they come from more than one address: Wolf's port is open to the
+    world, and who is given the PIN that somebody else's Moonlight shows can find it out, and be paired.
+    """
     if not isinstance(pin, str) or not PIN.fullmatch(pin):
         raise BadPin("pin: four digits")
     waiting = [each for each in _pending(wolf) if not request_id or _id_of(each) == request_id]
     if not waiting:
         raise BadPin("no such request waits for a PIN")
+    newest: dict[str, str] = {}
+    for each in waiting:
+        # Who is of no known address may be anybody.
+        newest.setdefault(_ip_of(each) or _id_of(each), _id_of(each))
+    if len(newest) > 1:
+        named = [f"{request} from {address}" for address, request in newest.items()]
+        raise BadPin(f"several devices wait, say which as request_id: {', '.join(named[:MOST_NAMED])}")
     before = _clients(wolf)
     for request in waiting[:MAX_TRIES]:
         try:

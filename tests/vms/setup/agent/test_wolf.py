@@ -324,6 +324,29 @@ class TestPairing:
         status, answer = agent.ask("POST", "/pairing", {"pin": "0000"})
         assert (status, answer) == (200, {"is_paired": False, "client_id": None})
 
+    def test_gives_no_pin_to_whom_it_may_not_be_meant_for(self, agent, wolf):
+        """Wolf's port is open to the world: a stranger's request may be the newest, or the next."""
+        own = wolf.does("pair", client_ip="198.51.100.7")["pair_secret"]
+        strange = wolf.does("pair", client_ip="203.0.113.9")["pair_secret"]
+        status, answer = agent.ask("POST", "/pairing", {"pin": "4711"})
+        assert status == 400
+        first, second = agent.ask("GET", "/pairing")[1]["pending"]
+        named = f"{first['request_id']} from 203.0.113.9, {second['request_id']} from 198.51.100.7"
+        assert answer["error"].endswith(named)
+        moonlight = Moonlight(wolf, own, "4711")
+        answer = agent.ask("POST", "/pairing", {"pin": "4711", "request_id": second["request_id"]})[1]
+        moonlight.join()
+        assert answer["is_paired"]
+        assert not wolf.does("paired", pair_secret=strange, pin="4711")["client_id"]
+
+    def test_tries_all_of_one_address(self, agent, wolf):
+        """Every failed try of a Moonlight makes another request, and some versions keep the old ones."""
+        older = wolf.does("pair", client_ip="198.51.100.7")["pair_secret"]
+        wolf.does("pair", client_ip="198.51.100.7")
+        moonlight = Moonlight(wolf, older, "4711")
+        assert agent.ask("POST", "/pairing", {"pin": "4711"})[1]["is_paired"]
+        moonlight.join()
+
     @pytest.mark.parametrize(
         "body", [{}, {"pin": 4711}, {"pin": "47"}, {"pin": "4711", "request_id": "none"}, {"pin": "४७११"}]
     )
