@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -188,13 +187,17 @@ def collect_saves(
     """What the agent says now, and the saves that wait there; see `saving.collect`. Ends the sessions named in `ending` first.
 
     `is_last`: what the games wrote to the end is packed before. May take half a minute. Raises as `launch_game` does.
-    A machine that cannot pack gives what it packed earlier all the same, and raises once that is all stored.
+    A machine that cannot end a game or pack gives what it packed all the same, and raises once that is all stored.
     """
     unpacked: SshError | None = None
     with _open(target) as shell:
         for session_id in ending:
-            with contextlib.suppress(NoSuchSession):
-                agent_link.ask(shell, "DELETE", f"/sessions/{session_id}")
+            try:
+                agent_link.ask(shell, "DELETE", f"/sessions/{session_id}", timeout_s=saving.END_S)
+            except NoSuchSession:
+                pass
+            except (AgentSilent, TimedOut) as error:
+                unpacked = error
         if is_last:
             try:
                 agent_link.ask(shell, "POST", "/saves/flush", {}, timeout_s=saving.FLUSH_S)

@@ -10,12 +10,12 @@ from vms.setup import agent_link
 from vms.setup.agent_link import AgentSilent, NoSuchSession
 from vms.setup.orders import Collected, PendingSave, StoredSave
 from vms.setup.site import survey
-from vms.setup.ssh import Shell
+from vms.setup.ssh import Shell, SshError
 
 MAX_ARCHIVE = 64 * 1024 * 1024
 # Fetched in one look; at least one version is. Kept in memory until it is written down.
 MAX_FETCHED = 64 * 1024 * 1024
-TRANSFER_S, FLUSH_S = 60.0, 30.0
+TRANSFER_S, FLUSH_S, END_S = 60.0, 30.0, 20.0
 # Gone through in one look: the machine is a player's, may say that thousands wait, and take its time at each.
 MOST, LOOK_S = 64, 60.0
 
@@ -34,11 +34,12 @@ def collect(
 
     `stored` is by slot, digest and base, None for the current one.
     `refuse` says why a version is not believed: by its description first, by its content then; "" for one that is. The agent forgets
-    those. Raises as `agent_link.ask` does.
+    those. A version that cannot be had now is left, and costs no other: raises as `agent_link.ask` does where it got nothing at all.
     """
     agent = agent_link.state(shell)
     fetched: list[tuple[PendingSave, bytes]] = []
     refused: list[tuple[PendingSave, str]] = []
+    trouble: SshError | None = None
     left = size = 0
     until = time.monotonic() + LOOK_S
     for number, save in enumerate(_in_turn(agent.saves)):
@@ -47,23 +48,29 @@ def collect(
             left += len(agent.saves) - number
             break
         known = stored.get((save.slot, save.digest, None)) or stored.get((save.slot, save.digest, save.base))
-        if known is not None:
-            told = {"number": known.number, "is_current": known.is_current}
-            _tell(shell, "stored", save, **told)
-            continue
-        why = refuse(save, None)
-        if not why and fetched and size + save.size > MAX_FETCHED:
+        try:
+            if known is not None:
+                told = {"number": known.number, "is_current": known.is_current}
+                _tell(shell, "stored", save, **told)
+                continue
+            why = refuse(save, None)
+            if not why and fetched and size + save.size > MAX_FETCHED:
+                left += 1
+                continue
+            archive = None if why else _fetch(shell, save)
+            if archive is not None:
+                why = refuse(save, archive)
+            if why:
+                _tell(shell, "refused", save)
+                refused.append((save, why))
+            elif archive is not None:
+                fetched.append((save, archive))
+                size += len(archive)
+        except SshError as error:
+            trouble = error
             left += 1
-            continue
-        archive = None if why else _fetch(shell, save)
-        if archive is not None:
-            why = refuse(save, archive)
-        if why:
-            _tell(shell, "refused", save)
-            refused.append((save, why))
-        elif archive is not None:
-            fetched.append((save, archive))
-            size += len(archive)
+    if trouble is not None and not (fetched or refused):
+        raise trouble
     return Collected(agent, tuple(fetched), left, tuple(refused), agent.save_errors)
 
 

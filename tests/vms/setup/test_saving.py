@@ -142,6 +142,27 @@ class TestCollect:
             collect_saves(machine.target(), {}, cut, is_last=True)
         assert len(collect_saves(machine.target(), {}, store.refuse).fetched) == 1
 
+    def test_keeps_what_it_has_when_the_next_one_cannot_be_had(self, machine: Machine, store: Store) -> None:
+        play_two(machine)
+
+        def cut(save: PendingSave, archive: bytes | None) -> str:
+            if archive is not None:
+                machine.drop_connections()
+            return ""
+
+        collected = collect_saves(machine.target(), {}, cut, is_last=True)
+        assert (len(collected.fetched), collected.left) == (1, 1)
+
+    def test_fetches_from_a_machine_whose_game_does_not_end(
+        self, machine: Machine, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        launch_game(machine.target(), order())
+        write(machine, "one moon")
+        monkeypatch.setattr(saving, "END_S", 0.01)
+        collected = collect_saves(machine.target(), {}, store.refuse, ending=["s1"], is_last=True)
+        assert [save.session_id for save, _ in collected.fetched] == ["s1"]
+        assert "took longer" in collected.unpacked[0]
+
     def test_has_what_is_not_believed_forgotten(self, machine: Machine, store: Store) -> None:
         launch_game(machine.target(), order())
         write(machine, "odd")
