@@ -165,7 +165,11 @@ class Handler(BaseHTTPRequestHandler):
         self._body = self._read_body()
         if self._is_allowed():
             self.server.heard()
-            status, value = act()
+            try:
+                status, value = act()
+            except OSError as error:
+                # A full disk, say: to be tried again, and said in words.
+                status, value = 503, {"error": f"{type(error).__name__}: {error}"}
         else:
             status, value = 401, {"error": "wrong token"}
         body = json.dumps(value).encode()

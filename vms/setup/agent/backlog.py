@@ -5,6 +5,7 @@ The server takes samples of up to an hour ago. A failing heartbeat comes every o
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ class Backlog:
         """The oldest goes for it when there are too many."""
         if measured:
             self._samples = [*self._samples, {"at": at, "metrics": measured}][-MOST:]
-            write_json(self._file, {"samples": self._samples})
+            self._write()
 
     def samples(self) -> list[dict[str, Any]]:
         return self._samples
@@ -34,4 +35,9 @@ class Backlog:
         """They were taken."""
         if self._samples:
             self._samples = []
-            write_json(self._file, {"samples": []})
+            self._write()
+
+    def _write(self) -> None:
+        # No room: they are remembered, and what was taken is not counted twice.
+        with contextlib.suppress(OSError):
+            write_json(self._file, {"samples": self._samples})

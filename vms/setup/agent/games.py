@@ -66,7 +66,7 @@ class Games:
         """The session's view, and whether it is new. A known session is left as it is; a running other one is ended first.
 
         Takes up to the grace time and some seconds. A game that is slow to start is still `queued` then.
-        Raises BadOrder, StillRunning, SaveMissing.
+        Raises BadOrder, StillRunning, SaveMissing, OSError where the order cannot be written down.
         """
         session = from_order(order, self._default_argv)
         deadline = time.monotonic() + self._grace_s + KILL_S
@@ -126,7 +126,7 @@ class Games:
             session = self._sessions.get(session_id)
             if session is not None and session.reported < len(session.events):
                 session.reported += 1
-                self._save(session)
+                self._note(session)
 
     @property
     def active(self) -> Session | None:
@@ -162,9 +162,16 @@ class Games:
     def _save(self, session: Session) -> None:
         write_json(self._place(session) / "session.json", session.stored())
 
+    def _note(self, session: Session) -> None:
+        """What cannot be written, on a full disk say, is remembered: an agent that dies finds it out again, and tells it again."""
+        try:
+            self._save(session)
+        except OSError as error:
+            sys.stderr.write(f"sessions: {session.session_id}: {error}\n")
+
     def _move(self, session: Session, state: str) -> None:
         session.move(state)
-        self._save(session)
+        self._note(session)
         self._changed.notify_all()
         self.wake.set()
         self._moved()
@@ -184,12 +191,12 @@ class Games:
         if session.save is not None:
             self._saves.put_in_place(session.save, session.session_id)
             self._playtime.set_clock(session.save, session.session_id)
-        self._sessions[session.session_id] = session
         make_private(self._place(session))
         if session.app is not None:
             session.argv = self._offering(session)
         # On disk before anything runs: an agent that dies here finds the order, and the keeper's lock makes a second start harmless.
         self._save(session)
+        self._sessions[session.session_id] = session
         self._spawn(session)
 
     def _offering(self, session: Session) -> list[str]:

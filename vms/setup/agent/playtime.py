@@ -87,7 +87,9 @@ class Playtime:
                 continue
             runs = session.state == LAUNCHED if session.app is None else activity.view()["is_playing"]
             if self.tick(session.session_id, runs) and session.save is not None:
-                self.set_clock(session.save, session.session_id)
+                # No room: a game that is opened again begins where the one before did.
+                with contextlib.suppress(OSError):
+                    self.set_clock(session.save, session.session_id)
 
     def _of(self, session_id: str) -> dict[str, Any]:
         known = self._known.get(session_id)

@@ -53,6 +53,10 @@ class Pusher:
                 # Where there is no room for one, there may be for another.
                 if error.status != CONFLICT:
                     break
+            except OSError as error:
+                # It was taken, and that cannot be written down: on a full disk, say. Told again, it is taken once.
+                trouble = Failed(f"{type(error).__name__}: {error}")
+                break
         if trouble is None:
             self._pace.succeeded()
         else:

@@ -290,16 +290,15 @@ class TestRestart:
         agent.start()
         assert agent.state()["sessions"] == []
 
-    def test_comes_back_whole_when_it_cannot_write_down_what_happens(self, agent: Agent) -> None:
-        agent.launch("s1")
-        record = agent.folder / "state/sessions/s1/session.json"
-        record.unlink()
-        record.mkdir()
-        end_group(agent.games()["s1"])
-        assert agent.process is not None
+    def test_comes_back_whole_when_a_part_of_it_dies(self, caller: Agent) -> None:
+        caller.start()
+        caller.launch("s1", "true")
+        caller.until("s1", "ended")
+        caller.stop()
+        (caller.folder / "state/sessions/s1/played.json").write_text('{"played_s": "long"}')
         # Half an agent would answer on; its supervisor can start a whole one.
-        assert agent.process.wait(10) == 1
-        assert "IsADirectoryError" in agent.log.read_text()
+        assert caller.start(is_awaited=False).wait(10) == 1
+        assert "ValueError" in caller.log.read_text()
 
     def test_ends_at_once_when_asked(self, agent: Agent) -> None:
         assert agent.stop(signal.SIGTERM) == 0

@@ -1,0 +1,122 @@
+"""An agent that cannot write: it goes on, so that what is on the disk can be fetched, and writes again when it can."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.vms.setup.agent.running import Agent, PublicUrl
+from tests.vms.setup.agent.test_saves import SLOT, Console, make_console
+from tests.vms.setup.agent.test_wolf import Playing, app
+from tests.vms.setup.sshd import end_group
+from tests.waiting import eventually
+from vms.setup.agent.archive import EMPTY
+
+__all__ = ["make_console"]
+
+
+@contextmanager
+def full(*files: Path) -> Iterator[None]:
+    """Nothing can be written to these, as on a full disk: where it would be written first there is a folder."""
+    parts = [file.with_name(f"{file.name}.part") for file in files]
+    for part in parts:
+        part.mkdir(parents=True)
+    yield
+    for part in parts:
+        part.rmdir()
+
+
+def is_alive(agent: Agent) -> bool:
+    return agent.process is not None and agent.process.poll() is None
+
+
+class TestFullDisk:
+    def test_ends_no_agent_that_sees_a_game_end(self, caller: Agent, public_url: PublicUrl) -> None:
+        caller.start()
+        caller.launch("s1")
+        with full(caller.folder / "state/sessions/s1/session.json"):
+            end_group(caller.games()["s1"])
+            caller.until("s1", "failed")
+            eventually(lambda: [one["body"]["state"] for one in public_url.seen("events")][-1:] == ["failed"])
+            assert is_alive(caller)
+        caller.stop()
+        caller.start()
+        caller.until("s1", "failed")
+
+    def test_takes_no_order_and_says_why(self, agent: Agent) -> None:
+        with full(agent.folder / "state/sessions/s1/session.json"):
+            status, answer = agent.ask("POST", "/sessions", {"session_id": "s1", "argv": ["sleep", "600"]})
+            assert (status, "Is a directory" in answer["error"]) == (503, True)
+            assert agent.games() == {}
+        assert agent.launch("s1")["state"] == "launched"
+
+    def test_ends_no_agent_that_is_not_heard(
+        self, make_agent: Callable[..., Agent], public_url: PublicUrl, tmp_path: Path
+    ) -> None:
+        public_url.answers["heartbeat"] = (500, b"")
+        agent = make_agent(public_url.url, backoff_s=0.1)
+        with full(tmp_path / "state/samples.json", tmp_path / "state/uplink.json"):
+            agent.start()
+            eventually(lambda: len(public_url.seen("heartbeat")) > 3)
+            public_url.answers["heartbeat"] = (200, b"{}")
+            eventually(lambda: "earlier" not in public_url.seen("heartbeat")[-1]["body"])
+            assert any("earlier" in one["body"] for one in public_url.seen("heartbeat"))
+            assert is_alive(agent)
+
+    def test_ends_no_agent_whose_save_was_taken(
+        self, make_console: Callable[..., Console], public_url: PublicUrl
+    ) -> None:
+        console = make_console(public_url.url, backoff_s=0.1)
+        public_url.answers["saves"] = (500, b"")
+        console.start()
+        console.play()
+        console.write("saved")
+        version = console.one("saved")
+        with full(console.kept / f"slots/{SLOT}.json"):
+            public_url.answers["saves"] = (200, json.dumps({"number": 1, "is_current": True}).encode())
+            pushed = len(public_url.seen("/agent/saves"))
+            eventually(lambda: len(public_url.seen("/agent/saves")) > pushed + 1)
+            assert is_alive(console)
+            told = {"slot": SLOT, "digest": version["digest"], "number": 1, "is_current": True}
+            status, answer = console.ask("POST", "/saves/stored", told)
+            assert (status, "Is a directory" in answer["error"]) == (503, True)
+            # What is there can be had.
+            assert console.content(version) == {"zelda.srm": "saved"}
+        eventually(lambda: console.slot()["base"] == 1)
+
+    def test_ends_no_agent_that_would_set_a_games_clock(
+        self, make_agent: Callable[..., Agent], wolf: Playing, tmp_path: Path
+    ) -> None:
+        agent = make_agent(root=str(tmp_path / "root"), wolf_sockets=[str(wolf.socket)])
+        agent.start()
+        clock = tmp_path / "root/srv/gamer/apps/zelda/clock"
+        save = {"slot": SLOT, "folder": "/srv/gamer/saves/zelda", "base": 0, "digest": EMPTY}
+        timed = {**save, "clock": 946_684_800, "clock_file": "/srv/gamer/apps/zelda/clock"}
+        order = {"session_id": "s1", "game_id": "x", "app": app(), "save": timed}
+        assert agent.ask("POST", "/sessions", order)[0] == 201
+        agent.until("s1", "launched")
+        clock.unlink()
+        clock.mkdir()
+        for act in ("stream", "resume"):
+            wolf.does(act, client_id="77")
+        eventually(lambda: agent.session("s1")["played_s"] >= 1)
+        wolf.does("leave", client_id="77")
+        eventually(lambda: list(clock.parent.glob("clock.*.part")))
+        played = agent.session("s1")["played_s"]
+        for act in ("stream", "resume"):
+            wolf.does(act, client_id="77")
+        # Who counts is who sets the clock.
+        eventually(lambda: agent.session("s1")["played_s"] >= played + 1)
+        assert is_alive(agent)
+
+
+@pytest.fixture
+def wolf(tmp_path: Path) -> Iterator[Playing]:
+    playing = Playing(tmp_path / "wolf", "B")
+    playing.start()
+    yield playing
+    playing.stop()
