@@ -132,16 +132,25 @@ def manifest(*, vm: VM) -> Manifest:
 
 
 def report(
-    *, vm: VM, session_id: UUID, state: str, at: datetime, exit_code: int | None, now: datetime
+    *,
+    vm: VM,
+    session_id: UUID,
+    state: str,
+    at: datetime,
+    exit_code: int | None,
+    now: datetime,
+    reason: str = "",
 ) -> None:
     """Moves one of the VM's own sessions forward; what is no step forward was told before and changes nothing.
+
+    `reason` is in the machine's words why it failed: nobody can tell it later, for a session that has moved is not looked at again.
 
     Raises NotFound for a session of another VM, ValidationError for a moment in the future.
     """
     _check_clock("at", at, now)
     why = ""
     if state == GameSession.Status.FAILED:
-        why = "the game was killed" if exit_code is None else f"exit status {exit_code}"
+        why = reason or ("the game was killed" if exit_code is None else f"exit status {exit_code}")
     with transaction.atomic():
         VM.objects.filter(pk=vm.pk).hold()  # first, as wherever a session moves
         if sessions.move(vm_id=vm.pk, session_id=session_id, status=state, at=min(at, now), error_text=why):

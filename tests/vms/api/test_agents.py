@@ -290,6 +290,12 @@ class TestSessionEvents:
         post(agent, path, event("failed", exit_code))
         assert (vm.sessions.get().status, vm.sessions.get().error_text) == (Status.FAILED, why)
 
+    def test_say_it_in_the_machines_words(self, vm, agent, path):
+        why = "the library on this machine has no file 'x.nes'"
+        assert post(agent, path, {**event("failed", 3), "reason": why}).status_code == 204
+        assert vm.sessions.get().error_text == why
+        assert Event.objects.get(action="session_failed").details["why"] == why
+
     @pytest.mark.parametrize("late", ["launched", "ended", "failed"])
     def test_never_move_it_back(self, vm, agent, path, late):
         post(agent, path, event("ended", 0))
@@ -327,6 +333,8 @@ class TestSessionEvents:
             ({"exit_code": 2**31}, "exit_code"),
             ({"exit_code": "0"}, "exit_code"),
             ({"log": "x"}, "log"),
+            ({"reason": "x" * 501}, "reason"),
+            ({"reason": 7}, "reason"),
         ],
     )
     def test_refuse_what_cannot_be(self, vm, agent, path, change, field):

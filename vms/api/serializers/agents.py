@@ -152,11 +152,12 @@ class GivenSaveSerializer(serializers.Serializer[GameSession]):
 
 
 class SessionEventSerializer(StrictSerializer):
-    """What became of a game. `exit_code` is null while it runs and for one that was killed."""
+    """What became of a game. `exit_code` is null while it runs and for one that was killed, `reason` says why it failed."""
 
     state = StrictChoiceField(choices=[(state, state) for state in BEFORE])
     at = StrictDateTimeField()
     exit_code = StrictIntegerField(min_value=-(2**31), max_value=2**31 - 1, allow_null=True)
+    reason = StrictCharField(max_length=500, required=False, allow_blank=True)
 
 
 class WantedSessionSerializer(serializers.ModelSerializer[GameSession]):

@@ -19,6 +19,7 @@ FOLDER = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}")
 SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_WORDS = 256
 MAX_TEXT = 32 * 1024
+MAX_REASON = 500
 
 
 class BadOrder(Exception):
@@ -63,7 +64,11 @@ class Session:
             self.launched_at = now
         else:
             self.ended_at = now
-        self.events.append({"state": state, "at": now, "exit_code": self.exit_code})
+        event = {"state": state, "at": now, "exit_code": self.exit_code}
+        if state == FAILED and self.reason:
+            # In letters that the server takes: a game may say anything.
+            event["reason"] = self.reason.encode(errors="replace").decode().replace("\0", "?")[:MAX_REASON]
+        self.events.append(event)
 
     def stored(self) -> dict[str, Any]:
         return asdict(self)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.vms.setup.agent.running import TOKEN, Agent, PublicUrl
 from tests.waiting import eventually
+from vms.setup.agent.session import Session
 
 MakeAgent = Callable[..., Agent]
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -220,6 +221,14 @@ class TestEvents:
         assert (second["body"]["state"], second["body"]["exit_code"]) == ("failed", 3)
         assert set(first["body"]) == {"state", "at", "exit_code"}
         assert ISO.fullmatch(first["body"]["at"])
+        assert second["body"]["reason"] == "exit status 3"
+
+    def test_say_why_in_words_that_can_be_taken(self) -> None:
+        """What is refused is dropped, and nobody would learn that the game failed."""
+        session = Session("s1", "zelda", [], {}, "", reason="no\x00 way \ud800" + "!" * 1000)
+        session.move("failed")
+        reason = session.events[0]["reason"]
+        assert (reason[:10], len(reason)) == ("no? way ?!", 500)
 
     def test_are_told_once(self, caller: Agent, public_url: PublicUrl) -> None:
         caller.start()
