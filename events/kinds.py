@@ -53,6 +53,7 @@ ACTIONS: Mapping[str, str] = {
     "session_failed": "the game failed",
     "session_end": "the game's end was asked",
     "save_at_risk": "it ends although its save may not be safe",
+    "save_unpacked": "what a game saves cannot be taken from its machine, or not whole, with the reason",
     "saves_lost": "saves that were not stored are gone with its machine",
     "save_refused": "what its machine gave as a save was not believed, with the reason",
     # saves

@@ -21,6 +21,7 @@ from django.db.models import F, OuterRef, Q, Subquery
 from emulators.models import SaveVersion
 from emulators.services import saves
 from emulators.services.saves import Taken
+from events.models import Event
 from events.services import record
 from gamer.errors import Conflict, NotAuthenticated, NotFound, bad_field
 from gamer.web.throttles import Rate, demand, give_back
@@ -82,10 +83,12 @@ def heartbeat(
     now: datetime,
     played: Mapping[UUID, float] | None = None,
     earlier: Sequence[Reading] = (),
+    unpacked: Mapping[UUID, str] | None = None,
 ) -> None:
     """Notes that the agent lives, whether somebody plays, and what it measured. 2,000 machines send one every 15 s.
 
-    `played` is how long each of its sessions has been played in all, in seconds; `earlier` what it measured while we were away.
+    `played` is how long each of its sessions has been played in all, in seconds; `earlier` what it measured while we were away;
+    `unpacked` why what a session's game saves cannot be packed there, which is told once.
 
     Raises ValidationError when it speaks from the future, Conflict for a message that was taken before: within one boot numbers
     rise, and a boot begins later than the one before.
@@ -108,6 +111,21 @@ def heartbeat(
     samples = [*([Reading(sent_at, measured)] if measured else ()), *earlier]
     if samples:
         monitoring.record(subject=vm.pk, samples=samples, now=now)
+    if unpacked:
+        _tell_unpacked(vm, unpacked, now)
+
+
+def _tell_unpacked(vm: VM, unpacked: Mapping[UUID, str], now: datetime) -> None:
+    """Heartbeats repeat it: each session's is an event once, and only of sessions that are the VM's."""
+    told = Event.objects.about("vms", vm.pk).filter(action="save_unpacked")
+    with transaction.atomic():
+        VM.objects.filter(pk=vm.pk).hold()
+        known = {str(one["session_id"]) for one in told.values_list("details", flat=True)}
+        mine = set(GameSession.objects.filter(vm=vm.pk, pk__in=unpacked).values_list("pk", flat=True))
+        news = [{"session_id": str(pk), "why": why} for pk, why in unpacked.items() if pk in mine]
+        for details in news:
+            if details["session_id"] not in known:
+                record(happening(vm, "save_unpacked", details, now, f"agent:{vm.code}"))
 
 
 def count_refusal(vm: VM) -> None:

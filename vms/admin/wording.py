@@ -80,6 +80,7 @@ ACTIONS: Mapping[str, str] = {
     "session_failed": "Game failed",
     "save_at_risk": "Ends although its save may not be safe",
     "save_refused": "Save of the machine not believed",
+    "save_unpacked": "Save cannot be taken from the machine",
     "saves_lost": "Saves lost with the machine",
 }
 # Still driven, but its tool's makers advise against it: unreliable, and no longer looked after.
@@ -97,6 +98,7 @@ BAD_ACTIONS = frozenset(
         "move_refused",
         "save_at_risk",
         "save_refused",
+        "save_unpacked",
         "saves_lost",
     }
 )

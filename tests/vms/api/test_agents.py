@@ -171,6 +171,9 @@ class TestHeartbeat:
             ({"earlier": [{"at": at(), "metrics": {}}] * 61}, "earlier"),
             ({"earlier": [{"at": "then", "metrics": {}}]}, "earlier.0.at"),
             ({"earlier": [{"at": at(), "metrics": {"load": "high"}}]}, "earlier.0.metrics.load"),
+            ({"unpacked": [{"session_id": "x", "why": "y"}] * 51}, "unpacked"),
+            ({"unpacked": [{"session_id": "x", "why": "y" * 201}]}, "unpacked.0.why"),
+            ({"unpacked": [{"session_id": "x", "why": "y", "slot": "z"}]}, "unpacked.0.slot"),
         ],
     )
     def test_is_bounded(self, vm, agent, change, field):
@@ -184,6 +187,15 @@ class TestHeartbeat:
         assert post(agent, HEARTBEAT, beat(earlier=earlier)).status_code == 204
         # What is older than an hour is not taken.
         assert Sample.objects.filter(subject=vm.pk).count() == 3
+
+    def test_tells_once_of_saves_that_cannot_be_packed(self, vm, agent, played, as_bob):
+        session, other = vm.sessions.get(), running(played, as_bob).sessions.get()
+        told = [{"session_id": name, "why": "too much"} for name in ("x", str(other.pk), str(session.pk))]
+        for _ in range(2):
+            assert post(agent, HEARTBEAT, beat(unpacked=told)).status_code == 204
+        (happened,) = Event.objects.filter(action="save_unpacked")
+        assert (happened.resource_id, happened.owner_id) == (str(vm.pk), vm.owner_id)
+        assert happened.details == {"session_id": str(session.pk), "why": "too much"}
 
     def test_has_a_pace(self, agent):
         Allowance.objects.all().delete()

@@ -88,6 +88,13 @@ class EarlierSerializer(StrictSerializer):
     metrics = MetricsField()
 
 
+class UnpackedSerializer(StrictSerializer):
+    """A session whose saves cannot be packed, or not whole."""
+
+    session_id = StrictCharField(max_length=64)
+    why = StrictCharField(max_length=200)
+
+
 class HeartbeatSerializer(StrictSerializer):
     """How the machine is doing. `sequence` rises within one boot."""
 
@@ -98,6 +105,7 @@ class HeartbeatSerializer(StrictSerializer):
     metrics = MetricsField()
     activity = ActivitySerializer(required=False)
     earlier = EarlierSerializer(many=True, max_length=MAX_EARLIER, required=False)
+    unpacked = UnpackedSerializer(many=True, max_length=MAX_SESSIONS, required=False)
 
 
 def measured_in(heartbeat: Mapping[str, Any]) -> dict[str, float]:
@@ -119,6 +127,12 @@ def played_in(heartbeat: Mapping[str, Any]) -> dict[UUID, float]:
     """By session, what a checked heartbeat says was played. Never a reason to refuse it: what is no session's id is left out."""
     told = {one["session_id"]: one["played_s"] for one in heartbeat["sessions"] if "played_s" in one}
     return {UUID(name): seconds for name, seconds in told.items() if IS_UUID.match(name)}
+
+
+def unpacked_in(heartbeat: Mapping[str, Any]) -> dict[UUID, str]:
+    """By session, why its saves cannot be packed. What is no session's id is left out."""
+    told = heartbeat.get("unpacked", ())
+    return {UUID(one["session_id"]): one["why"] for one in told if IS_UUID.match(one["session_id"])}
 
 
 class SaveSerializer(StrictSerializer):

@@ -38,6 +38,7 @@ from vms.api.serializers.agents import (
     earlier_in,
     measured_in,
     played_in,
+    unpacked_in,
 )
 
 TAGS = ["agent"]
@@ -102,6 +103,7 @@ class HeartbeatView(_AgentView):
             measured=measured_in(asked),
             played=played_in(asked),
             earlier=earlier_in(asked),
+            unpacked=unpacked_in(asked),
             now=timezone.now(),
         )
         return Response(status=204)

@@ -68,11 +68,11 @@ class _Member(tarfile.TarInfo):
     _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
 
 
-def signature(folder: Path) -> tuple[tuple[str, int, int, int], ...]:
+def signature(folder: Path, leave: str = "") -> tuple[tuple[str, int, int, int], ...]:
     """What costs little to know of every entry: while it is the same, nothing was written. () when the folder is not there."""
     return tuple(
         (name, seen.st_size if stat.S_ISREG(seen.st_mode) else -1, seen.st_mtime_ns, seen.st_ino)
-        for name, seen in _entries(folder)
+        for name, seen in _entries(folder, leave)
     )
 
 
@@ -88,19 +88,20 @@ def digest_of(folder: Path) -> str:
     return _digest(lines)
 
 
-def pack(folder: Path, target: Path, *, is_torn_fine: bool = False) -> tuple[str, int]:
+def pack(folder: Path, target: Path, *, is_torn_fine: bool = False, leave: str = "") -> tuple[str, int]:
     """Write the folder's archive to `target`, on the disk when this returns. Its digest, and its size in bytes.
 
+    Without what is below `leave`, which is taken for not there.
     Raises TooLarge; Changed when something was written meanwhile, unless a picture that is torn is better than none.
     """
-    before = signature(folder)
+    before = signature(folder, leave)
     lines: dict[str, str] = {}
     left = MAX_UNPACKED
     with target.open("wb") as raw:
         # No name and no time in gzip's own head: both would differ between two packings of the same.
         with gzip.GzipFile("", "wb", 6, raw, 0) as packed:
             with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
-                for name, seen in _bounded(folder):
+                for name, seen in _bounded(folder, leave):
                     entry = tarfile.TarInfo(name)
                     entry.mtime = int(seen.st_mtime)
                     if stat.S_ISDIR(seen.st_mode):
@@ -117,7 +118,7 @@ def pack(folder: Path, target: Path, *, is_torn_fine: bool = False) -> tuple[str
         size = raw.tell()
     if size > MAX_PACKED:
         raise TooLarge(f"packed it has more than {MAX_PACKED >> 20} MiB")
-    if signature(folder) != before and not is_torn_fine:
+    if signature(folder, leave) != before and not is_torn_fine:
         raise Changed(str(folder))
     return _digest(lines), size
 
@@ -191,16 +192,16 @@ def _safe(name: str, is_folder: bool) -> str:
     return trimmed
 
 
-def _bounded(folder: Path) -> list[tuple[str, os.stat_result]]:
+def _bounded(folder: Path, leave: str = "") -> list[tuple[str, os.stat_result]]:
     entries = []
-    for entry in _entries(folder):
+    for entry in _entries(folder, leave):
         entries.append(entry)
         if len(entries) > MAX_ENTRIES:
             raise TooLarge(f"it has more than {MAX_ENTRIES} files and folders")
     return entries
 
 
-def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+def _entries(folder: Path, leave: str = "") -> Iterator[tuple[str, os.stat_result]]:
     """Regular files and folders below it by their relative names, in the order of the names' bytes; links are not followed."""
     found: list[tuple[str, os.stat_result]] = []
     below = [""]
@@ -211,6 +212,8 @@ def _entries(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
                 with contextlib.suppress(FileNotFoundError):
                     seen = entry.stat(follow_symlinks=False)
                     name = f"{part}{entry.name}"
+                    if name == leave:
+                        continue
                     if stat.S_ISDIR(seen.st_mode):
                         below.append(f"{name}/")
                     elif not stat.S_ISREG(seen.st_mode):

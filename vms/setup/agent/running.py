@@ -72,7 +72,7 @@ def run(config: Config) -> int:
     wolf = Wolf(config.wolf_sockets)
     activity = Activity(wolf, wake=games.wake)
     dead_man = DeadMan(config.dead_man_s, activity)
-    uplink = Uplink(config, games, activity, dead_man.heard)
+    uplink = Uplink(config, games, saves, activity, dead_man.heard)
     describe = _describer(config, uplink, activity)
     with Server(
         config.socket_path, config.agent_token, games, saves, describe, wolf, dead_man.heard

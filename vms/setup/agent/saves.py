@@ -19,14 +19,17 @@ from typing import Any
 
 from . import archive
 from .archive import EMPTY, BadArchive, Changed, TooLarge
-from .session import BadOrder, utc_now
+from .session import BadOrder, legible, utc_now
 from .shelf import Shelf, Slot, Version
 
 # Beyond this the oldest pending versions go that are not the newest of their slot.
 MAX_WAITING = 512 * 1024 * 1024
 # A game that never stops writing is packed all the same after so many times the interval.
 PATIENCE_TIMES = 4
+MAX_WHY = 200
 FLUSH_S = 10.0
+# Where the recipes have emulators keep states: pictures of the whole console, which its own saves need not wait for.
+STATES = "states"
 
 
 class SaveMissing(Exception):
@@ -171,7 +174,13 @@ class Saves:
         """Whether it is done with. What cannot be packed is said in the slot's state, and costs no other slot anything."""
         why = ""
         try:
-            self._pack(slot, is_torn_fine=is_torn_fine)
+            try:
+                self._pack(slot, is_torn_fine=is_torn_fine)
+            except TooLarge as error:
+                if not (self._place(slot.folder) / STATES).is_dir():
+                    raise
+                self._pack(slot, is_torn_fine=is_torn_fine, leave=STATES)
+                why = f"kept without its states: {error}"
         except Changed:
             return False
         except (TooLarge, OSError) as error:
@@ -186,14 +195,14 @@ class Saves:
                 self._unwritten[slot.slot] = why or str(error)
         return True
 
-    def _pack(self, slot: Slot, *, is_torn_fine: bool) -> None:
+    def _pack(self, slot: Slot, *, is_torn_fine: bool, leave: str = "") -> None:
         """A pending version of the folder, unless the newest one is like it. A folder that is not there is no save without files."""
         place = self._place(slot.folder)
         if not place.is_dir():
             return
         waiting = [one for one in self._shelf.waiting(slot.slot) if one.base == slot.base]
         with self._shelf.part(slot.slot) as part:
-            digest, size = archive.pack(place, part, is_torn_fine=is_torn_fine)
+            digest, size = archive.pack(place, part, is_torn_fine=is_torn_fine, leave=leave)
             if digest == (waiting[-1].digest if waiting else slot.digest):
                 return
             os.replace(str(part), str(self._shelf.archive_of(slot.slot, digest)))
@@ -238,6 +247,14 @@ class Saves:
                 }
                 for slot in self._shelf.slots()
             ]
+
+    def unpacked(self) -> list[dict[str, str]]:
+        """{session_id, why} of each slot that cannot be packed, or not whole.
+
+        Does not wait for one that is being packed: heartbeats ask, and files here are replaced whole.
+        """
+        found = [(one.session_id, self._unwritten.get(one.slot, one.error)) for one in self._shelf.slots()]
+        return [{"session_id": name, "why": legible(why, MAX_WHY)} for name, why in found if name and why]
 
     def path_of(self, slot: str, digest: str) -> Path | None:
         """The archive of a pending version."""

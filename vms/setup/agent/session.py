@@ -32,6 +32,11 @@ def utc_now() -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now * 1000) % 1000:03d}Z"
 
 
+def legible(text: str, most: int) -> str:
+    """In letters that the server takes, and no more of them: a game may say anything."""
+    return text.encode(errors="replace").decode().replace("\0", "?")[:most]
+
+
 @dataclass
 class Session:
     """`app` is what Wolf shall offer; without one `argv` is run. `save` is the slot its saves belong to, see `saves.py`.
@@ -64,10 +69,9 @@ class Session:
             self.launched_at = now
         else:
             self.ended_at = now
-        event = {"state": state, "at": now, "exit_code": self.exit_code}
+        event: dict[str, Any] = {"state": state, "at": now, "exit_code": self.exit_code}
         if state == FAILED and self.reason:
-            # In letters that the server takes: a game may say anything.
-            event["reason"] = self.reason.encode(errors="replace").decode().replace("\0", "?")[:MAX_REASON]
+            event["reason"] = legible(self.reason, MAX_REASON)
         self.events.append(event)
 
     def stored(self) -> dict[str, Any]:

@@ -19,10 +19,12 @@ from .config import Config
 from .files import boot_id, read_json, write_json
 from .games import Games
 from .metrics import Meter
+from .saves import Saves
 from .server import REFUSED_FOR_GOOD, TOKEN_REFUSED, Failed, Pace, jitter, post
 from .session import utc_now
 
 TOKEN = re.compile(r"[!-~]{1,4096}")
+MOST_UNPACKED = 50
 
 
 class Uplink:
@@ -32,10 +34,11 @@ class Uplink:
     """
 
     def __init__(
-        self, config: Config, games: Games, activity: Activity, heard: Callable[[], None] = lambda: None
+        self, config: Config, games: Games, saves: Saves, activity: Activity, heard: Callable[[], None]
     ) -> None:
         self._config = config
         self._games = games
+        self._saves = saves
         self._activity = activity
         self._heard = heard
         self._meter = Meter(config.state_dir)
@@ -138,6 +141,9 @@ class Uplink:
             "metrics": measured,
             "activity": activity,
         }
+        unpacked = self._saves.unpacked()[-MOST_UNPACKED:]
+        if unpacked:
+            body["unpacked"] = unpacked
         earlier = self._backlog.samples()
         if earlier:
             body["earlier"] = earlier

@@ -1,8 +1,9 @@
-"""An agent that cannot write: it goes on, so that what is on the disk can be fetched, and writes again when it can."""
+"""No room on the disk: the agent goes on, so that what is there can be fetched, and writes again when it can. Or none in an archive."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.vms.setup.agent.test_saves import SLOT, Console, make_console
 from tests.vms.setup.agent.test_wolf import Playing, app
 from tests.vms.setup.sshd import end_group
 from tests.waiting import eventually
+from vms.setup.agent import archive
 from vms.setup.agent.archive import EMPTY
 
 __all__ = ["make_console"]
@@ -112,6 +114,31 @@ class TestFullDisk:
         # Who counts is who sets the clock.
         eventually(lambda: agent.session("s1")["played_s"] >= played + 1)
         assert is_alive(agent)
+
+
+class TestTooMuch:
+    def test_goes_without_states_that_are_too_much_and_says_so(
+        self, make_console: Callable[..., Console], public_url: PublicUrl
+    ) -> None:
+        """A console's own save must not be lost for pictures of the whole console."""
+        public_url.answers["saves"] = (500, b"")
+        console = make_console(public_url.url)
+        console.start()
+        console.play()
+        console.write("played")
+        (console.saves / "states").mkdir()
+        for number in range(archive.MAX_ENTRIES + 1):
+            (console.saves / "states" / str(number)).touch()
+        console.ask("POST", "/saves/flush", {})
+        console.one("played")
+        why = "kept without its states: it has more than 4096 files and folders"
+        assert console.slot()["error"] == why
+        beats = len(public_url.seen("heartbeat"))
+        eventually(lambda: len(public_url.seen("heartbeat")) > beats + 1)
+        assert public_url.seen("heartbeat")[-1]["body"]["unpacked"] == [{"session_id": "s1", "why": why}]
+        shutil.rmtree(console.saves / "states")
+        console.ask("POST", "/saves/flush", {})
+        eventually(lambda: "unpacked" not in public_url.seen("heartbeat")[-1]["body"])
 
 
 @pytest.fixture
