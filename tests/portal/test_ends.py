@@ -362,6 +362,28 @@ class TestLeaving:
         as_alice.delete(self.path(world, world.alice, "?cascade=terminate"))
         assert (wish(vm), wish(before)) == (Desired.GONE, Desired.RUNNING)
 
+    def test_keeps_them_from_going_on_at_its_expense(
+        self, vm: VM, world: World, as_alice: APIClient, as_mona: APIClient, as_sam: APIClient
+    ) -> None:
+        """Of a VM in error they see and try again, that of the department no more; whoever asks."""
+        VM.objects.filter(pk=vm.pk).update(phase="failed", desired="gone", error="lost", next_look_at=None)
+        assert as_alice.delete(self.path(world, world.alice)).status_code == 204
+        for client in (as_alice, as_mona, as_sam):
+            refused = client.post(f"/vms/{vm.pk}/retry")
+            assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
+            assert "no longer of the department" in refused.json()["detail"]
+        assert VM.objects.get(pk=vm.pk).phase == "failed"
+
+    def test_leaves_them_what_was_theirs_alone(
+        self, plane: ControlPlane, world: World, as_alice: APIClient
+    ) -> None:
+        private = made(as_alice, console_type="nes")
+        VM.objects.filter(pk=private.pk).update(
+            department=None, phase="failed", desired="gone", error="lost", next_look_at=None
+        )
+        assert as_alice.delete(self.path(world, world.alice)).status_code == 204
+        assert as_alice.post(f"/vms/{private.pk}/retry").status_code == 202
+
     def test_stops_the_mails_about_the_departments_spending(
         self, world: World, as_mona: APIClient, as_sam: APIClient
     ) -> None:

@@ -15,6 +15,7 @@ from vms.quotas import Tenant, Use
 
 LAW = "vm_one_live_per_owner_and_console"
 CHANGED = "The player's VM of this console changed a moment ago. Try again."
+LEFT = "Its owner is no longer of the department that this VM was launched for. A new one is theirs to launch."
 
 
 def admit(
@@ -30,8 +31,12 @@ def admit(
 
 
 def admit_again(vm: VM, tenant: Tenant, wanted: Use, now: datetime) -> None:
-    """The gate for a VM that is there, whose locks `quotas.lock_for` took."""
-    vm.refresh_from_db(fields=["project"])
+    """The gate for a VM that is there, whose locks `quotas.lock_for` took. What was launched for a department runs at its
+    expense, so it begins nothing more for who has left (docs/decisions/0021)."""
+    vm.refresh_from_db(fields=["project", "department"])
+    owner, payer = tenant.owner, vm.department_id
+    if owner is not None and payer is not None and owner.department_id != payer:
+        raise Conflict(LEFT)
     if vm.project_id is not None and vm.project_id not in tenant.projects:
         raise Conflict(CHANGED)
     admit(tenant, vm.project_id, wanted, now, vm=vm)
