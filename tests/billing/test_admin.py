@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
@@ -86,6 +87,23 @@ class TestPages:
         assert "\N{MINUS SIGN}" not in page
         assert "$2.66" in page  # 5 - 1.5 × 1.56
         assert text(sam, f"leg/?account__id__exact={till.account.pk}")
+
+    def test_narrow_usage_by_what_others_lead_to_it_with(self, till: Till, sam: Client) -> None:
+        record = UsageRecord.objects.select_related("subject", "centre").earliest("id")
+        asked = {
+            "day__gte": record.day, "subject__id__exact": record.subject_id, "subject__vm__exact": uuid4(),
+            "centre__user__exact": record.centre.user_id, "centre__project__isnull": "True", "centre__region__exact": "",
+        }  # fmt: skip
+        for lookup, value in asked.items():
+            answer = sam.get(f"{HOME}usagerecord/", {lookup: value})
+            assert answer.status_code == 200, (lookup, answer.status_code)
+
+    @pytest.mark.parametrize(
+        "lookup",
+        ["centre__user__password__startswith", "centre__payer__user__email__exact", "subject__centre__user__handle__gt"],
+    )  # fmt: skip
+    def test_answer_nothing_about_whom_usage_is_of(self, till: Till, sam: Client, lookup: str) -> None:
+        assert sam.get(f"{HOME}usagerecord/", {lookup: "a"}).status_code == 400
 
     @pytest.mark.parametrize(("model", "name"), [(Entry, "entry"), (Leg, "leg"), (Subject, "subject")])
     def test_change_nothing(self, till: Till, sam: Client, model: Any, name: str) -> None:

@@ -15,7 +15,9 @@ from vms.quotas import Tenant, Use
 
 LAW = "vm_one_live_per_owner_and_console"
 CHANGED = "The player's VM of this console changed a moment ago. Try again."
-LEFT = "Its owner is no longer of the department that this VM was launched for. A new one is theirs to launch."
+LEFT = (
+    "Its owner is no longer of the department that this VM was launched for. A new one is theirs to launch."
+)
 
 
 def admit(
