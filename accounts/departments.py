@@ -1,4 +1,5 @@
-"""Departments and who is what in them. Whoever changes a membership holds the department's row, then the person's.
+"""Departments and who is what in them. Whoever changes a membership holds the department's row, then the person's; between them those of
+projects that change hands, as launches lock them (`vms/quotas.py`).
 
 What a member leaves behind on machines is asked above, in `portal`: this room knows no VM.
 """
@@ -156,12 +157,14 @@ def part(*, by: Principal, department: Department, member: User, now: datetime) 
     """
     with transaction.atomic():
         row = lock(department.pk)
+        left = Project.objects.filter(owner=member, department=row)
+        # Before the person, as a launch in one of them does: it would wait for us as we for it.
+        has_left = bool(left.order_by("pk").select_for_update(no_key=True).values_list("pk"))
         person = _locked_member(row, member)
         _demand_may_part(afresh(by), row, person)
         person.department, person.department_role = None, ""
         _save(person, "Somebody outside has the same user_id already.")
-        left = Project.objects.filter(owner=person, department=row)
-        heir = _heir(row) if left.exists() else None
+        heir = _heir(row) if has_left else None
         if heir is not None:
             left.update(owner=heir)
         for key in ApiKey.objects.filter(maker=person, department=row, revoked_at=None):

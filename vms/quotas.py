@@ -1,7 +1,8 @@
 """Who may hold how much at once: the rows a launch locks, what counts against a quota, and the refusal.
 
 A launch locks department, project and user, in this order and in no other, and counts under these locks; the quotas are rows
-of `accounts`. The department is locked only while it has a quota: a department may be a whole site with all its players.
+of `accounts`. The account that pays comes last. Whoever else holds two of these rows took them in this order, too. The department is
+locked only while it has a quota: a department may be a whole site with all its players.
 
 What counts (docs/decisions/0023): every VM that is not over and that nobody has ended; for GPUs and dollars those of them that
 are not stopped. A VM without a machine counts with what it was quoted, one with a machine with what was bought,

@@ -79,6 +79,9 @@ def _is_booked(key: str) -> bool:
 def set_postpaid(*, by: Principal, account: CreditAccount, is_postpaid: bool, now: datetime) -> None:
     """Lets an account play without credit, or no longer."""
     with transaction.atomic():
+        if account.user_id is not None:
+            # Before the account, as a launch does: it would wait for us as we for it.
+            User.objects.select_for_update(no_key=True).get(pk=account.user_id)
         if CreditAccount.objects.filter(pk=account.pk, is_postpaid=not is_postpaid).update(
             is_postpaid=is_postpaid
         ):

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
-from django.db import connections, transaction
 from django.db.models import Model
 
-from accounts.models import Project
+from accounts.models import Project, User
 from accounts.principal import Principal, policy
 from billing.models import CreditAccount, Hold, Meter
-from billing.services import credits
+from billing.services import accounts, credits
+from tests.at_once import met
 from tests.billing.metered import broken
 from tests.vms.control_plane import ControlPlane
-from tests.waiting import eventually, is_somebody_waiting
-from tests.world import World
+from tests.world import NOON, World
 from vms import metering, services
 from vms.models import VM
 
@@ -46,22 +44,8 @@ def vm(plane: ControlPlane, world: World, project: Project) -> VM:
 
 def goes_to(project: Project, vm: VM, plane: ControlPlane, *held: Model) -> None:
     """Moves a VM to a project while somebody else takes the lock of one row after the other."""
-
-    def change() -> None:
-        try:
-            by = Principal(user=vm.owner)
-            services.change(vm=vm, by=by, now=plane.now(), project_id=project.pk)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(1) as pool:
-        with transaction.atomic():
-            for number, row in enumerate(held):
-                type(row)._default_manager.select_for_update(no_key=True).get(pk=row.pk)
-                if number == 0:
-                    changed = pool.submit(change)
-                    eventually(is_somebody_waiting)
-        changed.result(30)
+    by = Principal(user=vm.owner)
+    met(lambda: services.change(vm=vm, by=by, now=plane.now(), project_id=project.pk), *held)
     assert Hold.objects.get().account.project == project
     assert {meter.centre.payer.project for meter in Meter.objects.all()} == {project}
     assert broken() == []
@@ -86,3 +70,12 @@ class TestAMoveToAnotherProject:
         other = Meter.objects.exclude(pk=playing.pk).get()
         assert other.pk > playing.pk
         goes_to(project, vm, plane, other, hers)
+
+
+def test_who_pays_how_is_set_in_the_order_of_launches(world: World) -> None:
+    """They hold the player and put credit aside on the player's account."""
+    account = accounts.account_of(world.alice, NOON)
+    met(
+        lambda: credits.set_postpaid(by=BY, account=account, is_postpaid=True, now=NOON), world.alice, account
+    )
+    assert User.objects.get(pk=world.alice.pk).is_postpaid

@@ -13,7 +13,7 @@ from accounts.models import Project, User
 from accounts.principal import Principal
 from gamer.errors import Conflict
 from portal import services as portal
-from tests.at_once import at_once
+from tests.at_once import at_once, met
 from tests.factories import ProjectFactory, QuotaFactory, UserFactory
 from tests.vms.control_plane import ControlPlane
 from tests.world import World
@@ -153,6 +153,15 @@ class TestLaunchAndLeave:
             )
             # Never both: out of the department, and a VM at its expense.
             assert user.department_id is not None or vm is None or vm.department_id is None
+
+    def test_lock_a_project_before_its_maker(self, world: World) -> None:
+        project = ProjectFactory(owner=world.alice, department=world.arcade)
+        by, now = Principal(user=world.mona), timezone.now()
+        met(
+            lambda: portal.remove_member(by=by, department=world.arcade, member=world.alice, now=now),
+            *(project, world.alice),
+        )
+        assert Project.objects.get(pk=project.pk).owner == world.mona
 
 
 class TestLaunchAndSuspend:
