@@ -85,8 +85,8 @@ def change(*, by: Principal, quota: Quota, now: datetime, **limits: Limit) -> Qu
     """Sets the limits that are named and leaves the others as they are by now; None lifts one. Lowering ends nothing that runs.
 
     Staff set all. Managers set those of their department's people and projects, never above the department's own; the
-    department's are the staff's. Raises PermissionDenied, ValidationError naming the limit, Conflict, and NotFound for
-    what was taken away meanwhile.
+    department's are the staff's. What managers set on a person holds within their department. Raises PermissionDenied,
+    ValidationError naming the limit, Conflict, and NotFound for what was taken away meanwhile.
     """
     holder = quota.holder
     _lock(holder)
@@ -108,6 +108,8 @@ def _write(by: Principal, holder: Holder, row: Quota, limits: Mapping[str, Limit
             changed[name] = [_plain(old), _plain(wanted)]
             setattr(row, name, wanted)
     if changed or is_new:
+        # As 0064 has it, the limits are whose wrote last: managers' are of what is the department's, which is all that they see.
+        row.within_id = by.managed_id if row.user_id is not None and not by.is_staff else None
         row.save()
         record(_about(holder, "quota", by, now, **changed))
     return row

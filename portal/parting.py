@@ -1,7 +1,7 @@
 """What the end of a membership ends with it: what the department set on the person. What the house set stays.
 
-A budget on a person names the department that set it. Who set anything else is who wrote it last, as the events tell: no other row
-names its author, and events are never deleted.
+A budget and a quota of a person name the department that set them. Who set anything else is who wrote it last, as the events tell: no
+other row names its author, and events are never deleted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from accounts.models import ApiKey, Department, Quota, Scope, User
 from accounts.principal import policy
 from billing.budgets import rows
 from billing.models import Budget
-from events.models import Event, EventQuerySet
+from events.models import Event
 
 MEMBERSHIP = policy("membership")
 
@@ -31,22 +31,17 @@ def release(*, person: User, department: Department, now: datetime) -> None:
         of = Q(department=department) | Q(project__department=department) | Q(within=department)
         for budget in locked.filter(of, emails__icontains=person.email):
             others = [address for address in budget.emails if address.lower() != person.email]
-            if len(others) < len(budget.emails) and _is_set_by(department, _writes_of(budget)):
+            if len(others) < len(budget.emails) and _is_set_by(department, budget):
                 rows.change(by=MEMBERSHIP, budget=budget, emails=others, now=now)
-    quota = Quota.objects.filter(user=person).first()
-    told = Event.objects.owned_by(person.pk).filter(resource="users", action="quota")
-    if quota is not None and _is_set_by(department, told):
+    quota = Quota.objects.filter(user=person, within=department).first()
+    if quota is not None:
         quotas.lift(by=MEMBERSHIP, quota=quota, now=now)
 
 
-def _writes_of(budget: Budget) -> EventQuerySet:
-    about: EventQuerySet = Event.objects.about("billing", f"budget:{budget.pk}")
-    return about.filter(action__in=("create", "update"))
-
-
-def _is_set_by(department: Department, told: EventQuerySet) -> bool:
-    """Whether the last to write was a person who is not of the staff, or a key that speaks for the department only."""
-    told = told.exclude(actor=MEMBERSHIP.label).order_by("-id")
+def _is_set_by(department: Department, budget: Budget) -> bool:
+    """Whether the last to write it was a person who is not of the staff, or a key that speaks for the department only."""
+    writes = Event.objects.about("billing", f"budget:{budget.pk}").filter(action__in=("create", "update"))
+    told = writes.exclude(actor=MEMBERSHIP.label).order_by("-id")
     actor = told.values_list("actor", flat=True).first() or ""
     kind, _, name = actor.partition(":")
     if kind == "user":

@@ -22,7 +22,7 @@ from events.models import Event
 from gamer.errors import NotFound
 from vms import queries, quotas
 from vms.lifecycle import Desired, Status
-from vms.models import LIVE_PHASES, VM
+from vms.models import LIVE_PHASES, VM, VMQuerySet
 from vms.quotas import Use
 
 SHOWN_VMS, SHOWN_PROJECTS, SHOWN_EVENTS = 20, 20, 10
@@ -186,16 +186,29 @@ def limits_over(user: User) -> list[Limits]:
     mine = Q(user=user)
     if user.department_id is not None:
         mine |= Q(department_id=user.department_id)
-    return with_use(list(Quota.objects.filter(mine).select_related("user", "project", "department")))
+    found = Quota.objects.filter(mine).select_related("user", "project", "department")
+    return with_use(list(found), Principal(user=user))
 
 
-def with_use(rows: Sequence[Quota]) -> list[Limits]:
-    """Quotas beside what is held of them; at most one query for each kind."""
-    ids: dict[str, list[int]] = {}
+def with_use(rows: Sequence[Quota], by: Principal) -> list[Limits]:
+    """Quotas beside what is held of them, of people and of their own projects what `by` may see; two queries for each kind at most."""
+    ids: dict[tuple[str, bool], list[int]] = {}
     for quota in rows:
-        ids.setdefault(quota.kind, []).append(quota.holder.pk)
-    used = {kind: quotas.uses(kind, pks) for kind, pks in ids.items()}
-    return [Limits(quota, used[quota.kind].get(quota.holder.pk, Use())) for quota in rows]
+        ids.setdefault((quota.kind, _is_shared(quota, by)), []).append(quota.holder.pk)
+    used: dict[tuple[str, int], Use] = {}
+    for (kind, is_shared), pks in ids.items():
+        seen: VMQuerySet = VM.objects.all() if is_shared else VM.objects.visible_to(by)
+        if kind == "user":
+            seen = quotas.within_theirs(seen)
+        used |= {(kind, pk): use for pk, use in quotas.uses(kind, pks, of=seen).items()}
+    return [Limits(quota, used.get((quota.kind, quota.holder.pk), Use())) for quota in rows]
+
+
+def _is_shared(quota: Quota, by: Principal) -> bool:
+    """Whether who may look at a limit knows all that is held of it: a department's, and a project's but a person's own by a key."""
+    if quota.project is not None:
+        return by.key is None or quota.project.department_id == by.department_id
+    return quota.department_id is not None
 
 
 def _held(kind: str, pk: int) -> Use:

@@ -101,7 +101,7 @@ def _locked(
     owner = User.objects.select_for_update(no_key=True).get(pk=owner_id) if owner_id is not None else None
     # Read again under the locks: somebody may have changed them while we waited.
     again = Quota.objects.filter(pk__in=[pk for pk, _ in keys]).select_related(
-        "user", "project", "department"
+        "user", "project", "department", "within"
     )
     return Tenant(owner, department_id, found, list(again) if keys else ())
 
@@ -121,23 +121,23 @@ def demand_room(tenant: Tenant, project_id: int | None, wanted: Use, *, without:
             details={"project_id": [f"The project is {project.state}."]},
         )
     for quota in tenant.quotas:
-        if quota.project_id is None or quota.project_id == project_id:
+        if _counts(quota, project_id, tenant.department_id):
             _demand(quota, _use_of(quota, without), wanted)
 
 
 def has_room(vm: VM, wanted: Use) -> bool:
     """Whether a VM that was let in may hold `wanted` now. Locks as a launch does, so that it is still true when written."""
-    quotas = lock_for(vm).quotas
+    quotas = [one for one in lock_for(vm).quotas if _counts(one, vm.project_id, vm.department_id)]
     return not any(_passed(quota, _use_of(quota, vm), wanted) for quota in quotas)
 
 
 def fits_project(tenant: Tenant, vm: VM, project_id: int) -> None:
     """Refuses a move of `vm` as a launch would be refused; the limits that already hold it do not count again."""
+    becomes = tenant.projects[project_id].department_id or vm.department_id
     newly = [
         quota
         for quota in tenant.quotas
-        if quota.project_id is not None
-        or (quota.department_id is not None and quota.department_id != vm.department_id)
+        if _counts(quota, project_id, becomes) and not _counts(quota, vm.project_id, vm.department_id)
     ]
     if vm.is_terminal or vm.desired == Desired.GONE:
         wanted = Use()
@@ -145,7 +145,7 @@ def fits_project(tenant: Tenant, vm: VM, project_id: int) -> None:
         wanted = Use(1)
     else:
         wanted = use_of_vm(vm)
-    demand_room(replace(tenant, quotas=newly), project_id, wanted, without=vm)
+    demand_room(replace(tenant, department_id=becomes, quotas=newly), project_id, wanted, without=vm)
 
 
 def uses(kind: str, ids: Iterable[int], *, of: VMQuerySet | None = None) -> dict[int, Use]:
@@ -163,9 +163,25 @@ def use_of_vm(vm: VM) -> Use:
     return Use(1, int(vm.attempt.gpus > 0), vm.attempt.charge_usd_per_hour)
 
 
+def within_theirs(rows: VMQuerySet) -> VMQuerySet:
+    """Without what a manager's limits on a person do not count."""
+    limits = "owner__quota__within"
+    return rows.filter(Q(**{limits: None}) | Q(department=F(limits)))
+
+
+def _counts(quota: Quota, project_id: int | None, department_id: int | None) -> bool:
+    """Whether a quota counts a VM of this project and department, of all that it counts by its holder."""
+    if quota.project_id is not None:
+        return quota.project_id == project_id
+    within = quota.department_id or quota.within_id
+    return within is None or within == department_id
+
+
 def _use_of(quota: Quota, without: VM | None) -> Use:
     column, holder = f"{COLUMNS[quota.kind]}_id", quota.holder
     rows = VM.objects.filter(**{column: holder.pk})
+    if quota.within_id is not None:
+        rows = rows.filter(department=quota.within_id)
     if without is not None:
         rows = rows.exclude(pk=without.pk)
     return _uses(column, rows).get(holder.pk, Use())
@@ -197,7 +213,7 @@ def _uses(column: str, rows: Any) -> dict[int, Use]:
 
 def _passed(quota: Quota, held: Use, wanted: Use) -> tuple[str, str] | None:
     """The first limit that would be passed: its name, and the sentence that says so."""
-    whose = f"The {quota.kind} {quota.holder}"
+    whose = f"The {quota.kind} {quota.holder}" + (f" in {quota.within}" if quota.within is not None else "")
     most, after = quota.max_vms, held.vms + wanted.vms
     if most is not None and wanted.vms and after > most:
         return "max_vms", f"{whose} may have {most} VMs at once and has {held.vms}."

@@ -168,6 +168,10 @@ class Quota(models.Model):
     department = models.OneToOneField(
         Department, null=True, blank=True, on_delete=models.CASCADE, related_name="quota"
     )
+    within = models.ForeignKey(
+        Department, null=True, on_delete=models.CASCADE, related_name="+", editable=False,
+        help_text="Counts and refuses only what the person holds as one of this department's people. Empty: everything.",
+    )  # fmt: skip
     max_vms = models.PositiveIntegerField("VMs at once", null=True, blank=True)
     max_gpu_vms = models.PositiveIntegerField("VMs with a GPU at once", null=True, blank=True)
     max_usd_per_hour = models.DecimalField(
@@ -189,6 +193,9 @@ class Quota(models.Model):
                 | Q(user=None, project__isnull=False, department=None)
                 | Q(user=None, project=None, department__isnull=False),
                 name="quota_of_one",
+            ),
+            models.CheckConstraint(
+                condition=Q(within=None) | Q(user__isnull=False), name="quota_within_of_person"
             ),
             models.CheckConstraint(
                 condition=Q(max_usd_per_hour=None) | Q(max_usd_per_hour__gte=0), name="quota_not_negative"

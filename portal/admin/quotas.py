@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -14,6 +15,7 @@ from unfold.views import ChangeList
 
 from accounts import quotas
 from accounts.models import Quota
+from accounts.principal import policy
 from emulators.admin import by as principal_at
 from gamer.web.admin import ServiceAdmin
 from portal import queries
@@ -37,7 +39,11 @@ def to_limits(page: Any, request: HttpRequest, object_id: str) -> HttpResponse:
 def limits_words(holder: quotas.Holder) -> str:
     """The limits of one holder beside what is held."""
     quota = quotas.of(holder)
-    return "none of its own" if quota is None else _words(queries.with_use([quota])[0])
+    return "none of its own" if quota is None else _words(_with_use([quota])[0])
+
+
+def _with_use(rows: Sequence[Quota]) -> list[queries.Limits]:
+    return queries.with_use(rows, policy("limits"))  # staff's pages show all of it
 
 
 def _words(limits: queries.Limits) -> str:
@@ -69,7 +75,7 @@ class QuotaList(ChangeList):  # type: ignore[misc]
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        for one in queries.with_use(list(self.result_list)):
+        for one in _with_use(list(self.result_list)):
             vars(one.quota)["words"] = _words(one)
 
 
@@ -81,7 +87,7 @@ class QuotaAdmin(ServiceAdmin):
     )
     form = QuotaForm
     list_display = ("whose", "kind", "use")
-    list_select_related = KINDS
+    list_select_related = (*KINDS, "within")
     autocomplete_fields = KINDS
     readonly_fields = ("whose", "use")
 
@@ -89,7 +95,7 @@ class QuotaAdmin(ServiceAdmin):
         return QuotaList
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Quota]:
-        return Quota.objects.select_related(*KINDS).order_by("-id")
+        return Quota.objects.select_related(*KINDS, "within").order_by("-id")
 
     def get_fields(self, request: HttpRequest, obj: Quota | None = None) -> tuple[str, ...]:
         """Whose it is never changes."""
@@ -112,8 +118,8 @@ class QuotaAdmin(ServiceAdmin):
 
     @admin.display(description="Whose")
     def whose(self, quota: Quota) -> str:
-        return str(quota.holder)
+        return f"{quota.holder}" if quota.within is None else f"{quota.holder} in {quota.within}"
 
     @admin.display(description="Held now")
     def use(self, quota: Quota) -> str:
-        return vars(quota).get("words") or _words(queries.with_use([quota])[0])
+        return vars(quota).get("words") or _words(_with_use([quota])[0])

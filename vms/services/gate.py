@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from django.db import IntegrityError
@@ -41,7 +42,8 @@ def admit_again(vm: VM, tenant: Tenant, wanted: Use, now: datetime) -> None:
         raise Conflict(LEFT)
     if vm.project_id is not None and vm.project_id not in tenant.projects:
         raise Conflict(CHANGED)
-    admit(tenant, vm.project_id, wanted, now, vm=vm)
+    # Whose it is, its own row says: a launch that goes on with it may be of one who has joined a department since.
+    admit(replace(tenant, department_id=payer), vm.project_id, wanted, now, vm=vm)
 
 
 def taken(error: IntegrityError, owner: User | None, console: str) -> Exception:

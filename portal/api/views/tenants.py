@@ -14,7 +14,7 @@ from accounts.api.permissions import needs
 from accounts.api.tenant_serializers import MemberSerializer, RoleSerializer
 from accounts.api.views import projects as project_views
 from accounts.models import Quota, Scope
-from accounts.principal import principal_of
+from accounts.principal import Principal, principal_of
 from gamer.web.reading import ListView, body_of, expect_nothing, filters_of, query_of
 from gamer.web.schema import errors
 from gamer.web.serializers import MessageSerializer
@@ -129,7 +129,8 @@ class QuotasView(ListView):
     def get(self, request: Request) -> Response:
         """Limits that hold for you and for those whom you manage, beside what is held of them."""
         asked = filters_of(request, QuotaQuerySerializer).validated_data
-        rows = Quota.objects.visible_to(principal_of(request)).select_related("user", "project", "department")
+        by = principal_of(request)
+        rows = Quota.objects.visible_to(by).select_related("user", "project", "department")
         if "kind" in asked:
             rows = rows.filter(**{f"{asked['kind']}__isnull": False})
         if "user_id" in asked:
@@ -138,7 +139,9 @@ class QuotasView(ListView):
             if name in asked:
                 rows = rows.filter(**{name: asked[name]})
         found = self.paginate_queryset(rows) or []
-        return self.get_paginated_response([LimitsSerializer(one).data for one in queries.with_use(found)])
+        return self.get_paginated_response(
+            [LimitsSerializer(one).data for one in queries.with_use(found, by)]
+        )
 
     @extend_schema(
         operation_id="create_quota",
@@ -152,7 +155,7 @@ class QuotasView(ListView):
         by, asked = principal_of(request), dict(body_of(request, QuotaCreationSerializer).validated_data)
         named = {name: asked.pop(name, None) for name in ("user_id", "project_id", "department_id")}
         holder = quotas.holder_named(by, **named)
-        return _limits_answer(quotas.create(by=by, holder=holder, **asked, now=timezone.now()), 201)
+        return _limits_answer(by, quotas.create(by=by, holder=holder, **asked, now=timezone.now()), 201)
 
 
 class QuotaView(APIView):
@@ -163,7 +166,8 @@ class QuotaView(APIView):
     )
     def get(self, request: Request, quota_id: str) -> Response:
         """One quota, beside what is held of it."""
-        return _limits_answer(quotas.find(principal_of(request), quota_id))
+        by = principal_of(request)
+        return _limits_answer(by, quotas.find(by, quota_id))
 
     @extend_schema(
         operation_id="update_quota",
@@ -177,7 +181,7 @@ class QuotaView(APIView):
         by = principal_of(request)
         quota = quotas.find(by, quota_id)
         asked = body_of(request, LimitChangesSerializer).validated_data
-        return _limits_answer(quotas.change(by=by, quota=quota, **asked, now=timezone.now()))
+        return _limits_answer(by, quotas.change(by=by, quota=quota, **asked, now=timezone.now()))
 
     @extend_schema(operation_id="delete_quota", tags=["quotas"], request=None, responses={204: None})
     def delete(self, request: Request, quota_id: str) -> Response:
@@ -189,5 +193,5 @@ class QuotaView(APIView):
         return Response(status=204)
 
 
-def _limits_answer(quota: Quota, status: int = 200) -> Response:
-    return Response(LimitsSerializer(queries.with_use([quota])[0]).data, status=status)
+def _limits_answer(by: Principal, quota: Quota, status: int = 200) -> Response:
+    return Response(LimitsSerializer(queries.with_use([quota], by)[0]).data, status=status)
