@@ -380,15 +380,20 @@ class TestExport:
             event.details.items() >= {"what": "intervals", "format": "xlsx", "provider": "tensordock"}.items()
         )
 
+    @pytest.mark.parametrize(("what", "rows"), [("intervals", 12), ("running", 14), ("table", 4)])
     def test_of_more_than_a_sheet_holds_is_refused_in_words(
-        self, week: World, sam: Client, monkeypatch: pytest.MonkeyPatch
+        self, week: World, sam: Client, monkeypatch: pytest.MonkeyPatch, what: str, rows: int
     ) -> None:
-        monkeypatch.setattr(exports, "SHEET_ROWS", 11)
-        answer = sam.get(f"{PAGE}export/", {"what": "intervals", "as": "xlsx"})
-        assert answer.status_code == 400
-        assert "take the CSV" in answer.content.decode()
-        monkeypatch.setattr(exports, "SHEET_ROWS", 12)
-        assert len(sheet_of(sam.get(f"{PAGE}export/", {"what": "intervals", "as": "xlsx"}))) == 12
+        """What a machine has used so far has a row for each day; the last of a table is its total."""
+        if what == "running":
+            runs(of(week.alice), ago(1, 23), charge="1")
+        asked = {"what": "table" if what == "table" else "intervals", "as": "xlsx", "by": "user"}
+        monkeypatch.setattr(exports, "SHEET_ROWS", rows - 1)
+        refused = sam.get(f"{PAGE}export/", asked)
+        assert (refused.status_code, b"take the CSV" in refused.getvalue()) == (400, True)
+        monkeypatch.setattr(exports, "SHEET_ROWS", rows)
+        assert len(sheet_of(sam.get(f"{PAGE}export/", asked))) == rows
+        assert Event.objects.filter(action="export").count() == 1
 
     @pytest.mark.parametrize("asked", [{"what": "secrets"}, {"as": "exe"}])
     def test_knows_its_files(self, week: World, sam: Client, asked: dict[str, str]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import ExitStack, closing
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -37,16 +38,23 @@ FIGURES = (
 )  # fmt: skip
 
 
-def fits_a_sheet(question: Question, sight: Sight) -> bool:
-    most = SHEET_ROWS - 1
-    return lines.count(period=question.period, sight=sight, filters=question.filters, most=most) <= most
+class TooLongError(Exception):
+    """There are more rows than a sheet of Excel holds."""
 
 
 def export(
     request: HttpRequest, question: Question, *, what: str, form: str, sight: Sight, now: datetime
 ) -> HttpResponseBase:
-    """The file, and the event that says who took it."""
+    """The file, and the event that says who took it. Raises TooLongError before anything of it is sent."""
+    if form == "xlsx" and what == "intervals":
+        most = SHEET_ROWS - 1  # soon known of what is closed; what runs is counted as it is written
+        if lines.count(period=question.period, sight=sight, filters=question.filters, most=most) > most:
+            raise TooLongError
     head, rows = _table(question, sight, now) if what == "table" else _intervals(question, sight, now)
+    book = None
+    if form == "xlsx":
+        with closing(rows):
+            book = _xlsx(head, rows)
     told = {
         "what": what,
         "format": form,
@@ -57,19 +65,19 @@ def export(
     with transaction.atomic():
         record(Happening(now, at_admin(request).label, "export", "billing", "costs", told))
     name = f"costs-{what}-{question.period.start}-{question.period.end}.{form}"
-    if form == "csv":
-        return streamed(request, _csv(head, rows), content_type="text/csv; charset=utf-8", filename=name)
-    return FileResponse(_xlsx(head, rows), content_type=XLSX, headers=attached(name))
+    if book is not None:
+        return FileResponse(book, content_type=XLSX, headers=attached(name))
+    return streamed(request, _csv(head, rows), content_type="text/csv; charset=utf-8", filename=name)
 
 
-def _table(question: Question, sight: Sight, now: datetime) -> tuple[Sequence[str], Iterator[Sequence[Any]]]:
+def _table(question: Question, sight: Sight, now: datetime) -> tuple[Sequence[str], Generator[Sequence[Any]]]:
     found = report(
         period=question.period, sight=sight, now=now, filters=question.filters, group_by=question.group_by
     )
     return [*question.group_by, *FIGURES], _figures(found, question)
 
 
-def _figures(found: Report, question: Question) -> Iterator[Sequence[Any]]:
+def _figures(found: Report, question: Question) -> Generator[Sequence[Any]]:
     for row in ordered(found, question, {}):
         names = row.names or tuple(map(str, row.keys))
         yield [
@@ -135,30 +143,32 @@ def _plain(value: Any) -> Any:
 
 def _xlsx(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Any:
     """The file, open at its beginning; the system forgets it once it is closed."""
-    file = tempfile.TemporaryFile()  # noqa: SIM115  # the response closes it
-    book = xlsxwriter.Workbook(
-        file, {"constant_memory": True, "remove_timezone": True, "strings_to_formulas": False}
-    )
-    try:
-        bold, exact = book.add_format({"bold": True}), book.add_format({"num_format": "0.000000"})
-        formats = {datetime: book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss.000"})}
-        sheet = book.add_worksheet("Costs")
-        sheet.freeze_panes(1, 0)
-        sheet.set_column(0, len(head) - 1, 16)
-        sheet.write_row(0, 0, head, bold)
-        for number, row in enumerate(rows, 1):
-            for at, value in enumerate(row):
-                _write(
-                    sheet,
-                    number,
-                    at,
-                    value,
-                    exact if isinstance(value, Decimal) else formats.get(type(value)),
-                )
-    finally:
-        book.close()
+    with ExitStack() as unless_whole:
+        file = tempfile.TemporaryFile()  # noqa: SIM115  # the response closes it
+        unless_whole.callback(file.close)
+        book = xlsxwriter.Workbook(
+            file, {"constant_memory": True, "remove_timezone": True, "strings_to_formulas": False}
+        )
+        with closing(book):
+            _fill(book, head, rows)
+        unless_whole.pop_all()
     file.seek(0)
     return file
+
+
+def _fill(book: Any, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    bold, exact = book.add_format({"bold": True}), book.add_format({"num_format": "0.000000"})
+    formats = {datetime: book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss.000"})}
+    sheet = book.add_worksheet("Costs")
+    sheet.freeze_panes(1, 0)
+    sheet.set_column(0, len(head) - 1, 16)
+    sheet.write_row(0, 0, head, bold)
+    for number, row in enumerate(rows, 1):
+        if number >= SHEET_ROWS:  # it would take no more, and say nothing
+            raise TooLongError
+        for at, value in enumerate(row):
+            form = exact if isinstance(value, Decimal) else formats.get(type(value))
+            _write(sheet, number, at, value, form)
 
 
 def _write(sheet: Any, row: int, column: int, value: Any, form: Any) -> None:

@@ -15,7 +15,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 
 from billing.admin.costs import charts
-from billing.admin.costs.export import FORMATS, WHATS, export, fits_a_sheet
+from billing.admin.costs.export import FORMATS, WHATS, TooLongError, export
 from billing.admin.costs.form import NAMED, TEXTS, CostsForm, Question, page_url
 from billing.admin.costs.table import Cell, change_of, dollars, margin_percent, needed, percentage, table_of
 from billing.models import CostCentre, UsageDay
@@ -59,12 +59,10 @@ class CostsAdmin(ReadOnlyAdmin):
         problem = "" if what in WHATS and form_of_file in FORMATS else "There is no such file."
         if form.is_valid() and not problem:
             question = form.question()
-            if what == "intervals" and form_of_file == "xlsx" and not fits_a_sheet(question, STAFF):
-                problem = (
-                    "There are more intervals than a sheet of Excel can hold: take the CSV, or fewer days."
-                )
-            else:
+            try:
                 return export(request, question, what=what, form=form_of_file, sight=STAFF, now=now)
+            except TooLongError:
+                problem = "There are more rows than a sheet of Excel can hold: take the CSV, or fewer days."
         if problem:
             form.add_error(None, problem)
         return TemplateResponse(
