@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-from emulators.profile import Floor, GpuTable, region_matches
+from emulators.profile import Profile, region_matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class KnownPlace:
 
 @dataclass(frozen=True, slots=True)
 class OfferFacts:
-    """One provider's stock: the cheapest price of a machine that meets the demand (USD per hour; None when none is known
+    """One provider's stock: the cheapest price of a machine that a launch would take (USD per hour; None when none is known
     to fit), and every place where it has ever offered anything."""
 
     cheapest_usd_per_hour: Decimal | None = None
@@ -34,10 +34,13 @@ class OfferFacts:
 
 
 class OfferFactsSource(Protocol):
-    def __call__(self, *, provider: str, floor: Floor, gpu_rank: int, gpus: GpuTable) -> OfferFacts:
-        """What is known of a provider kind's offers for a demand; `OfferFacts()` for nothing. Reads the database only."""
+    def __call__(self, *, provider: str, profile: Profile) -> OfferFacts:
+        """What is known of a provider kind's offers for a console that names this kind only; `OfferFacts()` for nothing.
+
+        Reads the database only.
+        """
 
 
-def no_facts(*, provider: str, floor: Floor, gpu_rank: int, gpus: GpuTable) -> OfferFacts:
+def no_facts(*, provider: str, profile: Profile) -> OfferFacts:
     """The source of somebody who knows nothing, and so says nothing."""
     return OfferFacts()

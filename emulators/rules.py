@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from emulators.drafts import ConfigDraft, PreferenceDraft
@@ -106,13 +106,14 @@ class Judge:
             gpu_classes=classes_asked(draft.gpu_class),
             gpus=self.gpus,
             preferences=(),
-            usd_per_hour_limit=draft.cost_per_hour_limit,
+            usd_per_hour_limit=None,
             max_session_hours=draft.max_session_hours,
         )
         prices = []
         for one, faults in zip(draft.preferred_providers, found.providers, strict=True):
             if one.enabled:
-                known = self._facts_for(profile, one)
+                asked = Preference(one.provider, 1, preset=one.preset_override, gpu_class=one.gpu_class)
+                known = self.facts(provider=one.provider, profile=replace(profile, preferences=(asked,)))
                 prices.append(known.cheapest_usd_per_hour)
                 self._check_limit(one, known, faults)
                 self._check_regions(one, known, faults)
@@ -124,11 +125,6 @@ class Judge:
         if is_new and limit is not None and cheapest is not None and limit < cheapest:
             text = f"The cheapest machine known for this console costs {_usd(cheapest)} an hour: nothing could be launched."
             _add(found.config, "cost_per_hour_limit", text)
-
-    def _facts_for(self, profile: Profile, one: PreferenceDraft) -> OfferFacts:
-        wish = Preference(one.provider, 1, preset=one.preset_override, gpu_class=one.gpu_class)
-        _, floor, rank = profile.demand(wish)
-        return self.facts(provider=one.provider, floor=floor, gpu_rank=rank, gpus=self.gpus)
 
     def _old(self, provider: str) -> PreferenceDraft | None:
         listed = self.before.preferred_providers if self.before else ()

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 from django.db import transaction
-from django.db.models import F, FloatField
+from django.db.models import F, FloatField, QuerySet
 from django.db.models.functions import Cast
 
 from billing.budgets import force
 from emulators.facts import KnownPlace, OfferFacts
-from emulators.profile import Floor, GpuTable
+from emulators.profile import Profile
 from gamer import prepared
 from gamer.prepared import CompiledQuery
 from locations import regions
@@ -35,6 +35,8 @@ DEMOTING_FAILURES = 3
 DEMOTED_FOR, DEMOTED_AT_MOST = timedelta(minutes=10), timedelta(hours=2)
 RESTING_FAILURES = 3
 RESTING = timedelta(seconds=30)
+# After every cool-down: an order that failed a moment ago changes nothing of what an offer costs.
+LATER = datetime.max.replace(tzinfo=UTC)
 
 PRICES = (
     "usd_per_hour",
@@ -99,11 +101,7 @@ def load(
     """
     accounts = ACCOUNTS.all()
     spent = force.blocked_providers(now)
-    rows = list(
-        Offer.objects.filter(account__in=accounts, refreshed_at__gte=now - USABLE)
-        .order_by("id")
-        .values_list(*COLUMNS, *(Cast(F(name), FloatField()) for name in PRICES))
-    )
+    rows = _read(Offer.objects.filter(account__in=accounts, refreshed_at__gte=now - USABLE))
     return Shelf(
         stock=_stock(rows, {account.pk: account for account in accounts}, tried, struck, now),
         keys=[row[0] for row in rows],
@@ -134,6 +132,11 @@ def demoted_until(account: ProviderAccount, now: datetime) -> datetime | None:
         return None
     until = account.order_failed_at + min(DEMOTED_FOR * 2 ** min(excess, 10), DEMOTED_AT_MOST)
     return until if until > now else None
+
+
+def _read(chosen: QuerySet[Offer]) -> list[tuple[Any, ...]]:
+    prices = (Cast(F(name), FloatField()) for name in PRICES)
+    return list(chosen.order_by("id").values_list(*COLUMNS, *prices))
 
 
 def _stock(
@@ -295,27 +298,16 @@ def fetch(provider: base.Provider) -> Sequence[base.Offer] | AccountNote:
         return note_of(error)
 
 
-def facts(*, provider: str, floor: Floor, gpu_rank: int, gpus: GpuTable) -> OfferFacts:
-    """What the console pages may say of a provider's stock: its cheapest fitting price, and its places."""
-    rows = Offer.objects.filter(account__kind=provider)
-    places = rows.values_list(*PLACE).distinct()
-    ladders = sizes().get(provider)
-    if ladders is None:
-        return OfferFacts(None, tuple(KnownPlace(*words) for words in places))
-    size = {
-        "vcpus": base.Sizes.at_least(ladders.vcpus, floor.vcpus),
-        "ram_gb": base.Sizes.at_least(ladders.ram_gb, floor.ram_gb),
-        "disk_gb": base.Sizes.at_least(ladders.disk_gb, floor.disk_gb),
-    }
-    prices = []
-    for offer in rows.filter(
-        max_vcpus__gte=floor.vcpus, max_ram_gb__gte=floor.ram_gb, max_disk_gb__gte=floor.disk_gb
-    ):
-        count = max(floor.gpus, offer.min_gpus)
-        if offer.max_gpus < count or (floor.gpus and gpus.rank_of_model(offer.gpu_model) < gpu_rank):
-            continue
-        bought = {name: value or 0 for name, value in size.items()}
-        if ladders.whole:
-            bought = {"vcpus": offer.max_vcpus, "ram_gb": offer.max_ram_gb, "disk_gb": offer.max_disk_gb}
-        prices.append(exact_price(offer, gpus=count, **bought))
-    return OfferFacts(min(prices, default=None), tuple(KnownPlace(*words) for words in places))
+def facts(*, provider: str, profile: Profile) -> OfferFacts:
+    """What the console pages may say of a provider's stock: the least that a launch would pay there, and its places."""
+    accounts = {one.pk: one for one in ProviderAccount.objects.filter(kind=provider).defer("credentials")}
+    stock = _stock(
+        _read(Offer.objects.filter(account__in=accounts)), accounts, frozenset(), frozenset(), LATER
+    )
+    found = placement.rank(stock, placement.Wish(profile, provider=provider), sizes())
+    prices = found.usd_per_hour[found.why == placement.Why.FITS]
+    return OfferFacts(
+        # The columns are floats; what they were made of has nine places.
+        cheapest_usd_per_hour=round(Decimal(float(prices.min())), 9) if len(prices) else None,
+        places=tuple(KnownPlace(one.region, one.city, one.state, one.country) for one in stock.places),
+    )

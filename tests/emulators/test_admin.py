@@ -206,7 +206,7 @@ class TestConsolePage:
         assert EmulatorConfig.objects.count() == 9
 
 
-def small_stock(*, provider, floor, gpu_rank, gpus) -> OfferFacts:
+def small_stock(*, provider, profile) -> OfferFacts:
     place = KnownPlace("ca-winnipeg", "Winnipeg", "Manitoba", "Canada")
     return OfferFacts(Decimal("0.47"), (place,)) if provider == "tensordock" else OfferFacts()
 

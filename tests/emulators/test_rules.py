@@ -10,7 +10,7 @@ import pytest
 from accounts.principal import policy
 from emulators.drafts import ConfigDraft, PreferenceDraft
 from emulators.facts import KnownPlace, OfferFacts, no_facts
-from emulators.profile import Floor, GpuTable, region_matches
+from emulators.profile import Floor, GpuTable, Profile, region_matches
 from emulators.rules import Judge
 from emulators.services import configs
 from emulators.shipped import CONSOLES, GPU_CLASSES, PRESETS
@@ -19,12 +19,12 @@ from gamer.errors import ValidationError
 GPUS = GpuTable(tuple((name, rank, terms) for rank, (name, terms) in enumerate(GPU_CLASSES, start=1)))
 CHUBBUCK = KnownPlace("us-chubbuck", "Chubbuck", "Idaho", "United States")
 WINNIPEG = KnownPlace("ca-winnipeg", "Winnipeg", "Manitoba", "Canada")
-ASKED: list[tuple[str, Floor, int]] = []
+ASKED: list[tuple[str, Profile]] = []
 
 
-def small_stock(*, provider: str, floor: Floor, gpu_rank: int, gpus: GpuTable) -> OfferFacts:
+def small_stock(*, provider: str, profile: Profile) -> OfferFacts:
     """TensorDock sells in two cities from 47 cents; of the others nothing is known."""
-    ASKED.append((provider, floor, gpu_rank))
+    ASKED.append((provider, profile))
     if provider != "tensordock":
         return OfferFacts()
     return OfferFacts(Decimal("0.47"), (CHUBBUCK, WINNIPEG))
@@ -69,8 +69,18 @@ class TestLimit:
 
     def test_is_compared_with_what_the_launch_would_ask(self):
         ASKED.clear()
-        faults(draft_with())
-        assert [("tensordock", Floor(8, 16, 200, 1), GPUS.rank_of_class("RTX 4090"))] == ASKED
+        faults(draft_with(cost_per_hour_limit=Decimal(3), config_limit=Decimal(4), regions=("us",)))
+        [(provider, profile)] = ASKED
+        [preference] = profile.preferences
+        assert provider == preference.provider == "tensordock"
+        floor, rank = Floor(8, 16, 200, 1), GPUS.rank_of_class("RTX 4090")
+        assert profile.demand(preference)[1:] == (floor, rank)
+        # Without what is being judged: no price would be known to be over the limit.
+        assert (profile.usd_per_hour_limit, preference.usd_per_hour_limit, preference.regions) == (
+            None,
+            None,
+            (),
+        )
 
 
 class TestRegion:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emulators.facts import OfferFacts
 from emulators.profile import Floor, Preference
 from emulators.services.profiles import gpu_table
 from locations.models import Region
@@ -184,19 +185,47 @@ class TestExactPrice:
 
 
 class TestFacts:
-    def test_tell_the_cheapest_that_fits_and_every_place(
+    """Of a console that asks for 8 vCPUs, 16 GB, 200 GB and an RTX 4090."""
+
+    SIZE = 8 * Decimal("0.003") + 16 * Decimal("0.002") + 200 * Decimal("0.00005")
+
+    def told(self, *, vcpus: int = 8) -> OfferFacts:
+        floor = Floor(vcpus, 16, 200, 1)
+        wanted = profile(
+            Preference("memory", 1),
+            floor=floor,
+            presets={"mid": floor},
+            gpus=gpu_table(),
+            gpu_classes={"": "RTX 4090"},
+        )
+        return offers.facts(provider="memory", profile=wanted)
+
+    def test_tell_the_cheapest_that_a_launch_would_take_and_every_place(
         self, account: ProviderAccount, plane: ControlPlane
     ) -> None:
+        """Orlando's shared 4090 is cheaper than Manassas', and nobody could stream from it."""
         offers.store(account, STOCK, plane.now())
-        gpus = gpu_table()
-        floor, strong = Floor(8, 16, 200, 1), gpus.rank_of_model("geforcertx4090-pcie-24gb")
-        told = offers.facts(provider="memory", floor=floor, gpu_rank=strong, gpus=gpus)
-        assert told.cheapest_usd_per_hour == Decimal("0.35") + 8 * Decimal("0.003") + 16 * Decimal(
-            "0.002"
-        ) + Decimal("0.01")
+        told = self.told()
+        assert told.cheapest_usd_per_hour == Decimal("0.377") + self.SIZE
         assert {place.city for place in told.places} == {offer.place.city for offer in STOCK}
+
+    def test_leave_out_what_has_no_room_for_the_vendor_s_next_legal_size(
+        self, account: ProviderAccount, plane: ControlPlane
+    ) -> None:
+        """9 vCPUs are sold as 10."""
+        tight = replace(STOCK[1], max_vcpus=9)
+        offers.store(account, [STOCK[0], tight], plane.now())
+        cheapest = self.told(vcpus=9).cheapest_usd_per_hour
+        assert cheapest == Decimal("0.397") + self.SIZE + 2 * Decimal("0.003")
+
+    def test_count_what_cools_down(self, account: ProviderAccount, plane: ControlPlane) -> None:
+        offers.store(account, STOCK, plane.now())
+        Offer.objects.update(cools_until=plane.now() + timedelta(days=1))
+        assert self.told().cheapest_usd_per_hour == Decimal("0.377") + self.SIZE
 
     def test_know_no_price_where_nothing_fits(self, account: ProviderAccount, plane: ControlPlane) -> None:
         offers.store(account, STOCK, plane.now())
-        told = offers.facts(provider="memory", floor=Floor(8, 16, 200, 1), gpu_rank=10**6, gpus=gpu_table())
-        assert told.cheapest_usd_per_hour is None
+        assert self.told(vcpus=64).cheapest_usd_per_hour is None
+
+    def test_know_nothing_of_a_provider_that_sells_nothing(self, account: ProviderAccount) -> None:
+        assert self.told() == OfferFacts()
