@@ -27,7 +27,7 @@ class KnownPlace:
 @dataclass(frozen=True, slots=True)
 class OfferFacts:
     """One provider's stock: the cheapest price of a machine that a launch would take (USD per hour; None when none is known
-    to fit), and every place where it has ever offered anything."""
+    to fit), and the places where it sells something now or is known to have machines; none where it sells nothing."""
 
     cheapest_usd_per_hour: Decimal | None = None
     places: tuple[KnownPlace, ...] = ()

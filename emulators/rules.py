@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
@@ -49,7 +49,7 @@ def below_floor(name: str, size: Floor, floor: Floor, whose: str = "the console'
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Looks at a draft beside what is known: presets, the GPU ladder, the names of providers, and the stock.
+    """Looks at a draft beside what is known: presets, the GPU ladder, the names of providers, the stock, and the map.
 
     Only values that differ from `before` are held against the stock, because prices move while a row stays.
     """
@@ -58,6 +58,7 @@ class Judge:
     gpus: GpuTable
     labels: Mapping[str, str]
     facts: OfferFactsSource
+    is_on_map: Callable[[str], bool]
     before: ConfigDraft | None = None
 
     def problems(self, draft: ConfigDraft) -> Problems:
@@ -143,7 +144,8 @@ class Judge:
         for entry in one.regions:
             if not known.places or (old is not None and entry in old.regions):
                 continue
-            if not any(place.is_meant_by(entry) for place in known.places):
+            # A place without an offer may be sold out for the moment: only what is no place at all is refused.
+            if not any(place.is_meant_by(entry) for place in known.places) and not self.is_on_map(entry):
                 text = f"{self._label(one)} has nothing in “{entry}”; it has machines in {_countries(known.places)}."
                 _add(faults, "regions", text)
 

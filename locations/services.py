@@ -161,6 +161,11 @@ def find_country(*, text: str) -> Country | None:
     return _gazetteer().country(text)
 
 
+def is_place(text: str) -> bool:
+    """Whether a country, a state or a city has this name, or a country this code."""
+    return _gazetteer().knows(text)
+
+
 def _gazetteer() -> Gazetteer:
     return _opened(Path(settings.GAZETTEER_DIR))
 

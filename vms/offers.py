@@ -306,8 +306,13 @@ def facts(*, provider: str, profile: Profile) -> OfferFacts:
     )
     found = placement.rank(stock, placement.Wish(profile, provider=provider), sizes())
     prices = found.usd_per_hour[found.why == placement.Why.FITS]
+    places = [KnownPlace(one.region, one.city, one.state, one.country) for one in stock.places]
+    if places:
+        # What is sold out has no row, and may be asked for all the same where the provider has machines.
+        listed = regions.by_code(kind=provider).values()
+        places += [KnownPlace(one.code, one.city, one.state, one.country) for one in listed]
     return OfferFacts(
         # The columns are floats; what they were made of has nine places.
         cheapest_usd_per_hour=round(Decimal(float(prices.min())), 9) if len(prices) else None,
-        places=tuple(KnownPlace(one.region, one.city, one.state, one.country) for one in stock.places),
+        places=tuple(places),
     )

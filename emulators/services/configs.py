@@ -23,6 +23,7 @@ from emulators.services.profiles import gpu_table, not_configured, size_of
 from emulators.shipped import CONSOLES
 from events.services import Happening, record
 from gamer.errors import Conflict, ValidationError, bad_field
+from locations.services import is_place
 
 RESOURCE = "emulators"
 PLAIN_FIELDS = (
@@ -172,6 +173,7 @@ def problems(draft: ConfigDraft, *, before: ConfigDraft | None) -> Problems:
         gpus=gpu_table(),
         labels=dict(ProviderKind.choices),
         facts=facts,
+        is_on_map=is_place,
         before=before,
     )
     return judge.problems(draft)

@@ -133,6 +133,12 @@ class Gazetteer:
         is_near = cosines[near] >= math.cos(_NEAR_KM / _EARTH_RADIUS_KM)
         return self.place(near if is_near else int(np.argmax(cosines)))
 
+    def knows(self, text: str) -> bool:
+        """Whether a country, a state or a city has this name, in any language, or an ISO code is meant."""
+        word = names.compact(text)
+        is_wider = word in self._country_names or word in self._division_names
+        return is_wider or bool(len(self._called(names.key(text))))
+
     def country(self, text: str) -> Country | None:
         """The country a vendor or a person means by a name, an alias or an ISO code."""
         number = self._country_names.get(names.compact(text))

@@ -173,8 +173,8 @@ class TestConsolePage:
             ),
             ({"cost_per_hour_limit": "0.10"}, "The cheapest machine known for this console costs $0.470"),
             (
-                {"preferences-0-regions": "Atlantis"},
-                "TensorDock has nothing in “Atlantis”; it has machines in Canada",
+                {"preferences-0-regions": "Wonderland"},
+                "TensorDock has nothing in “Wonderland”; it has machines in Canada",
             ),
             ({"usd_per_1000_km": "-1"}, "A distance cannot be worth less than nothing"),
             ({"usd_per_1000_km": "101"}, "At most 100 dollars an hour for 1,000 km"),

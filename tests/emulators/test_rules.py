@@ -15,6 +15,7 @@ from emulators.rules import Judge
 from emulators.services import configs
 from emulators.shipped import CONSOLES, GPU_CLASSES, PRESETS
 from gamer.errors import ValidationError
+from locations.services import is_place
 
 GPUS = GpuTable(tuple((name, rank, terms) for rank, (name, terms) in enumerate(GPU_CLASSES, start=1)))
 CHUBBUCK = KnownPlace("us-chubbuck", "Chubbuck", "Idaho", "United States")
@@ -37,7 +38,7 @@ def draft_with(**changes) -> ConfigDraft:
 
 
 def faults(draft, before=None, facts=small_stock):
-    judge = Judge(PRESETS, GPUS, {"tensordock": "TensorDock"}, facts, before)
+    judge = Judge(PRESETS, GPUS, {"tensordock": "TensorDock"}, facts, is_place, before)
     return judge.problems(draft).details()
 
 
@@ -88,18 +89,22 @@ class TestRegion:
     def test_that_matches_something_is_fine(self, entry):
         assert faults(draft_with(regions=(entry,))) == {}
 
+    @pytest.mark.parametrize("entry", ["Germany", "united-kingdom", "Hesse", "frankfurt", "DE"])
+    def test_that_is_sold_out_for_the_moment_is_fine(self, entry):
+        assert faults(draft_with(regions=(entry,))) == {}
+
     def test_that_matches_nothing_is_named_with_what_there_is(self):
-        assert faults(draft_with(regions=("us", "Atlantis"))) == {
+        assert faults(draft_with(regions=("us", "Wonderland"))) == {
             "preferred_providers.0.regions": [
-                "TensorDock has nothing in “Atlantis”; it has machines in Canada, United States."
+                "TensorDock has nothing in “Wonderland”; it has machines in Canada, United States."
             ]
         }
 
     def test_that_stayed_is_not_held_against_todays_stock(self):
-        before = draft_with(regions=("Atlantis",))
+        before = draft_with(regions=("Wonderland",))
         assert faults(replace(before, max_session_hours=2), before) == {}
-        more = draft_with(regions=("Atlantis", "Mu"))
-        assert "Mu" in faults(more, before)["preferred_providers.0.regions"][0]
+        more = draft_with(regions=("Wonderland", "Lemuria"))
+        assert "Lemuria" in faults(more, before)["preferred_providers.0.regions"][0]
 
     @pytest.mark.parametrize("entry", ["", "  ", "entral", "us-central1-a"])
     def test_is_neither_blank_nor_a_part_from_the_middle(self, entry):
@@ -109,7 +114,7 @@ class TestRegion:
 class TestSilence:
     def test_when_nothing_is_known_of_the_stock(self):
         draft = draft_with(
-            cost_per_hour_limit=Decimal("0.01"), regions=("Atlantis",), config_limit=Decimal("0.01")
+            cost_per_hour_limit=Decimal("0.01"), regions=("Wonderland",), config_limit=Decimal("0.01")
         )
         assert faults(draft, facts=no_facts) == {}
 

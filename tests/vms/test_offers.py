@@ -223,9 +223,21 @@ class TestFacts:
         Offer.objects.update(cools_until=plane.now() + timedelta(days=1))
         assert self.told().cheapest_usd_per_hour == Decimal("0.377") + self.SIZE
 
+    def test_name_the_places_that_are_sold_out_for_the_moment(
+        self, account: ProviderAccount, plane: ControlPlane
+    ) -> None:
+        Region.objects.create(kind="memory", code="de-1", name="One", city="Frankfurt", country="Germany")
+        Region.objects.create(kind="cloudypad_gcp", code="fr-1", name="One", city="Paris", country="France")
+        offers.store(account, STOCK[:1], plane.now())
+        assert {(one.region, one.city) for one in self.told().places} == {
+            ("us-joplin", "Joplin"),
+            ("de-1", "Frankfurt"),
+        }
+
     def test_know_no_price_where_nothing_fits(self, account: ProviderAccount, plane: ControlPlane) -> None:
         offers.store(account, STOCK, plane.now())
         assert self.told(vcpus=64).cheapest_usd_per_hour is None
 
     def test_know_nothing_of_a_provider_that_sells_nothing(self, account: ProviderAccount) -> None:
+        Region.objects.create(kind="memory", code="de-1", name="One", city="Frankfurt", country="Germany")
         assert self.told() == OfferFacts()

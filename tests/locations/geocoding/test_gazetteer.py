@@ -276,6 +276,16 @@ class TestCountry:
         assert gazetteer.country(text) is None
 
 
+class TestKnows:
+    @pytest.mark.parametrize("text", ["Germany", "de", "united-states", "Idaho", "chubbuck", "Köln"])
+    def test_countries_states_and_cities(self, gazetteer, text):
+        assert gazetteer.knows(text)
+
+    @pytest.mark.parametrize("text", ["", " ", "-", "\0", "Wonderland", "Dallas, Texas", "us-central1"])
+    def test_nothing_else(self, gazetteer, text):
+        assert not gazetteer.knows(text)
+
+
 class TestCompiled:
     @pytest.fixture
     def small(self, tmp_path):
