@@ -424,6 +424,7 @@ _own_secrets = (
     ENV.demo_api_key,
     str(ENV.email.get("EMAIL_HOST_PASSWORD") or ""),
     _env.password_of(GAMES_URL),
+    _env.password_of(GAMES_UPLOAD_URL),
     _env.password_of(SAVES_URL),
 )
 _logs.configure(*_own_secrets)

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 from cryptography.fernet import Fernet
+from django.conf import settings
 
 from gamer.context import about, present
 from gamer.sealed import Sealed, SealedDict, seal
@@ -138,10 +142,32 @@ class TestSecrets:
             LOG.exception("the vendor refuses vendor-word-0815")
         assert "vendor-word-0815" not in written.getvalue()
 
-    def test_of_ours_are_known_from_the_start(self, written: Written, settings: Any) -> None:
+    def test_of_ours_are_known_from_the_start(self, written: Written) -> None:
         LOG.info("%s and %s", settings.SECRET_KEY, settings.GAMER_KEYS[0])
         assert settings.SECRET_KEY not in written.getvalue()
         assert settings.GAMER_KEYS[0] not in written.getvalue()
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("DATABASE_URL", "postgres://gamer:{}@127.0.0.1:1/gamer"),
+            ("EMAIL_URL", "smtp+tls://gamer:{}@mail.example:587"),
+            ("GAMES_URL", "sftp://reader:{}@host/games"),
+            ("GAMES_UPLOAD_URL", "sftp://writer:{}@host/games"),
+            ("SAVES_URL", "s3://key:{}@s3.example/saves"),
+        ],
+    )
+    def test_in_an_address_that_is_set_are_known_too(self, name: str, value: str) -> None:
+        code = "import gamer.settings\nfrom redaction.masks import mask\nprint(mask('refused: canary-0815'))"
+        environment = {**os.environ, name: value.format("canary-0815")}
+        ended = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=settings.BASE_DIR,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert (ended.stdout, ended.stderr) == ("refused: ***\n", "")
 
     def test_in_memory_are_no_text(self) -> None:
         with pytest.raises(TypeError):
