@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 from django_q.models import OrmQ, Schedule
 
 QUEUE_LATE_S = 60  # a live worker claims a due task within seconds
-SCHEDULE_LATE_S = 180  # django-q2 looks every 30 s
+SCHEDULE_LATE_S = 180  # our worker looks every 10 s
 
 
 @dataclass(frozen=True, slots=True)
