@@ -158,11 +158,6 @@ def login_of(access: str, now: datetime) -> Login:
     return login
 
 
-def person_of(access: str, now: datetime) -> User:
-    """Whom an access token belongs to. Raises NotAuthenticated."""
-    return login_of(access, now).user
-
-
 def sweep(now: datetime) -> int:
     """Forgets logins that are over for a day; how many."""
     return Login.objects.filter(expires_at__lt=now - timedelta(days=1)).delete()[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
 from datetime import datetime
 
 import pgtrigger
@@ -21,26 +20,6 @@ class EventQuerySet(models.QuerySet["Event"]):
 
     def owned_by(self, owner_id: int) -> EventQuerySet:
         return self.filter(owner_id=owner_id)
-
-    def within(self, department_id: int) -> EventQuerySet:
-        return self.filter(department_id=department_id)
-
-    def for_audience(
-        self,
-        *,
-        owner_id: int | None = None,
-        department_ids: Collection[int] = (),
-        project_ids: Collection[int] = (),
-    ) -> EventQuerySet:
-        """What concerns a person, or departments and projects they may look into. Each is found by its own index."""
-        wanted = Q(pk__in=[])
-        if owner_id is not None:
-            wanted |= Q(owner_id=owner_id)
-        if department_ids:
-            wanted |= Q(department_id__in=department_ids)
-        if project_ids:
-            wanted |= Q(project_id__in=project_ids)
-        return self.filter(wanted)
 
     def after(self, event_id: int) -> EventQuerySet:
         return self.filter(id__gt=event_id)

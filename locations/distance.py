@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 
 Coordinates = tuple[float, float]
 Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 EARTH_RADIUS_KM = 6371.0088
 
@@ -24,8 +23,6 @@ EARTH_RADIUS_KM = 6371.0088
 _LEAST_RATIO = 0.9944
 _MOST_RATIO = 1.0045
 _ROUNDING_KM = 1e-3
-_MM_PER_KM = 1_000_000
-_BEYOND_ANY_KM = 100_000.0
 
 
 def distance_km(a: Coordinates, b: Coordinates) -> float:
@@ -65,39 +62,6 @@ def closest(
     """
     rough = distances_km(latitude, longitude, latitudes, longitudes)
     return _closest(rough, latitude, longitude, latitudes, longitudes, limit)
-
-
-def nearest(latitude: float, longitude: float, latitudes: ArrayLike, longitudes: ArrayLike) -> int | None:
-    """Index of the nearest position, the winner of a geopy geodesic loop; None when none is on the map."""
-    return next(iter(closest(latitude, longitude, latitudes, longitudes)), None)
-
-
-def ranking(
-    latitude: float, longitude: float, latitudes: ArrayLike, longitudes: ArrayLike, *, exact: int = 1
-) -> Indices:
-    """All indices, nearest first, unknown positions last; shape (n,).
-
-    The first `exact` are in geodesic order, the rest in great-circle order to the millimetre. Equal distances keep their
-    order of input.
-    """
-    rough = distances_km(latitude, longitude, latitudes, longitudes)
-    order = _order(rough)
-    head = _closest(rough, latitude, longitude, latitudes, longitudes, exact)
-    if head == order[: len(head)].tolist():
-        return order
-    rest = order[~np.isin(order, head)]
-    return np.concatenate([np.asarray(head, dtype=np.intp), rest])
-
-
-def _order(distances: Floats) -> Indices:
-    """A stable argsort to the millimetre, NaN last. Sorting numbers that carry their index is several times faster than
-    sorting an index."""
-    bits = len(distances).bit_length()
-    packed = np.where(np.isnan(distances), _BEYOND_ANY_KM, distances) * _MM_PER_KM
-    numbers = (packed.astype(np.int64) << bits) | np.arange(len(distances))
-    numbers.sort()
-    numbers &= (1 << bits) - 1
-    return numbers.astype(np.intp, copy=False)
 
 
 def _closest(

@@ -1,7 +1,7 @@
 """Where things are, for the other apps: places by name, at once; and what must be asked of the background geocoder.
 
-`locate` answers from what staff or the background geocoder settled, else from the gazetteer. What the gazetteer does
-not know well becomes a row that `geocode_missing` works off later; the next `locate` sees its answer.
+`locate_many` answers from what staff or the background geocoder settled, else from the gazetteer. What the gazetteer does
+not know well becomes a row that `geocode_missing` works off later; the next question sees its answer.
 """
 
 from __future__ import annotations
@@ -49,16 +49,11 @@ def prepare_gazetteer() -> None:
     _gazetteer()
 
 
-def locate(*, city: str, state: str = "", country: str = "", now: datetime) -> Position | None:
-    """Where a place is; see `Position` for how sure that is. None when nothing is known (yet)."""
-    place = PlaceName(city, state, country)
-    return locate_many(places=[place], now=now)[place]
-
-
 def locate_many(*, places: Iterable[PlaceName], now: datetime) -> dict[PlaceName, Position | None]:
-    """Where places are, each one once, in one or two statements however many there are.
+    """Where places are, each one once, in one or two statements however many there are; see `Position` for how sure that is.
 
-    Records those that the gazetteer does not know as well as they were named, for the background geocoder.
+    None where nothing is known (yet). Those that the gazetteer does not know as well as they were named are recorded for the
+    background geocoder.
     """
     keys = {place: _key(place) for place in places}
     rows = GeocodedPlace.objects.filter(key__in={key for key in keys.values() if key})
@@ -124,7 +119,7 @@ def place_by_hand(*, place_id: int, latitude: float, longitude: float, now: date
 
 
 def place_of(*, city: str, state: str, country: str) -> Position | None:
-    """Where the gazetteer has a place. Unlike `locate` it records nothing for the background geocoder."""
+    """Where the gazetteer has a place. Unlike `locate_many` it records nothing for the background geocoder."""
     return _gazetteer().find(city, state, country)
 
 
@@ -143,11 +138,6 @@ def search_places(*, q: str, limit: int) -> list[Place]:
 def places_named(*, q: str) -> Sequence[Place]:
     """All of them; only those that are looked at are put in order."""
     return _gazetteer().named(q)
-
-
-def nearest_place(*, latitude: float, longitude: float) -> Place | None:
-    """The largest place within 25 km, else the nearest one; None off the map."""
-    return _gazetteer().nearest(latitude, longitude)
 
 
 @cache

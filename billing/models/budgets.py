@@ -32,9 +32,6 @@ class Covers(models.TextChoices):
     USER = "user", "a person"
 
 
-HOUSE = (Covers.GLOBAL, Covers.PROVIDER)
-
-
 class BudgetPeriod(models.TextChoices):
     DAILY = "daily", "every day"
     MONTHLY = "monthly", "every month"
@@ -117,11 +114,6 @@ class Budget(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-    @property
-    def watches_cost(self) -> bool:
-        """Whether it sums what providers ask, rather than what customers pay."""
-        return self.covers in HOUSE
 
     @property
     def audience_department_id(self) -> int | None:

@@ -34,13 +34,8 @@ def give(
     return posted
 
 
-def left_of(account: CreditAccount) -> dict[int, Decimal]:
-    """What is left of each grant of an account, by its leg. Call under the account's lock for a figure that stays."""
-    return {leg_id: lot.left for leg_id, lot in lots_of(account).items()}
-
-
 def lots_of(account: CreditAccount) -> dict[int, rating.Lot]:
-    """The same as lots, which can be spent further.
+    """What is left of each grant of an account, by its leg. Call under the account's lock for figures that stay.
 
     Legs are replayed in their order: a grant adds a lot, what is taken comes off the lots that expire first. What is taken
     between two grants is one sum, so the work grows with the grants alone. An expiry takes off its own grant.

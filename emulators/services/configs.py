@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError as InvalidRow
 from django.db import models, transaction
-from django.db.models import Case, Value, When
 from django.utils.module_loading import import_string
 
 from accounts.principal import Principal
@@ -88,25 +86,6 @@ def upsert_provider(
             raise invalid(mine) from None
         is_new = len(listed) > len(before.preferred_providers)
         return get_config(console=console), is_new
-
-
-def reorder_providers(*, console: str, providers: Sequence[str], by: Principal, now: datetime) -> None:
-    """Gives the console's providers the priorities 1, 2, 3 … in this order, in one statement.
-
-    Raises NotFound, or Conflict when these are not exactly the providers of the list (somebody changed it meanwhile).
-    """
-    with transaction.atomic():
-        _, config = _locked_config(console)
-        before = [one.provider for one in draft_of(config).preferred_providers]
-        if sorted(before) != sorted(providers):
-            text = f"The console's providers are {', '.join(before) or 'none'}."
-            raise Conflict(text, details={"providers": [text]})
-        if list(providers) == before:
-            return
-        numbers = [When(provider=kind, then=Value(n)) for n, kind in enumerate(providers, start=1)]
-        ProviderPreference.objects.filter(config=config).update(priority=Case(*numbers))
-        details = {"preferred_providers": [before, list(providers)]}
-        record(Happening(now, by.label, "update", RESOURCE, console, details))
 
 
 def delete_config(*, console: str, by: Principal, now: datetime) -> None:

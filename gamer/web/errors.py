@@ -37,7 +37,6 @@ CODES = {
     429: "rate_limited",
     503: "unavailable",
 }
-DATABASE_AWAY = (OperationalError, InterfaceError)
 RETRY_S = 5  # a restart of the database takes a few seconds
 WHOLE = "body"  # the field of an error that belongs to no single field
 HTML_PATHS = ("/admin", "/static", "/password")

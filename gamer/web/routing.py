@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from django.urls import URLPattern, re_path
-from rest_framework.routers import SimpleRouter
 
 PARAMETER = re.compile(r"<(?:(?P<kind>int|str|uuid):)?(?P<name>\w+)>")
 HEX = "[0-9a-fA-F]"  # we write small letters; some clients write ids back in capitals
@@ -21,11 +20,3 @@ def route(path: str, view: Callable[..., Any], name: str | None = None) -> URLPa
         return f"(?P<{match['name']}>{KINDS[match['kind'] or 'str']})"
 
     return re_path(rf"^{PARAMETER.sub(group, path.strip('/'))}/?\Z", view, name=name)
-
-
-class Router(SimpleRouter):
-    """REST framework's router for view sets, with the slash optional."""
-
-    def __init__(self) -> None:
-        super().__init__(trailing_slash=False)
-        self.trailing_slash = "/?"

@@ -73,8 +73,6 @@ LOCATION = OpenApiParameter(
     description="Where what was made is read.",
     response=[201],
 )
-LATITUDE = OpenApiParameter("latitude", {"type": "number", "minimum": -90, "maximum": 90})
-LONGITUDE = OpenApiParameter("longitude", {"type": "number", "minimum": -180, "maximum": 180})
 
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Total-Count": {

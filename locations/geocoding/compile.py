@@ -111,7 +111,6 @@ def _arrays() -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
             [division_of[row["countrycode"], row["admin1code"]] for row in places], dtype=np.uint16
         ),
     }
-    arrays["vector"] = _vectors(arrays["latitude"], arrays["longitude"])
     arrays["name"], arrays["name_start"] = _blob([row["name"].encode() for row in places])
     arrays |= _key_table(places)
     countries = _countries(source.get_countries(), country_of, _middles(arrays["country"], arrays))
@@ -146,7 +145,7 @@ def _countries(rows: dict[str, Row], country_of: dict[str, int], middles: dict[i
 
 
 def _vectors(latitude: NDArray[np.float64], longitude: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Unit vectors, shape (3, n): the nearest place is the largest dot product."""
+    """Unit vectors, shape (3, n): the larger the dot product of two, the nearer they are."""
     lat, lon = np.radians(latitude), np.radians(longitude)
     return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
 
@@ -219,7 +218,7 @@ def _middles(group: NDArray[np.uint16], arrays: dict[str, NDArray[Any]]) -> dict
     middles = {}
     for members in np.split(order, cuts):
         largest = members[:_MIDDLE_AMONG]
-        vectors = arrays["vector"][:, largest]
+        vectors = _vectors(arrays["latitude"][largest], arrays["longitude"][largest])
         angles = np.arccos(np.clip(vectors.T @ vectors, -1.0, 1.0))
         weights = np.maximum(arrays["population"][largest], 1)
         middles[int(group[largest[0]])] = int(largest[np.argmin(angles @ weights)])

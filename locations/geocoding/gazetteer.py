@@ -7,7 +7,6 @@ name, the one with the most people wins. Source: GeoNames by way of the package 
 from __future__ import annotations
 
 import json
-import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,9 +21,6 @@ from .base import Matched, Position
 from .compile import compiled
 
 _PAST_ANY_TEXT = b"\xff"
-_EARTH_RADIUS_KM = 6371.0088
-# People say they are near Vienna, not near the quarter of it that is closest.
-_NEAR_KM = 25.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,6 @@ class Gazetteer:
         self._population = _mapped(index, "population")
         self._country = _mapped(index, "country")
         self._division = _mapped(index, "division")
-        self._vector = _mapped(index, "vector")
         self._name = _mapped(index, "name")
         self._name_start = _mapped(index, "name_start")
         self._key = _mapped(index, "key").data
@@ -98,10 +93,6 @@ class Gazetteer:
         middle = None if nation is None else self._countries[nation][3]
         return None if middle is None else self._position(middle, Matched.COUNTRY)
 
-    def search(self, text: str, limit: int) -> list[Place]:
-        """The first ones of `named`."""
-        return list(self.named(text)[:limit])
-
     def named(self, text: str) -> Sequence[Place]:
         """Places whose name starts with `text`, those with the most people first; alternate names count for less.
 
@@ -118,20 +109,6 @@ class Gazetteer:
             mask = self._mask(part, places)
             places, scores = places[mask], scores[mask]
         return _Found(self, places, scores)
-
-    def nearest(self, latitude: float, longitude: float) -> Place | None:
-        """The largest place within 25 km, else the nearest one, to say where somebody is.
-
-        None off the map (NaN, latitude 91).
-        """
-        if not (abs(latitude) <= 90.0 and math.isfinite(longitude)):
-            return None
-        lat, lon = math.radians(latitude), math.radians(longitude)
-        here = np.array([math.cos(lat) * math.cos(lon), math.cos(lat) * math.sin(lon), math.sin(lat)])
-        cosines = np.einsum("ij,i->j", self._vector, here)  # unlike @, starts no threads of a BLAS library
-        near = int(np.argmax(cosines >= math.cos(_NEAR_KM / _EARTH_RADIUS_KM)))
-        is_near = cosines[near] >= math.cos(_NEAR_KM / _EARTH_RADIUS_KM)
-        return self.place(near if is_near else int(np.argmax(cosines)))
 
     def knows(self, text: str) -> bool:
         """Whether a country, a state or a city has this name, in any language, or an ISO code is meant."""

@@ -195,10 +195,10 @@ class TestUsers:
         asked = sam.post("/admin/accounts/user/", posted).content.decode()
         assert f"End all logins: {world.alice}?" in asked
         assert world.alice.email in asked
-        assert logins.person_of(pair.access, timezone.now()) == world.alice
+        assert logins.login_of(pair.access, timezone.now()).user == world.alice
         sam.post("/admin/accounts/user/", {**posted, "confirmed": "yes"})
         with pytest.raises(NotAuthenticated):
-            logins.person_of(pair.access, timezone.now())
+            logins.login_of(pair.access, timezone.now())
 
     def test_are_not_logged_out_by_an_action_on_more_than_two_hundred(
         self, world: World, sam: Client

@@ -194,7 +194,7 @@ class TestEnrolment:
         pair = logins.begin(user=world.sam, now=timezone.now())
         enrol(world.sam)
         with pytest.raises(NotAuthenticated):
-            logins.person_of(pair.access, timezone.now())
+            logins.login_of(pair.access, timezone.now())
 
     def test_is_ended_by_the_person_or_by_staff_above(self, world: World) -> None:
         enrol(world.sam)

@@ -86,7 +86,7 @@ class TestSweep:
         kept = logins.begin(user=world.alice, now=now)
         tasks.sweep()
         assert Login.objects.count() == 1
-        assert logins.person_of(kept.access, now) == world.alice
+        assert logins.login_of(kept.access, now).user == world.alice
 
 
 class TestCreateApiKeyCommand:

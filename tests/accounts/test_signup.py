@@ -51,7 +51,7 @@ class TestSignup:
             True,
         )
         assert dora.password.startswith("argon2")
-        assert logins.person_of(body["access"], timezone.now()) == dora
+        assert logins.login_of(body["access"], timezone.now()).user == dora
         again = anyone.post("/auth/login", {"email": DORA["email"], "password": DORA["password"]})
         assert again.status_code == 200
 
@@ -126,7 +126,7 @@ class TestSignup:
         spoken_for = UserFactory(email=None, handle="dora@gamer.test", is_postpaid=True)
         body = sign_up(anyone).json()
         assert body["user"]["user_id"].startswith("dora@gamer.test-")
-        assert logins.person_of(body["access"], timezone.now()) != spoken_for
+        assert logins.login_of(body["access"], timezone.now()).user != spoken_for
 
     @pytest.mark.django_db(transaction=True)
     def test_makes_one_of_many_at_once(self) -> None:

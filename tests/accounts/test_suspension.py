@@ -92,7 +92,7 @@ class TestReinstate:
         assert log_in() == 200
         assert client_with_key(key.secret).get("/vms").status_code == 401
         with pytest.raises(NotAuthenticated):
-            logins.person_of(pair.access, timezone.now())
+            logins.login_of(pair.access, timezone.now())
         with pytest.raises(NotAuthenticated):
             logins.refresh(token=pair.refresh, now=timezone.now())
         assert Event.objects.filter(action="resume").count() == 1

@@ -145,7 +145,9 @@ class TestExpiry:
         till = Till(world.alice, NOON)
         till.follow("a", PLAYS, at(0))
         till.follow("a", None, at(60))  # 1.56 of the two dollars
-        left = {grant.amount_usd: grants.left_of(till.account)[grant.pk] for grant in Grant.objects.all()}
+        left = {
+            grant.amount_usd: grants.lots_of(till.account)[grant.pk].left for grant in Grant.objects.all()
+        }
         assert left == {D("5"): D("5"), D("10"): D("10"), D("2"): D("0.44")}
         assert self.expire_at(600) == D("15")
         assert self.expire_at(6000) == D("5")
@@ -182,7 +184,7 @@ class TestExpiry:
         change(world, world.sam, "-3")
         change(world, world.sam, "5", expires_at=at(60))
         account = accounts.account_of(world.sam, NOON)
-        assert grants.left_of(account) == {Grant.objects.get().pk: D("2")}
+        assert grants.lots_of(account)[Grant.objects.get().pk].left == D("2")
         grants.expire(at(60))
         account.refresh_from_db()
         assert account.balance_usd == 0

@@ -167,7 +167,7 @@ class Money(RuleBasedStateMachine):
 
     @invariant()
     def what_is_left_of_the_grants_is_the_balance(self) -> None:
-        left = sum(grants.left_of(self.account).values(), D("0"))
+        left = sum((lot.left for lot in grants.lots_of(self.account).values()), D("0"))
         assert left == max(self.balance, D("0"))
 
 

@@ -239,27 +239,6 @@ class TestUpsert:
         assert set(caught.value.details) == {"preset_override"}
 
 
-class TestReorder:
-    def test_numbers_the_list_anew(self, now):
-        wanted = [kind for _, kind in reversed(order("switch"))]
-        configs.reorder_providers(console="switch", providers=wanted, by=BY, now=now)
-        assert order("switch") == list(enumerate(wanted, start=1))
-
-    def test_is_one_statement(self, now, django_assert_num_queries):
-        wanted = [kind for _, kind in reversed(order("switch"))]
-        with django_assert_num_queries(
-            7
-        ) as seen:  # savepoint, lock, two reads, the update, the event, release
-            configs.reorder_providers(console="switch", providers=wanted, by=BY, now=now)
-        updates = [query for query in seen.captured_queries if query["sql"].startswith("UPDATE")]
-        assert len(updates) == 1
-
-    @pytest.mark.parametrize("wanted", [["tensordock"], ["tensordock"] * 7, []])
-    def test_of_another_set_of_providers_is_a_conflict(self, wanted, now):
-        with pytest.raises(Conflict, match="tensordock, cloudypad_gcp"):
-            configs.reorder_providers(console="switch", providers=wanted, by=BY, now=now)
-
-
 @pytest.mark.django_db(transaction=True)
 class TestAtOnce:
     """Two people at the same list: one after the other, never half of each."""
@@ -269,7 +248,7 @@ class TestAtOnce:
         wanted = [kinds[3:] + kinds[:3], kinds[::-1], kinds[1:] + kinds[:1], kinds[2:] + kinds[:2]]
 
         def reorder(one):
-            return lambda: configs.reorder_providers(console="switch", providers=one, by=BY, now=now)
+            return lambda: update("switch", now, preferred_providers=tuple(map(PreferenceDraft, one)))
 
         at_once(*map(reorder, wanted))
         assert [number for number, _ in order("switch")] == list(range(1, 8))

@@ -128,24 +128,6 @@ class TestEraseIps:
         assert not Event.objects.exists()
 
 
-class TestAudience:
-    def test_is_oneself_and_what_one_may_look_into(self) -> None:
-        record(
-            happening(1, owner_id=1),
-            happening(2, owner_id=2, department_id=7),
-            happening(3, owner_id=2, project_id=5),
-            happening(4, owner_id=2),
-            happening(5),
-        )
-
-        def seen(**who: Any) -> list[str]:
-            return list(Event.objects.for_audience(**who).values_list("resource_id", flat=True))
-
-        assert seen(owner_id=1) == ["vm-1"]
-        assert seen(owner_id=1, department_ids=[7], project_ids=[5]) == ["vm-1", "vm-2", "vm-3"]
-        assert seen() == []
-
-
 class TestQuerySet:
     def test_reads_as_a_sentence(self) -> None:
         record(
@@ -158,7 +140,6 @@ class TestQuerySet:
         assert list(Event.objects.about("vms", "vm-1")) == [first, last]
         assert list(Event.objects.about("vms", "vm-1").after(first.id)) == [last]
         assert list(Event.objects.owned_by(2)) == [third]
-        assert list(Event.objects.within(7)) == [first]
         assert list(Event.objects.owned_by(1).after(second.id)) == [last]
 
     def test_finds_a_subject_by_its_index(self) -> None:

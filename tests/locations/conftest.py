@@ -5,6 +5,9 @@ from typing import Any
 
 import hypothesis
 import pytest
+from django.conf import settings
+
+from locations.geocoding.gazetteer import Gazetteer
 
 from .finder_stand_in import PROJECT, FinderStandIn
 from .geocoding.nominatim_stand_in import NominatimStandIn
@@ -12,6 +15,11 @@ from .geocoding.nominatim_stand_in import NominatimStandIn
 # A busy machine is not a fault.
 hypothesis.settings.register_profile("without-deadline", deadline=None)
 hypothesis.settings.load_profile("without-deadline")
+
+
+@pytest.fixture(scope="session")
+def gazetteer() -> Gazetteer:
+    return Gazetteer(settings.GAZETTEER_DIR)
 
 
 @pytest.fixture

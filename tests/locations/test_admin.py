@@ -11,6 +11,8 @@ from locations import regions, services
 from locations.catalogue import GCP, shipped
 from locations.models import FinderAnswer, GeocodedPlace, Region
 
+from .places import locate
+
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -22,7 +24,7 @@ def sam(client, world):
 
 @pytest.fixture
 def missing(db):
-    services.locate(city="Atlantis Heights", state="Idaho", country="United States", now=NOW)
+    locate(city="Atlantis Heights", state="Idaho", country="United States", now=NOW)
     return GeocodedPlace.objects.get()
 
 

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from locations import distance
@@ -76,11 +76,10 @@ class TestDistancesKm:
         assert distance.distances_km(*DALLAS, [], []).shape == (0,)
 
 
-class TestNearest:
+class TestWinner:
     @given(here=positions, places=st.lists(positions | unknown, max_size=40))
     def test_has_the_winner_of_a_geopy_loop(self, here, places):
-        expected = by_geopy(here, places)
-        assert distance.nearest(*here, *columns(places)) == (expected[0] if expected else None)
+        assert distance.closest(*here, *columns(places)) == by_geopy(here, places)[:1]
 
     @given(
         here=st.tuples(st.floats(-80, 80), st.floats(-170, 170)),
@@ -91,23 +90,23 @@ class TestNearest:
             (here[0] + 3 * math.cos(b), here[1] + 3 * math.sin(b) / math.cos(math.radians(here[0])))
             for b in bearings
         ]
-        assert distance.nearest(*here, *columns(ring)) == by_geopy(here, ring)[0]
+        assert distance.closest(*here, *columns(ring)) == by_geopy(here, ring)[:1]
 
     def test_prefers_the_geodesic_over_the_great_circle(self):
         """North-south is 0.5 % shorter on the ellipsoid near the equator, east-west is not."""
         north, east = (1.0, 0.0), (0.0, 0.997)
         rough = distance.distances_km(0.0, 0.0, *columns([north, east]))
         assert rough[1] < rough[0]
-        assert distance.nearest(0.0, 0.0, *columns([north, east])) == 0
+        assert distance.closest(0.0, 0.0, *columns([north, east])) == [0]
 
     def test_takes_the_first_of_equals(self):
-        assert distance.nearest(*DALLAS, *columns([CHUBBUCK, CHUBBUCK, CHUBBUCK])) == 0
+        assert distance.closest(*DALLAS, *columns([CHUBBUCK, CHUBBUCK, CHUBBUCK])) == [0]
 
     def test_finds_nobody_when_all_are_off_the_map(self):
-        assert distance.nearest(*DALLAS, [math.nan, 95.0], [0.0, 0.0]) is None
+        assert distance.closest(*DALLAS, [math.nan, 95.0], [0.0, 0.0]) == []
 
     def test_finds_nobody_from_off_the_map(self):
-        assert distance.nearest(math.nan, 0.0, *columns([DALLAS])) is None
+        assert distance.closest(math.nan, 0.0, *columns([DALLAS])) == []
 
 
 class TestClosest:
@@ -121,34 +120,3 @@ class TestClosest:
         monkeypatch.setattr(distance, "distance_km", lambda a, b: measured.append(b) or geodesic(a, b))
         assert distance.closest(*DALLAS, [CHUBBUCK[0]] * 500, [CHUBBUCK[1]] * 500, limit=3) == [0, 1, 2]
         assert measured == [CHUBBUCK]
-
-
-class TestRanking:
-    @settings(max_examples=50)
-    @given(here=positions, places=st.lists(positions | unknown, max_size=40), exact=st.integers(0, 5))
-    def test_orders_everything_with_an_exact_head_and_the_unknown_last(self, here, places, exact):
-        order = distance.ranking(*here, *columns(places), exact=exact).tolist()
-        assert sorted(order) == list(range(len(places)))
-        expected = by_geopy(here, places)
-        head = min(exact, len(expected))
-        assert order[:head] == expected[:head]
-        assert not any(is_known(places[index]) for index in order[len(expected) :])
-        rough = distance.distances_km(*here, *columns(places))
-        assert all(
-            rough[a] <= rough[b] + 1e-6
-            for a, b in zip(order[head:-1], order[head + 1 : len(expected)], strict=False)
-        )
-
-    def test_puts_the_geodesic_winner_first(self):
-        """As above: the sphere would have the second one nearer."""
-        north, east, far = (1.0, 0.0), (0.0, 0.997), (5.0, 5.0)
-        assert distance.ranking(0.0, 0.0, *columns([north, east, far])).tolist() == [0, 1, 2]
-        assert distance.ranking(0.0, 0.0, *columns([north, east, far]), exact=0).tolist() == [1, 0, 2]
-
-    def test_keeps_equals_in_their_order(self):
-        assert distance.ranking(*DALLAS, *columns([CHUBBUCK, DALLAS, CHUBBUCK, DALLAS])).tolist() == [
-            1,
-            3,
-            0,
-            2,
-        ]

@@ -9,6 +9,7 @@ from locations.geocoding.nominatim import NominatimGeocoder
 from locations.models import FinderAnswer
 
 from .finder_stand_in import PROJECT
+from .places import locate
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -17,7 +18,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 class TestGeocoder:
     def test_is_well_and_counts_who_waits(self, nominatim):
         for city in ("Nowhere", "Elsewhere"):
-            services.locate(city=city, country="US", now=NOW)
+            locate(city=city, country="US", now=NOW)
         nominatim.status = 500
         with NominatimGeocoder(user_agent="gamer-tests/1", url=nominatim.url) as geocoder:
             services.geocode_missing(now=NOW, geocoder=geocoder)

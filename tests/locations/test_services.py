@@ -15,6 +15,7 @@ from locations.services import PlaceName
 from tests.at_once import at_once
 from tests.waiting import eventually
 
+from .places import locate
 from .processes import another_transaction, waiting_for_locks
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -31,14 +32,14 @@ def geocoder(nominatim):
 @pytest.fixture
 def missing(db):
     """A place the gazetteer does not know, asked for at NOW."""
-    services.locate(city=ATLANTIS.city, state=ATLANTIS.state, country=ATLANTIS.country, now=NOW)
+    locate(city=ATLANTIS.city, state=ATLANTIS.state, country=ATLANTIS.country, now=NOW)
     return GeocodedPlace.objects.get()
 
 
 @pytest.mark.django_db
-class TestLocate:
+class TestLocateOne:
     def test_answers_from_the_gazetteer_and_writes_nothing(self):
-        position = services.locate(city="Chubbuck", state="Idaho", country="United States", now=NOW)
+        position = locate(city="Chubbuck", state="Idaho", country="United States", now=NOW)
         assert (position.latitude, position.longitude, position.matched) == (
             42.92075,
             -112.46609,
@@ -47,27 +48,24 @@ class TestLocate:
         assert not GeocodedPlace.objects.exists()
 
     def test_records_what_the_gazetteer_does_not_know(self):
-        position = services.locate(city="Atlantis Heights", state="Idaho", country="United States", now=NOW)
+        position = locate(city="Atlantis Heights", state="Idaho", country="United States", now=NOW)
         assert position.matched == Matched.STATE
         row = GeocodedPlace.objects.get()
         assert (row.city, row.state, row.country) == ATLANTIS
         assert (row.asked_at, row.look_at, row.position) == (NOW, NOW, None)
 
     def test_records_a_country_nobody_knows(self):
-        assert services.locate(city="Paris", country="Wonderland", now=NOW) is None
+        assert locate(city="Paris", country="Wonderland", now=NOW) is None
         assert GeocodedPlace.objects.get().country == "Wonderland"
 
     def test_records_an_unknown_state_when_no_city_is_asked_for(self):
-        assert (
-            services.locate(city="", state="Leinster County", country="Ireland", now=NOW).matched
-            == Matched.COUNTRY
-        )
+        assert locate(city="", state="Leinster County", country="Ireland", now=NOW).matched == Matched.COUNTRY
         assert GeocodedPlace.objects.get().state == "Leinster County"
 
     @pytest.mark.parametrize("names", [("", "Texas", "US"), ("", "", "US"), ("", "", ""), ("\0!", "", "")])
     def test_records_nothing_that_is_answered_or_no_question(self, names):
         city, state, country = names
-        services.locate(city=city, state=state, country=country, now=NOW)
+        locate(city=city, state=state, country=country, now=NOW)
         assert not GeocodedPlace.objects.exists()
 
     @pytest.mark.parametrize("part", ["city", "state", "country"])
@@ -81,21 +79,21 @@ class TestLocate:
         assert services._key(PlaceName(row.city, row.state, row.country)) == row.key
 
     def test_records_the_longest_name(self):
-        services.locate(city="x" * 256, state="", country="Wonderland", now=NOW)
+        locate(city="x" * 256, state="", country="Wonderland", now=NOW)
         assert len(GeocodedPlace.objects.get().city) == 256
 
     def test_records_a_question_once_however_it_is_spelt(self, missing):
-        services.locate(city="ATLANTIS-heights", state="idaho", country="United States", now=NOW + DAY)
+        locate(city="ATLANTIS-heights", state="idaho", country="United States", now=NOW + DAY)
         assert GeocodedPlace.objects.get().asked_at == NOW
 
     def test_prefers_what_was_settled(self, missing):
         services.place_by_hand(place_id=missing.id, latitude=43.0, longitude=-112.0, now=NOW)
-        position = services.locate(city="Atlantis heights", state="Idaho", country="United States", now=NOW)
+        position = locate(city="Atlantis heights", state="Idaho", country="United States", now=NOW)
         assert (position.latitude, position.longitude, position.matched) == (43.0, -112.0, Matched.CITY)
 
     @pytest.mark.parametrize("city", ["\0Nowhere\ud800 \x07at all", "x" * 10_000, "ﷺ" * 200, "Ŋ" * 256])
     def test_takes_odd_text(self, city):
-        assert services.locate(city=city, country="US", now=NOW).matched == Matched.COUNTRY
+        assert locate(city=city, country="US", now=NOW).matched == Matched.COUNTRY
 
 
 @pytest.mark.django_db
@@ -126,9 +124,7 @@ class TestLocateMany:
 class TestGeocodeMissing:
     def test_settles_a_place_for_good(self, missing, geocoder):
         assert services.geocode_missing(now=NOW, geocoder=geocoder) is None
-        position = services.locate(
-            city=ATLANTIS.city, state=ATLANTIS.state, country=ATLANTIS.country, now=NOW
-        )
+        position = locate(city=ATLANTIS.city, state=ATLANTIS.state, country=ATLANTIS.country, now=NOW)
         assert (position.latitude, position.longitude) == (42.9207505, -112.4660918)
         missing.refresh_from_db()
         assert (missing.look_at, missing.answered_at, missing.matched) == (None, NOW, "city")
@@ -153,7 +149,7 @@ class TestGeocodeMissing:
 
     def test_asks_one_place_a_second_the_longest_waiting_first(self, db, nominatim, geocoder):
         for number in range(3):
-            services.locate(city=f"Nowhere {number}", country="US", now=NOW + number * SECOND)
+            locate(city=f"Nowhere {number}", country="US", now=NOW + number * SECOND)
         later = NOW + MINUTE
         next_at = services.geocode_missing(now=later, geocoder=geocoder)
         assert next_at == later + SECOND
@@ -185,7 +181,7 @@ class TestGeocodeMissing:
         assert (missing.tries, missing.error, missing.look_at) == (0, "", None)
 
     def test_leaves_a_service_that_is_away_alone(self, missing, nominatim, geocoder):
-        services.locate(city="Nowhere", country="US", now=NOW)
+        locate(city="Nowhere", country="US", now=NOW)
         nominatim.status, nominatim.headers = 429, {"Retry-After": "300"}
         services.geocode_missing(now=NOW, geocoder=geocoder)
         services.geocode_missing(now=NOW + 299 * SECOND, geocoder=geocoder)
@@ -314,11 +310,6 @@ class TestPlaceOf:
 class TestSearchPlaces:
     def test_finds_cities_by_their_beginning(self):
         assert services.search_places(q="chubb", limit=1)[0].name == "Chubbuck"
-
-
-class TestNearestPlace:
-    def test_names_where_a_player_is(self):
-        assert services.nearest_place(latitude=32.7767, longitude=-96.797).name == "Dallas"
 
 
 class TestFindCountry:

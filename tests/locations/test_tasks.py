@@ -9,6 +9,8 @@ from locations import regions, services, tasks
 from locations.catalogue import GCP
 from locations.models import FinderAnswer, GeocodedPlace
 
+from .places import locate
+
 
 @pytest.fixture
 def waiting(db, settings, nominatim):
@@ -17,7 +19,7 @@ def waiting(db, settings, nominatim):
 
     def record(count):
         for number in range(count):
-            services.locate(city=f"Nowhere {number}", country="US", now=asked_at)
+            locate(city=f"Nowhere {number}", country="US", now=asked_at)
 
     return record
 

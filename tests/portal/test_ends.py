@@ -182,7 +182,7 @@ class TestSuspending:
         assert answer.json()["suspended"]["reason"] == "Chargeback"
         assert (wish(vm), wish(another)) == ("gone", "gone")
         with pytest.raises(NotAuthenticated):
-            logins.person_of(pair.access, plane.now())
+            logins.login_of(pair.access, plane.now())
         assert client_with_key(key.secret).get("/vms").status_code == 401
         plane.until(vm, "terminated")
 
