@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
+from django.db import InterfaceError, OperationalError, connections
 from django.db.models import QuerySet
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
@@ -47,6 +47,12 @@ VALUES (%s, %s, clock_timestamp() + make_interval(secs => %s)) RETURNING id
 """
 INSERT_AND_NOTIFY = f"WITH added AS ({INSERT}) SELECT id, pg_notify(%s, '') FROM added"  # noqa: S608  no values in it
 EARLIEST = "SELECT extract(epoch FROM min(lock) - clock_timestamp()) FROM django_q_ormq WHERE key = %s"
+
+# A claimed row's `lock` lies in the future.
+BACKLOG = """
+SELECT count(*) FILTER (WHERE lock <= statement_timestamp()), count(*), extract(epoch FROM statement_timestamp() - min(lock))
+FROM django_q_ormq WHERE key = %s
+"""
 
 
 def channel_of(key: str) -> str:
@@ -135,9 +141,17 @@ class PgBroker(ORM):  # type: ignore[misc]  # django-q2 is untyped
             super().delete(task_id)
 
 
-def queue_age_s(key: str | None = None, *, using: str = DEFAULT_DB_ALIAS) -> float:
-    """How long the oldest due row waits to be claimed, in seconds; 0 when none is due."""
-    with connections[using].cursor() as cursor:
-        cursor.execute(EARLIEST, [key or Conf.CLUSTER_NAME])
-        earliest_s = cursor.fetchone()[0]
-    return 0.0 if earliest_s is None else max(0.0, -float(earliest_s))
+class Backlog(NamedTuple):
+    """The rows of a queue: `due` now, and claimed or `later`; how long the oldest due one waits, 0 when none is due."""
+
+    due: int
+    later: int
+    oldest_due_s: float
+
+
+def backlog() -> Backlog:
+    """What waits for our workers, by the clock that they claim by."""
+    with connections[Conf.ORM].cursor() as cursor:
+        cursor.execute(BACKLOG, [Conf.CLUSTER_NAME])
+        due, rows, oldest_s = cursor.fetchone()
+    return Backlog(due, rows - due, max(0.0, float(oldest_s or 0)))

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
-from django.db.models import Q
+from django.db.models import Min, Q
 from django_q.conf import Conf
 from django_q.models import Schedule, Task
 from django_q.tasks import async_task
@@ -72,6 +72,13 @@ def run_due(now: datetime) -> int:
         logger.warning("could not look at the schedules: %s", str(error).strip())
         connection.close()
         return started
+
+
+def late_s(now: datetime) -> float:
+    """How late the latest schedule is; 0 when none is due."""
+    due = Schedule.objects.filter(next_run__lte=now).exclude(repeats=0)
+    oldest = due.aggregate(oldest=Min("next_run"))["oldest"]
+    return 0.0 if oldest is None else (now - oldest).total_seconds()
 
 
 def _next_due(now: datetime, seen: list[int]) -> Schedule | None:

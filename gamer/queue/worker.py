@@ -32,7 +32,7 @@ from django_q.conf import Conf
 
 from gamer import heap
 from gamer.queue import schedules, wake
-from gamer.queue.broker import channel_of, queue_age_s
+from gamer.queue.broker import backlog, channel_of
 from gamer.queue.pulse import Pulse, Watchdog
 
 logger = logging.getLogger(__name__)
@@ -187,7 +187,7 @@ def run(*, stuck_after_s: float) -> int:
 def _verdict(watchdog: Watchdog, pulse: Pulse) -> str | None:
     try:
         connections[Conf.ORM].close_if_unusable_or_obsolete()
-        age_s = queue_age_s(using=Conf.ORM)
+        age_s = backlog().oldest_due_s
     except DatabaseError:
         age_s = 0.0  # no database, no due rows to judge by
     return watchdog.look(

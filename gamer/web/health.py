@@ -10,9 +10,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
-from django.db.models import Min
 from django.utils.module_loading import import_string
-from django_q.models import OrmQ, Schedule
+
+from gamer.queue import schedules
+from gamer.queue.broker import backlog
 
 QUEUE_LATE_S = 60  # a live worker claims a due task within seconds
 SCHEDULE_LATE_S = 180  # our worker looks every 10 s
@@ -40,16 +41,13 @@ def database(now: datetime) -> Iterable[Part]:
 
 
 def queue(now: datetime) -> Iterable[Part]:
-    """A row's `lock` is the moment from which it may be claimed; a claimed one lies in the future."""
-    oldest = OrmQ.objects.filter(lock__lte=now).aggregate(oldest=Min("lock"))["oldest"]
-    age_s = 0 if oldest is None else round((now - oldest).total_seconds())
+    age_s = round(backlog().oldest_due_s)
     problem = f"the oldest task has waited for {age_s} s" if age_s > QUEUE_LATE_S else ""
     yield Part("queue", problem, {"oldest_due_s": age_s})
 
 
 def scheduler(now: datetime) -> Iterable[Part]:
-    due = Schedule.objects.filter(next_run__lte=now).exclude(repeats=0).aggregate(oldest=Min("next_run"))
-    late_s = 0 if due["oldest"] is None else round((now - due["oldest"]).total_seconds())
+    late_s = round(schedules.late_s(now))
     problem = f"a schedule is {late_s} s late" if late_s > SCHEDULE_LATE_S else ""
     yield Part("scheduler", problem, {"oldest_due_s": late_s})
 

@@ -14,14 +14,14 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
-from django.db.models import Count, Min, Q
 from django.utils import timezone
 from django.utils.module_loading import import_string
-from django_q.models import OrmQ, Schedule
 from prometheus_client import CollectorRegistry, generate_latest, multiprocess
 from prometheus_client.core import REGISTRY, CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gamer.queue import schedules
+from gamer.queue.broker import backlog
 from gamer.web.models import Tally
 
 PREFIX = "gamer_"
@@ -47,20 +47,12 @@ Source = Callable[[datetime], Iterable[Figure]]
 
 
 def queue(now: datetime) -> Iterable[Figure]:
-    """The queue and the schedules. A claimed row's `lock` lies in the future."""
-    is_due = Q(lock__lte=now)
-    rows = OrmQ.objects.aggregate(all=Count("id"), due=Count("id", is_due), oldest=Min("lock", filter=is_due))
-    late = Schedule.objects.filter(next_run__lte=now).exclude(repeats=0).aggregate(oldest=Min("next_run"))
-    yield Figure("queue_tasks", "Tasks in the queue.", rows["due"], {"state": "due"})
-    yield Figure(
-        "queue_tasks", "Tasks in the queue.", rows["all"] - rows["due"], {"state": "claimed_or_later"}
-    )
-    yield Figure(
-        "queue_oldest_due_seconds", "How long the oldest due task waits.", age_s(rows["oldest"], now)
-    )
-    yield Figure(
-        "schedule_oldest_late_seconds", "How late the latest schedule is.", age_s(late["oldest"], now)
-    )
+    """The queue and the schedules."""
+    waiting = backlog()
+    yield Figure("queue_tasks", "Tasks in the queue.", waiting.due, {"state": "due"})
+    yield Figure("queue_tasks", "Tasks in the queue.", waiting.later, {"state": "claimed_or_later"})
+    yield Figure("queue_oldest_due_seconds", "How long the oldest due task waits.", waiting.oldest_due_s)
+    yield Figure("schedule_oldest_late_seconds", "How late the latest schedule is.", schedules.late_s(now))
 
 
 def tallies(now: datetime) -> Iterable[Figure]:

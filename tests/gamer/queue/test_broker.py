@@ -3,17 +3,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Thread
 
 import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection, connections, transaction
+from django.utils import timezone
 from django_q.conf import Conf
 from django_q.models import OrmQ
 
 from gamer.queue import broker as brokers
-from gamer.queue.broker import MAX_CLAIMS, PgBroker, channel_of, queue_age_s
+from gamer.queue.broker import MAX_CLAIMS, PgBroker, backlog, channel_of
 from gamer.queue.enqueue import enqueue
 from tests.gamer.queue.cluster import own_url
 from tests.waiting import eventually
@@ -188,13 +190,19 @@ class TestEnqueue:
         assert len(list(ear.notifies(timeout=0.5))) == 1
 
 
-class TestQueueAge:
-    def test_is_how_long_the_oldest_due_row_waits(self) -> None:
-        assert queue_age_s() == 0
+class TestBacklog:
+    def test_is_what_is_due_and_how_long_the_oldest_of_it_waits(self) -> None:
+        assert backlog() == (0, 0, 0)
         enqueue(TASK, "later", delay_s=60)
-        assert queue_age_s() == 0
+        assert backlog() == (0, 1, 0)
         shift_locks(100)
-        assert queue_age_s() == pytest.approx(40, abs=5)
+        enqueue(TASK, "now")
+        enqueue(TASK, "later", delay_s=60)
+        assert backlog() == (2, 1, pytest.approx(40, abs=20))
+
+    def test_is_nothing_of_a_queue_that_our_workers_do_not_take_from(self) -> None:
+        OrmQ.objects.create(key="another", payload="", lock=timezone.now() - timedelta(hours=1))
+        assert backlog() == (0, 0, 0)
 
 
 class TestSettings:
