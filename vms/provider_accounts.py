@@ -25,7 +25,7 @@ from vms.channels import RECONCILER
 from vms.models import Attempt, ProviderAccount, Stray
 from vms.providers import registry
 from vms.providers.base import Provider
-from vms.providers.cloudypad.clouds import CLOUDS, DUMMY, missing
+from vms.providers.cloudypad.clouds import CLOUDS, DUMMY, Account, missing
 
 SANDBOX = "sandbox"
 SEED = Principal(command="seed")
@@ -74,14 +74,14 @@ def open_provider(account: ProviderAccount) -> Provider:
     )
 
 
-def tool_of(account: ProviderAccount) -> registry.Tool | None:
+def tool_of(account: ProviderAccount) -> Account | None:
     """For the kinds that drive a program: its command, a home for this account alone, and the table of what it may buy."""
     if account.kind not in CLOUDS:
         return None
     homes = Path(settings.ENV.cloudypad_home or settings.STATE_DIR / "cloudypad")
     home = homes / f"account-{account.pk}"
     stock = machine_types.products(account.kind)
-    return registry.Tool(settings.ENV.cloudypad_bin, str(home), stock, holds_machines(account))
+    return Account(settings.ENV.cloudypad_bin, home, stock=stock, has_machines=holds_machines(account))
 
 
 def holds_machines(account: ProviderAccount) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 from vms.providers.base import Provider, ProviderError
-from vms.providers.cloudypad.clouds import Account, Product
+from vms.providers.cloudypad.clouds import Account
 from vms.providers.cloudypad.provider import PROVIDERS, open_cloudypad
 from vms.providers.memory import MemoryProvider, cloud
 from vms.providers.tensordock import TensorDockProvider
@@ -29,19 +29,6 @@ KINDS: dict[str, type[Provider]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """What adapters need that drive a program: its command line, a home for this account alone, and what it may buy.
-
-    `has_machines`: the account may have some, so that its home is there and is never made anew.
-    """
-
-    command: str = ""
-    home: str = ""
-    stock: Sequence[Product] = ()
-    has_machines: bool = False
-
-
 class OnCall(Protocol):
     """Told of every verb that ended: seconds it took, and the error class by name; None for success, "crash" for a bug."""
 
@@ -57,12 +44,12 @@ def open_provider(
     base_url: str = "",
     pace: Callable[[], None] = lambda: None,
     on_call: OnCall | None = None,
-    tool: Tool | None = None,
+    tool: Account | None = None,
 ) -> Provider:
     """The provider of one account. Raises ValueError for an unknown kind or an impossible address.
 
     `credentials`: tensordock {"token"}; memory {"cloud": its name} (default "default"); the clouds' as in `cloudypad.clouds`.
-    `base_url` "" means the vendor's own. `tool` is for the kinds that have one.
+    `base_url` "" means the vendor's own. `tool` is for the kinds that drive one, without the credentials.
     `pace` is called before each request to the vendor; it may wait or raise Unavailable.
     """
     match kind:
@@ -71,8 +58,7 @@ def open_provider(
         case TensorDockProvider.kind:
             provider = TensorDockProvider(credentials.get("token", ""), base_url or BASE_URL, pace=pace)
         case _ if kind in PROVIDERS:
-            tool = tool or Tool()
-            account = Account(tool.command, Path(tool.home), credentials, tool.stock, tool.has_machines)
+            account = replace(tool or Account("", Path()), credentials=credentials)
             provider = open_cloudypad(kind, account, pace=pace)
         case _:
             raise ValueError(f"no provider is called {kind!r}; there are {', '.join(KINDS)}")
