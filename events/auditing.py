@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from events.history import subject_of
 from events.services import Happening, record_many
-from gamer.web.confirming import is_only_asking
+from gamer.web.confirming import is_only_asking, ticked
 
 # Rows without a history of their own, by app.
 RESOURCES = {
@@ -50,13 +50,13 @@ class Audited:
 
     def response_action(self, request: HttpRequest, queryset: Any) -> Any:
         name = request.POST.get("action", "")
+        queryset = ticked(self, request, queryset)
         is_left = "action" in _own_records(self) or name in ("", "delete_selected")
         if is_left or is_only_asking(self, request):
             return super().response_action(request, queryset)  # type: ignore[misc]
         with transaction.atomic():
             if request.POST.get("select_across") != "1":
-                chosen = queryset.filter(pk__in=request.POST.getlist("_selected_action"))
-                self._note(request, "action_run", chosen[:MOST_NAMED], ran=name[:60])
+                self._note(request, "action_run", queryset[:MOST_NAMED], ran=name[:60])
             else:
                 self._note(request, "action_run", queryset[:MOST_NAMED], ran=name[:60], of=queryset.count())
             return super().response_action(request, queryset)  # type: ignore[misc]

@@ -50,6 +50,21 @@ def asks(question: Question) -> Callable[[Act], Act]:
     return ask_before
 
 
+def ticked(page: Any, request: HttpRequest, listed: QuerySet[Any]) -> QuerySet[Any]:
+    """The rows a list's action is about: those ticked, also where the list's filter no longer holds for one of them.
+
+    A question takes time to read, and a VM's status changes meanwhile. What is gone altogether is told.
+    """
+    if request.POST.get("select_across") == "1":
+        return listed
+    keys = request.POST.getlist(ACTION_CHECKBOX_NAME)
+    rows: QuerySet[Any] = page.get_queryset(request).filter(pk__in=keys)
+    missing = len(set(keys)) - rows.count()
+    if missing:
+        messages.warning(request, f"{missing} of the chosen {'is' if missing == 1 else 'are'} no longer there.")
+    return rows
+
+
 def is_only_asking(page: Any, request: HttpRequest) -> bool:
     """Whether a list's posted action leads to its question, so that nothing is done yet."""
     act = getattr(page, request.POST.get("action", ""), None)

@@ -70,6 +70,21 @@ class TestAPage:
         (event,) = Event.objects.about("users", world.alice.handle).filter(action="action_run")
         assert event.details["ran"] == "end_logins"
 
+    def test_tells_of_rows_that_are_gone_when_an_action_is_confirmed(self, sam: Client) -> None:
+        kept = Group.objects.create(name="kept")
+        posted = {"action": "delete_selected", "_selected_action": [str(kept.pk), "987654"], "post": "yes"}
+        answer = sam.post("/admin/auth/group/", posted, follow=True)
+        assert "1 of the chosen is no longer there." in map(str, answer.context["messages"])
+        assert not Group.objects.exists()
+
+    def test_tells_of_an_action_on_who_left_the_lists_filter_meanwhile(
+        self, sam: Client, world: World
+    ) -> None:
+        posted = {"action": "end_logins", "confirmed": "yes", "_selected_action": [str(world.alice.pk)]}
+        sam.post("/admin/accounts/user/?is_active__exact=0", posted)
+        (event,) = Event.objects.about("users", world.alice.handle).filter(action="action_run")
+        assert event.details["ran"] == "end_logins"
+
     def test_tells_how_many_an_action_on_all_pages_had(self, sam: Client, world: World) -> None:
         everybody = {"_selected_action": [str(world.alice.pk)], "select_across": "1"}
         sam.post("/admin/accounts/user/", {"action": "end_logins", "confirmed": "yes", **everybody})

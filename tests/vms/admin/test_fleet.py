@@ -297,6 +297,17 @@ class TestActs:
         assert len([text for text in told if "an hour added" in text]) == 1
         assert len([text for text in told if "not done" in text]) == 2
 
+    def test_on_many_are_about_those_ticked_though_the_lists_filter_holds_no_longer(self, by_status, sam):
+        vm = by_status[Status.RUNNING]
+        listed_as = f"{FLEET}?status=running"
+        posted = {"action": "terminate", "_selected_action": [str(vm.pk)]}
+        assert sam.post(listed_as, posted).context["misfits"] == 0
+        VM.objects.filter(pk=vm.pk).update(phase=Phase.STOPPING)
+        told = messages(sam.post(listed_as, {**posted, "confirmed": "yes"}, follow=True))
+        assert [text for text in told if "termination asked" in text]
+        vm.refresh_from_db()
+        assert vm.desired == Desired.GONE
+
     def test_on_more_than_two_hundred_do_nothing(self, plane, sam):
         VM.objects.bulk_create(VM(console_id="nes") for _ in range(201))
         posted = {"action": "terminate", "confirmed": "yes", "select_across": "1", "index": "0"}

@@ -136,6 +136,16 @@ class TestMany:
         assert len([text for text in told if "not done" in text]) == 1
         assert VM.objects.exclude(moves_from=None).count() == 2
 
+    def test_are_those_ticked_though_the_lists_filter_holds_no_longer(self, plane, running, sam):
+        chosen = {"action": "move", "_selected_action": [str(running.pk)]}
+        services.stop(vm=running, by=policy("test"), now=plane.clock())
+        plane.until(running, "stopped")
+        page = sam.post(f"{FLEET}?status=running", {**chosen, "shown": "yes", "look": ""})
+        assert [pick.vm for pick in page.context["picks"]] == [running]
+        confirmed(sam, f"{FLEET}?status=running", page, **chosen)
+        running.refresh_from_db()
+        assert running.moves_from_id is not None
+
     def test_beyond_what_can_be_ranked_at_once_are_refused(self, plane, sam):
         VM.objects.bulk_create(VM(console_id="nes") for _ in range(MOST_AT_ONCE + 1))
         chosen = [str(pk) for pk in VM.objects.values_list("pk", flat=True)]
