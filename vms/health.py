@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from django.db.models import Min
+from django.db.models.functions import Greatest
 
 from gamer.web.health import Part
 from vms import offers
@@ -38,11 +39,20 @@ def condition_of(account: ProviderAccount, now: datetime) -> Condition:
 
 def parts(now: datetime) -> Iterable[Part]:
     """The reconciler's backlog and leases in one query, the accounts in another."""
-    oldest = VM.objects.live().aggregate(due=Min("next_look_at"), lease=Min("lease_until"))
+    oldest = oldest_waits()
     yield _lateness("reconciler", "a VM has waited for its look", oldest["due"], now)
     yield _lateness("leases", "a lease ran out and nobody took the VM over", oldest["lease"], now)
     for account in ProviderAccount.objects.defer("credentials"):
         yield _account(account, now)
+
+
+def oldest_waits() -> dict[str, datetime | None]:
+    """Since when the most overdue row is `due`, and when the oldest `lease` ran out; one query.
+
+    A row that somebody holds waits for nobody, though it stays due until its step is done: an order may take two minutes.
+    """
+    waits_since = Greatest("next_look_at", "lease_until")  # null is passed over: most rows have no lease
+    return VM.objects.live().aggregate(due=Min(waits_since), lease=Min("lease_until"))
 
 
 def _lateness(name: str, fault: str, moment: datetime | None, now: datetime) -> Part:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Count, Min
+from django.db.models import Count
 
 from gamer.web.metrics import Figure, age_s
-from vms.health import condition_of
+from vms.health import condition_of, oldest_waits
 from vms.lifecycle import LIVE, Desired, Phase, status_of
 from vms.models import VM, Attempt, ProviderAccount
 from vms.reconcile.liveness import SHOUT_AFTER, cost_so_far
@@ -36,9 +36,9 @@ def _fleet() -> Iterable[Figure]:
 
 
 def _loop(now: datetime) -> Iterable[Figure]:
-    oldest = VM.objects.live().aggregate(due=Min("next_look_at"), lease=Min("lease_until"))
+    oldest = oldest_waits()
     yield Figure(
-        "reconcile_lag_seconds", "How late the most overdue look at a VM is.", age_s(oldest["due"], now)
+        "reconcile_lag_seconds", "How late the most overdue look at a VM is that nobody holds.", age_s(oldest["due"], now)
     )
     yield Figure(
         "lease_oldest_expired_seconds", "How long ago the oldest lease ran out.", age_s(oldest["lease"], now)

@@ -39,6 +39,10 @@ class TestParts:
         VM.objects.update(lease_until=plane.clock() - LONG, next_look_at=plane.clock())
         assert problems(plane) == {"leases": "a lease ran out and nobody took the VM over for 300 s"}
 
+    def test_leave_alone_who_is_being_worked_on(self, plane: ControlPlane, vm: VM) -> None:
+        VM.objects.update(next_look_at=plane.clock() - LONG, lease_until=plane.clock() + timedelta(seconds=20))
+        assert problems(plane) == {}
+
     def test_forget_ended_vms(self, plane: ControlPlane, vm: VM) -> None:
         VM.objects.update(phase="deleted", next_look_at=None, lease_until=plane.clock() - LONG)
         assert problems(plane) == {}

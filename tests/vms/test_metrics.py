@@ -44,8 +44,12 @@ class TestFigures:
     def test_tell_how_late_the_loop_is(self, plane: ControlPlane, vm: VM) -> None:
         now = plane.clock()
         VM.objects.update(next_look_at=now - timedelta(seconds=70), lease_until=now - timedelta(seconds=40))
-        assert value(plane, "reconcile_lag_seconds") == 70
+        assert value(plane, "reconcile_lag_seconds") == 40
         assert value(plane, "lease_oldest_expired_seconds") == 40
+        VM.objects.update(lease_until=None)
+        assert value(plane, "reconcile_lag_seconds") == 70
+        VM.objects.update(lease_until=now + timedelta(seconds=20))
+        assert value(plane, "reconcile_lag_seconds") == 0
 
     @pytest.mark.parametrize(("minutes", "vms", "usd"), [(60, 1, 3.0), (5, 0, 0.0)])
     def test_tell_the_dollars_of_deletes_that_do_not_confirm(
