@@ -110,9 +110,15 @@ class _JudgedForm(forms.ModelForm):  # type: ignore[type-arg]
             _tell(self, self.faults())
 
 
+def _seen() -> forms.CharField:
+    """The row as it was when the page was opened (templates/emulators/seen.html)."""
+    return forms.CharField(required=False, widget=forms.HiddenInput)
+
+
 class ConfigForm(_JudgedForm):
     """A console's own values. What they mean for its providers is judged by the formset below."""
 
+    seen = _seen()
     display_name = forms.CharField(
         max_length=60, widget=UnfoldAdminTextInputWidget, help_text="The name players see."
     )
@@ -135,6 +141,7 @@ class ConfigForm(_JudgedForm):
             self.fields["display_name"].help_text = "The name players see; empty for the usual one."
         else:
             self.initial["display_name"] = self.instance.console.display_name
+            self.initial["seen"] = configs.seen_in(self.instance)
 
     def faults(self) -> Faults:
         alone = replace(configs.draft_of(self.instance), preferred_providers=())
@@ -143,6 +150,7 @@ class ConfigForm(_JudgedForm):
     def changes(self) -> ConfigChanges:
         """What the form says of the console, providers apart."""
         values = dict(self.cleaned_data)
+        del values["seen"]
         values.pop("console", None)
         if not values["display_name"]:
             del values["display_name"]
@@ -224,12 +232,19 @@ class PreferenceFormSet(PaginationInlineFormSet):  # type: ignore[misc]
 
 
 class GameForm(_JudgedForm):
+    seen = _seen()
+
     class Meta:
         model = Game
         fields = (
             *("title", "console", "game_id", "preset", "min_cpu", "min_ram_gb", "requires_gpu"),
             *("gpu_class", "emulator", "file"),
         )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.instance.pk is not None:
+            self.initial["seen"] = library.seen_in(self.instance)
 
     def faults(self) -> Faults:
         return library.game_faults(self.instance)

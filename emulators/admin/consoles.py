@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,6 +23,7 @@ from emulators.services import configs, library
 from emulators.services.profiles import floor_of
 from gamer.web.admin import ServiceAdmin, told
 
+SEEN = "emulators/seen.html"
 PREVIEW = "admin:vms_placement_preview"
 PROVIDERS_SHOWN = 2
 TERMS_SHOWN = 5
@@ -73,6 +74,7 @@ class PreferenceInline(TabularInline):  # type: ignore[misc]
 class EmulatorConfigAdmin(LibraryAdmin):
     empty_hint = "Nothing can be launched without one. The ten we ship are filled in by manage.py seed."
     form = ConfigForm
+    change_form_before_template = SEEN
     inlines = (PreferenceInline,)
     list_display = ("name", "emulator", "default_preset", "floor", "gpu_class", "limit", "hours", "providers")
     list_display_links = ("name",)
@@ -113,7 +115,11 @@ class EmulatorConfigAdmin(LibraryAdmin):
         for formset in formsets:
             changes["preferred_providers"] = formset.drafts()
             formset.save(commit=False)  # only sorts its rows into new, changed and deleted, for the history
-        save = configs.update_config if change else configs.create_config
+        save = (
+            partial(configs.update_config, seen=form.cleaned_data["seen"])
+            if change
+            else configs.create_config
+        )
         save(console=form.instance.pk, changes=changes, by=by(request), now=timezone.now())
 
     def delete_model(self, request: HttpRequest, obj: EmulatorConfig) -> None:
@@ -189,6 +195,7 @@ class GameAdmin(LibraryAdmin):
         "come from the library by a scan, or are added here."
     )
     form = GameForm
+    change_form_before_template = SEEN
     list_display = ("title", "game_id", "console", "in_library", "asks")
     list_filter = ("console", AvailableFilter)
     list_select_related = ("console", "preset", "gpu_class")
@@ -222,7 +229,7 @@ class GameAdmin(LibraryAdmin):
         return (queryset.filter(begins) if words else queryset), False
 
     def save_model(self, request: HttpRequest, obj: Game, form: GameForm, change: bool) -> None:
-        library.save_game(game=obj, by=by(request), now=timezone.now())
+        library.save_game(game=obj, by=by(request), now=timezone.now(), seen=form.cleaned_data["seen"])
 
     @display(description="File", label={"there": "success", "missing": "danger", "not looked for": "info"})  # type: ignore[untyped-decorator]
     def in_library(self, game: Game) -> str:

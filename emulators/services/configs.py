@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -24,6 +25,10 @@ from gamer.errors import Conflict, ValidationError, bad_field
 from locations.services import is_place
 
 RESOURCE = "emulators"
+CHANGED_SINCE = (
+    "It was changed after you opened this page, by somebody else or by a scan. Nothing is saved: "
+    "open the page anew and make your changes there."
+)
 PLAIN_FIELDS = (
     "default_emulator",
     "min_cpu",
@@ -52,14 +57,19 @@ def create_config(*, console: str, changes: ConfigChanges, by: Principal, now: d
         return get_config(console=console)
 
 
-def update_config(*, console: str, changes: ConfigChanges, by: Principal, now: datetime) -> EmulatorConfig:
+def update_config(
+    *, console: str, changes: ConfigChanges, by: Principal, now: datetime, seen: str = ""
+) -> EmulatorConfig:
     """Changes what is named and keeps the rest; a given list of providers replaces the old one.
 
-    Raises NotFound when the console is not configured, ValidationError (with words per field, providers by their place in the list).
+    `seen` is `seen_in` the row that the changes were made on. Raises Conflict when it is another one by now, NotFound
+    when the console is not configured, ValidationError (with words per field, providers by their place in the list).
     """
     with transaction.atomic():
         row, config = _locked_config(console)
         before = draft_of(config)
+        if seen and seen != digest_of(_plain(before)):
+            raise Conflict(CHANGED_SINCE)
         _change(row, config, before, tidy(replace(before, **changes)), by, now)
         return get_config(console=console)
 
@@ -249,6 +259,16 @@ def invalid(details: dict[str, list[str]]) -> ValidationError:
     """Faults by field as the error of a refused change."""
     name, texts = next(iter(details.items()))
     return ValidationError(f"{name}: {texts[0]}", details=details)
+
+
+def seen_in(config: EmulatorConfig) -> str:
+    """What a page that shows a row of `configs()` gives back with its changes, for `update_config`."""
+    return digest_of(_plain(draft_of(config)))
+
+
+def digest_of(plain: dict[str, Any]) -> str:
+    """A short text that differs where the values do."""
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _plain(draft: ConfigDraft) -> dict[str, Any]:

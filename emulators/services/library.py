@@ -13,7 +13,7 @@ from django.forms.models import model_to_dict
 from accounts.principal import Principal
 from emulators.models import EmulatorConfig, Game, GpuClass, Preset
 from emulators.rules import Faults, below_floor, is_below, size_in_words
-from emulators.services.configs import RESOURCE, faults_of, invalid
+from emulators.services.configs import CHANGED_SINCE, RESOURCE, digest_of, faults_of, invalid
 from emulators.services.profiles import floor_of, floor_of_game, size_of
 from events.services import Happening, record
 from gamer.errors import Conflict
@@ -21,9 +21,16 @@ from gamer.errors import Conflict
 Row = Game | Preset | GpuClass
 
 
-def save_game(*, game: Game, by: Principal, now: datetime) -> Game:
-    """Adds or changes a game. Raises ValidationError, or Conflict when the console has another one with this id."""
+def save_game(*, game: Game, by: Principal, now: datetime, seen: str = "") -> Game:
+    """Adds or changes a game. `seen` is `seen_in` the row that the changes were made on.
+
+    Raises ValidationError, or Conflict when the row is another one by now, or the console has another game with this id.
+    """
     with transaction.atomic():
+        if seen:
+            stored = Game.objects.select_for_update(of=("self",)).filter(pk=game.pk).first()
+            if stored is None or seen != seen_in(stored):
+                raise Conflict(CHANGED_SINCE)
         twin = Game.objects.filter(console=game.console_id, game_id=game.game_id).exclude(pk=game.pk)
         if twin.exists():
             raise Conflict(f"{game.console} has a game {game.game_id}.", details={"game_id": ["Taken."]})
@@ -126,6 +133,11 @@ def _label(row: Row) -> str:
             return f"preset:{row.slug}"
         case GpuClass():
             return f"gpu_class:{row.name}"
+
+
+def seen_in(game: Game) -> str:
+    """What a page that shows a game gives back with its changes, for `save_game`."""
+    return digest_of(_plain(game))
 
 
 def _plain(row: models.Model) -> dict[str, Any]:

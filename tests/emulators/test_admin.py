@@ -14,10 +14,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import path
 
+from accounts.principal import policy
 from emulators.admin import consoles as pages
 from emulators.facts import KnownPlace, OfferFacts
 from emulators.models import Console, EmulatorConfig, Game, GpuClass, Preset, ProviderPreference
+from emulators.services.configs import upsert_provider
 from events.models import Event
+from tests.world import NOON
 
 pytestmark = pytest.mark.usefixtures("shipped")
 CONFIGS = "/admin/emulators/emulatorconfig/"
@@ -198,6 +201,19 @@ class TestConsolePage:
         ).content.decode()
         assert page.count("Preset advanced (4 vCPUs") == 1
 
+    def test_takes_no_provider_away_that_somebody_added_meanwhile(self, client, world):
+        ProviderPreference.objects.filter(config="switch", provider="libvirt").delete()
+        posted = filled(client.get(SWITCH)) | {"max_session_hours": 5}
+        upsert_provider(console="switch", provider="libvirt", changes={}, by=policy("test"), now=NOON)
+        answer = client.post(SWITCH, posted)
+        page = answer.content.decode()
+        assert "It was changed after you opened this page" in page
+        assert f'name="seen" value="{posted["seen"]}"' in page
+        assert filled(answer)["max_session_hours"] == "5"
+        assert "libvirt" in {kind for _, kind in listed()}
+        assert EmulatorConfig.objects.get(pk="switch").max_session_hours != 5
+        assert client.post(SWITCH, filled(client.get(SWITCH)) | {"max_session_hours": 5}).status_code == 302
+
     def test_tells_that_somebody_deleted_it_meanwhile(self, client):
         posted = filled(client.get(SWITCH))
         EmulatorConfig.objects.get(pk="switch").delete()
@@ -303,6 +319,19 @@ class TestGamePage:
     def test_says_what_is_wrong(self, client, change, words):
         answer = self.post(client, **change)
         assert (answer.status_code, words in answer.content.decode()) == (200, True)
+
+
+    def test_keeps_the_file_that_a_scan_found_meanwhile(self, client):
+        game = Game.objects.get(game_id="mario-odyssey")
+        address = f"/admin/emulators/game/{game.pk}/change/"
+        posted = {**filled(client.get(address)), "min_cpu": 12}
+        Game.objects.filter(pk=game.pk).update(file="switch/mario.nsp")
+        answer = client.post(address, posted)
+        assert "by somebody else or by a scan" in answer.content.decode()
+        assert filled(answer)["min_cpu"] == "12"
+        game.refresh_from_db()
+        assert (game.file, game.min_cpu == 12) == ("switch/mario.nsp", False)
+        assert client.post(address, {**filled(client.get(address)), "min_cpu": 12}).status_code == 302
 
 
 class TestPresetPage:
