@@ -8,6 +8,9 @@ limit_request_line = 8190
 limit_request_fields = 100
 limit_request_field_size = 8190
 
+# A request's whole time, the answer's sending included: the longest export takes minutes, and is nowhere shorter at the proxy.
+timeout = 300
+
 DIRECTORY = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
 
 

@@ -61,7 +61,9 @@ def ticked(page: Any, request: HttpRequest, listed: QuerySet[Any]) -> QuerySet[A
     rows: QuerySet[Any] = page.get_queryset(request).filter(pk__in=keys)
     missing = len(set(keys)) - rows.count()
     if missing:
-        messages.warning(request, f"{missing} of the chosen {'is' if missing == 1 else 'are'} no longer there.")
+        messages.warning(
+            request, f"{missing} of the chosen {'is' if missing == 1 else 'are'} no longer there."
+        )
     return rows
 
 

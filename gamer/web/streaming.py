@@ -19,10 +19,10 @@ def streamed(
 
 
 def attached(filename: str) -> dict[str, str]:
+    """The proxy may keep what is ahead of a slow reader (no X-Accel-Buffering): else that reader holds one of few workers."""
     return {
         "Content-Disposition": f'attachment; filename="{filename}"',
         "Cache-Control": "no-store",
-        "X-Accel-Buffering": "no",
     }
 
 

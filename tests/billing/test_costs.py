@@ -18,7 +18,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.core.handlers.asgi import ASGIRequest
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -476,6 +476,10 @@ class TestIntervals:
 
 
 class TestStream:
+    def test_lets_the_proxy_keep_what_is_ahead_of_a_slow_reader(self, rf: RequestFactory) -> None:
+        answer = streamed(rf.get("/"), (text for text in ["a"]), content_type="text/csv", filename="x.csv")
+        assert "X-Accel-Buffering" not in answer.headers
+
     def test_is_not_read_to_its_end_before_the_first_byte_under_asgi(self) -> None:
         made: list[int] = []
 

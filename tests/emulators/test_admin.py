@@ -320,7 +320,6 @@ class TestGamePage:
         answer = self.post(client, **change)
         assert (answer.status_code, words in answer.content.decode()) == (200, True)
 
-
     def test_keeps_the_file_that_a_scan_found_meanwhile(self, client):
         game = Game.objects.get(game_id="mario-odyssey")
         address = f"/admin/emulators/game/{game.pk}/change/"

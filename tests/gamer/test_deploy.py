@@ -22,6 +22,16 @@ def test_bounds_the_headers_at_every_door() -> None:
         assert "--h11-max-incomplete-event-size 65536" in (ROOT / "deploy" / served).read_text()
 
 
+def test_gives_exports_their_time_at_every_door() -> None:
+    gunicorn = runpy.run_path(str(ROOT / "deploy" / "gunicorn.conf.py"))
+    location = re.search(
+        r"location [^{]+export[^{]+\{(.+?)\}", (ROOT / "deploy/nginx/gamer.conf").read_text(), re.S
+    )
+    assert location is not None
+    assert f"proxy_read_timeout {gunicorn['timeout']}s;" in location[1]
+    assert gunicorn["timeout"] >= 300
+
+
 def test_finds_errors_in_the_log_by_the_pattern_it_names() -> None:
     (pattern,) = re.findall(r"grep -E '(.+)'", (ROOT / "deploy/README.md").read_text())
     with written("tests.deploy") as log:

@@ -74,6 +74,16 @@ def test_tells_people_on_a_page_that_asks_again(proxy: str, path: str) -> None:
     assert '<meta http-equiv="refresh" content="5">' in answer.text
 
 
+@pytest.mark.parametrize(
+    "path", ["/admin/events/event/export/", "/admin/billing/usageday/export/?what=table"]
+)
+def test_does_not_ask_for_a_file_again_by_itself(proxy: str, path: str) -> None:
+    answer = requests.get(proxy + path, timeout=5)
+    assert (answer.status_code, "<h1>No file</h1>" in answer.text) == (503, True)
+    assert "refresh" not in answer.text
+    assert "Retry-After" not in answer.headers
+
+
 def test_refuses_large_bodies_in_the_shape_of_who_asks(proxy: str) -> None:
     large = b"x" * (1024 * 1024 + 1)
     assert requests.post(f"{proxy}/vms", large, timeout=5).json()["error"]["code"] == "too_large"

@@ -40,7 +40,9 @@ class TestParts:
         assert problems(plane) == {"leases": "a lease ran out and nobody took the VM over for 300 s"}
 
     def test_leave_alone_who_is_being_worked_on(self, plane: ControlPlane, vm: VM) -> None:
-        VM.objects.update(next_look_at=plane.clock() - LONG, lease_until=plane.clock() + timedelta(seconds=20))
+        VM.objects.update(
+            next_look_at=plane.clock() - LONG, lease_until=plane.clock() + timedelta(seconds=20)
+        )
         assert problems(plane) == {}
 
     def test_forget_ended_vms(self, plane: ControlPlane, vm: VM) -> None:
