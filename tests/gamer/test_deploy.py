@@ -9,8 +9,11 @@ import runpy
 import subprocess
 from pathlib import Path
 
+import yaml
+
 from gamer.env import ROOT
 from tests.log_lines import written
+from vms.reconcile.outcome import PAUSE_S
 
 
 def test_bounds_the_headers_at_every_door() -> None:
@@ -30,6 +33,16 @@ def test_gives_exports_their_time_at_every_door() -> None:
     assert location is not None
     assert f"proxy_read_timeout {gunicorn['timeout']}s;" in location[1]
     assert gunicorn["timeout"] >= 300
+
+
+def test_tells_of_a_pause_that_ends_by_itself_and_begins_again() -> None:
+    told = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
+    (rule,) = [
+        rule for group in told["groups"] for rule in group["rules"] if re.search(r"\bpaused\b", rule["expr"])
+    ]
+    assert "for" not in rule
+    (minutes,) = re.findall(r"max_over_time\(.+\[(\d+)m\]\)", rule["expr"])
+    assert int(minutes) * 60 > PAUSE_S
 
 
 def test_finds_errors_in_the_log_by_the_pattern_it_names() -> None:
