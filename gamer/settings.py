@@ -300,6 +300,7 @@ DOCTOR_CHECKS = [
     "gamer.web.doctor.environment",
     "gamer.web.doctor.database",
     "gamer.web.doctor.queue",
+    "gamer.web.doctor.schedules",
     "locations.doctor.gazetteer",
     "emulators.doctor.saves",
     "emulators.doctor.library",
@@ -359,6 +360,14 @@ SEEDS = [
     "vms.provider_accounts.seed",
     "portal.services.seed",
 ]
+# The schedules that these keep, by name: `doctor` misses them. Tests hold the list to what the seeds make.
+SCHEDULES = (
+    "forget old requests", "erase old addresses", "deliver messages", "forget old messages", "geocode missing places",
+    "refresh the Location Finder's answers", "forget old logins", "mail invitations again", "scan the library",
+    "look after the library", "store saves", "delete doomed saves", "thin saves", "roll up metrics", "forget old metrics",
+    "close full hours", "fold coarse sums", "expire credit", "verify the ledger", "compare meters with machines",
+    "archive ended VMs", "forget machines that are gone", "look at providers' balances", "end what nobody may keep",
+)  # fmt: skip
 # Seconds a reconciler or worker may be silent before another takes its rows over; renewed at a third of it.
 LEASE_S = 30
 # Whom the console pages ask what is on offer; they know no room above theirs.

@@ -14,6 +14,7 @@ from django.core.checks import CheckMessage, run_checks
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.module_loading import import_string
+from django_q.models import Schedule
 
 from gamer.web import health
 
@@ -79,6 +80,20 @@ def queue(now: datetime) -> Iterable[Finding]:
             yield Finding(part.name, Verdict.BROKEN, part.problem, "Start a worker: manage.py qworker")
         else:
             yield Finding(part.name, Verdict.FINE, "nothing waits")
+
+
+def schedules(now: datetime) -> Iterable[Finding]:
+    """What repeats by itself comes from `seed` alone: after an upgrade without it, new work would never be done."""
+    kept = dict(Schedule.objects.filter(name__in=settings.SCHEDULES).values_list("name", "repeats"))
+    missing = [name for name in settings.SCHEDULES if name not in kept]
+    off = [name for name in settings.SCHEDULES if kept.get(name) == 0]
+    if missing:
+        yield Finding("schedules", Verdict.BROKEN, f"not there: {', '.join(missing)}", "Run: manage.py seed")
+    if off:
+        advice = "Failed tasks in the admin say why, if nobody did it; on again with Repeats -1 under Schedules."
+        yield Finding("schedules", Verdict.WORSE, f"switched off: {', '.join(off)}", advice)
+    if not missing and not off:
+        yield Finding("schedules", Verdict.FINE, f"all {len(kept)} are there")
 
 
 def program(name: str, *version: str, advice: str, is_needed: bool = False) -> Finding:

@@ -11,6 +11,7 @@ import pytest
 from django.conf import LazySettings
 from django.core.management import call_command
 from django.utils import timezone
+from django_q.models import Schedule
 
 from gamer.web.doctor import Finding, Verdict, program
 from tests.vms.providers.cloudypad_vendor import CANARY, StandInHarness
@@ -84,6 +85,21 @@ class TestCommand:
     def test_says_when_nobody_does_the_work(self, account: ProviderAccount, settings: LazySettings) -> None:
         settings.DOCTOR_CHECKS = ["gamer.web.doctor.queue"]
         assert asked() == (0, "ok    queue: nothing waits\nok    scheduler: nothing waits\n")
+
+    def test_misses_a_schedule_that_a_newer_version_brings_until_it_is_seeded(
+        self, account: ProviderAccount, settings: LazySettings
+    ) -> None:
+        settings.DOCTOR_CHECKS = ["gamer.web.doctor.schedules"]
+        call_command("seed", stdout=StringIO())
+        assert set(Schedule.objects.values_list("name", flat=True)) == set(settings.SCHEDULES)
+        assert asked() == (0, f"ok    schedules: all {len(settings.SCHEDULES)} are there\n")
+        Schedule.objects.get(name="store saves").delete()
+        Schedule.objects.filter(name="thin saves").update(repeats=0)
+        code, told = asked()
+        assert code == 2
+        assert "FAIL  schedules: not there: store saves\n" in told
+        assert "Run: manage.py seed" in told
+        assert "warn  schedules: switched off: thin saves\n" in told
 
     def test_repeats_nothing_that_the_settings_silence(self, settings: LazySettings) -> None:
         """Else a host on which all is well would be called ill, by its exit code too."""
