@@ -35,6 +35,18 @@ def test_gives_exports_their_time_at_every_door() -> None:
     assert gunicorn["timeout"] >= 300
 
 
+def test_follows_the_containers_of_a_new_version() -> None:
+    """Names are asked for once only where a server line does not say otherwise, which older versions refuse."""
+    upstreams = (ROOT / "deploy/nginx/compose/upstreams.conf").read_text()
+    servers = re.findall(r"^ +server (\S+):\d+(.*);$", upstreams, re.M)
+    services = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]
+    assert {name for name, _ in servers} == {"api", "streams"} <= services.keys()
+    assert {how.strip() for _, how in servers} == {"resolve"}
+    assert upstreams.count("zone ") == len(servers)
+    (major, minor) = re.findall(r"\d+", services["proxy"]["image"])
+    assert (int(major), int(minor)) >= (1, 28)
+
+
 def test_tells_of_a_pause_that_ends_by_itself_and_begins_again() -> None:
     told = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
     (rule,) = [
