@@ -3,10 +3,12 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from functools import partial
+from io import StringIO
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -341,3 +343,23 @@ class TestStaff:
         client.post("/admin/accounts/user/", {**posted, "confirmed": "yes"})
         assert second_factor.is_on(world.sam)  # an administrator's is an administrator's to remove
         assert not second_factor.is_on(other)
+
+
+class TestCommand:
+    def run(self, address: str) -> str:
+        out = StringIO()
+        call_command("remove_second_factor", address, stdout=out)
+        return out.getvalue()
+
+    def test_lets_the_only_administrator_in_who_lost_everything(self, world: World) -> None:
+        enrol(world.sam)
+        assert log_in().status_code == 401
+        assert "logs in with the password only" in self.run("Sam@gamer.test")
+        assert log_in().status_code == 200
+        event = Event.objects.get(action="second_factor_off")
+        assert (event.actor, event.resource_id) == ("command:remove_second_factor", world.sam.handle)
+
+    def test_says_when_there_was_none_and_who_is_nobody(self, world: World) -> None:
+        assert "had no authenticator" in self.run("sam@gamer.test")
+        with pytest.raises(CommandError, match="Nobody has the address nobody@x"):
+            self.run("nobody@x")
