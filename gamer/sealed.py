@@ -10,13 +10,17 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Cast
 from django.utils.crypto import constant_time_compare
 
 from redaction.masks import remember
 
 
-class CannotOpen(Exception):
-    """A sealed value that none of GAMER_KEYS opens: a key was dropped before `rotate_keys` ran."""
+class CannotOpen(ValueError):
+    """A sealed value that none of GAMER_KEYS opens: a key was dropped before `rotate_keys` ran, or came here too late."""
+
+    def __init__(self) -> None:
+        super().__init__("no key in GAMER_KEYS opens this value")
 
 
 @lru_cache(maxsize=4)
@@ -33,7 +37,15 @@ def unseal(token: str) -> str:
     try:
         return _box(tuple(settings.GAMER_KEYS)).decrypt(token.encode()).decode()
     except InvalidToken:
-        raise CannotOpen("no key in GAMER_KEYS opens this value") from None
+        raise CannotOpen from None
+
+
+def is_openable(token: str) -> bool:
+    try:
+        unseal(token)
+    except CannotOpen:
+        return False
+    return True
 
 
 def is_current(token: str) -> bool:
@@ -50,7 +62,7 @@ def reseal(token: str) -> str:
     try:
         return _box(tuple(settings.GAMER_KEYS)).rotate(token.encode()).decode()
     except InvalidToken:
-        raise CannotOpen("no key in GAMER_KEYS opens this value") from None
+        raise CannotOpen from None
 
 
 class Sealed:
@@ -83,13 +95,29 @@ class Sealed:
         return self._text
 
 
+class ShutText(Sealed):
+    """One that no key opens. Its row can be read, and written: the token goes back as it was. Only who needs the text raises."""
+
+    __slots__ = ()
+
+    @property
+    def token(self) -> str:
+        return self._text
+
+    def reveal(self) -> str:
+        raise CannotOpen
+
+
 class SealedTextField(models.TextField):  # type: ignore[type-arg]  # Django's is not generic when it runs
     """Text sealed in the database and a `Sealed` in Python; `.reveal()` where it is used. Empty stays empty."""
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Sealed | None:
         if value is None:
             return None
-        text = unseal(value) if value else ""
+        try:
+            text = unseal(value) if value else ""
+        except CannotOpen:
+            return ShutText(value)
         remember(text)  # should it ever turn up in an error's text, the log masks it
         return Sealed(text)
 
@@ -99,6 +127,8 @@ class SealedTextField(models.TextField):  # type: ignore[type-arg]  # Django's i
     def get_prep_value(self, value: Any) -> Any:
         if value is None or value == "":
             return value
+        if isinstance(value, ShutText):
+            return value.token
         return seal(value.reveal() if isinstance(value, Sealed) else value)
 
 
@@ -106,11 +136,18 @@ class SealedJSONField(SealedTextField):
     """A flat mapping of secrets, as JSON inside the seal. Python side: `dict[str, str]` in a `SealedDict`."""
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
-        secrets = SealedDict(json.loads(unseal(value)) if value else {})
+        if not value:
+            return SealedDict()
+        try:
+            secrets = SealedDict(json.loads(unseal(value)))
+        except CannotOpen:
+            return ShutDict(value)
         remember(*secrets.values())
         return secrets
 
     def get_prep_value(self, value: Any) -> Any:
+        if isinstance(value, ShutDict):
+            return value.token
         return seal(json.dumps(dict(value))) if value else ""
 
 
@@ -137,8 +174,32 @@ class SealedDict(Mapping[str, str]):
     __str__ = __repr__
 
 
+class ShutDict(SealedDict):
+    """As `ShutText`: there is something in it, and whoever asks what raises CannotOpen."""
+
+    __slots__ = ("token",)
+
+    def __init__(self, token: str) -> None:
+        super().__init__()
+        self.token = token
+
+    def __getitem__(self, name: str) -> str:
+        raise CannotOpen
+
+    def __iter__(self) -> Iterator[str]:
+        raise CannotOpen
+
+    def __len__(self) -> int:
+        return 1
+
+    def __repr__(self) -> str:
+        return "{'••••'}"
+
+    __str__ = __repr__
+
+
 def sealed_fields() -> list[tuple[type[models.Model], str]]:
-    """Every sealed column of every installed app, for `rotate_keys`."""
+    """Every sealed column of every installed app."""
     from django.apps import apps
 
     return [
@@ -147,3 +208,9 @@ def sealed_fields() -> list[tuple[type[models.Model], str]]:
         for field in model._meta.concrete_fields
         if isinstance(field, SealedTextField)
     ]
+
+
+def as_stored(model: type[models.Model], field: str) -> models.QuerySet[models.Model]:
+    """The rows that hold something in a sealed column, with it as `token`: not opened."""
+    rows = model._base_manager.annotate(token=Cast(models.F(field), models.TextField()))
+    return rows.filter(token__gt="")

@@ -299,6 +299,7 @@ HEALTH_CHECKS = [
 DOCTOR_CHECKS = [
     "gamer.web.doctor.environment",
     "gamer.web.doctor.database",
+    "gamer.web.doctor.keys",
     "gamer.web.doctor.queue",
     "gamer.web.doctor.schedules",
     "locations.doctor.gazetteer",

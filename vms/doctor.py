@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.conf import settings
 
+from gamer.sealed import CannotOpen
 from gamer.web.doctor import Finding, Verdict, program
 from vms.models import CLOUD_KINDS, ProviderAccount
 from vms.provider_accounts import is_laid_down, open_provider
@@ -78,6 +79,9 @@ def _account(account: ProviderAccount, now: datetime) -> Finding:
             f"{type(error).__name__}: {error}",
             "Try again; if it stays, look at the vendor's status page.",
         )
+    except CannotOpen as error:
+        advice = "Put the key that sealed its credentials back into GAMER_KEYS, or give it new ones in the admin (Accounts)."
+        return Finding(name, Verdict.BROKEN, str(error), advice)
     except ValueError as error:
         return Finding(
             name, Verdict.BROKEN, str(error), "Correct its address or kind in the admin (Accounts)."

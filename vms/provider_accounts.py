@@ -20,6 +20,7 @@ from gamer import tallies
 from gamer.errors import bad_field
 from gamer.queue import schedules
 from gamer.queue.wake import ring
+from gamer.sealed import ShutDict
 from vms import installation, machine_types
 from vms.channels import RECONCILER
 from vms.models import Attempt, ProviderAccount, Stray
@@ -43,6 +44,9 @@ SECRET_NAMES = {
 MOST_CALLS = {"tensordock": 100}
 # Whose tools sign in by a key alone; the others may also find what the host is signed in as.
 SIGNED_IN_BY_SECRET = ("cloudypad_paperspace", "cloudypad_scaleway")
+SHUT = (
+    "No key in GAMER_KEYS opens what is stored: put the key back, or give the secret and the settings again."
+)
 # As after a fresh start: the next call shows how the account is doing.
 WELL: Mapping[str, Any] = {"paused_until": None, "paused_why": "", "failures_in_a_row": 0}
 
@@ -68,7 +72,9 @@ def note_call(kind: str, verb: str, seconds: float, error: str | None, /) -> Non
 
 
 def open_provider(account: ProviderAccount) -> Provider:
-    """The adapter for an account. Cheap: connections are pooled behind it. Raises ValueError for a kind without one."""
+    """The adapter for an account. Cheap: connections are pooled behind it. Raises ValueError for a kind without one, and as
+    CannotOpen for credentials that no key opens.
+    """
     return registry.open_provider(
         account.kind, account.credentials, account.base_url, on_call=note_call, tool=tool_of(account)
     )
@@ -97,7 +103,9 @@ def is_laid_down(account: ProviderAccount) -> bool:
 
 
 def plain_settings(account: ProviderAccount) -> dict[str, str]:
-    """What of an account's credentials is no secret."""
+    """What of an account's credentials is no secret; nothing while no key opens them."""
+    if isinstance(account.credentials, ShutDict):
+        return {}
     return {
         name: account.credentials[name] for name in _settings_of(account.kind) if name in account.credentials
     }
@@ -152,7 +160,8 @@ def _keep(name: str, kind: str, base_url: str, credentials: Mapping[str, str], n
 def faults(draft: AccountDraft, *, former: ProviderAccount | None = None) -> dict[str, str]:
     """What is wrong with a draft, of a new account or a change of the `former` one, in words, by field; empty when nothing is."""
     found: dict[str, str] = {}
-    has_secret = former is not None and bool(former.credentials)
+    is_shut = former is not None and isinstance(former.credentials, ShutDict)
+    has_secret = former is not None and bool(former.credentials) and not is_shut
     if draft.kind not in registry.KINDS:
         found["kind"] = f"There is no adapter for {draft.kind} yet."
         return found
@@ -168,6 +177,8 @@ def faults(draft: AccountDraft, *, former: ProviderAccount | None = None) -> dic
     if draft.kind == "tensordock" and not draft.secret and not has_secret:
         found["secret"] = "Without an API token the vendor answers nothing."
     found |= _cloud_faults(draft, has_secret)
+    if is_shut and not draft.secret:
+        found["secret"] = SHUT
     if not found:
         try:
             registry.open_provider(draft.kind, {SECRET_NAMES[draft.kind]: draft.secret}, draft.base_url)

@@ -16,6 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils.module_loading import import_string
 from django_q.models import Schedule
 
+from gamer.sealed import as_stored, is_openable, sealed_fields
 from gamer.web import health
 
 OLDEST_POSTGRES = 15
@@ -71,6 +72,25 @@ def database(now: datetime) -> Iterable[Finding]:
         yield Finding("database", Verdict.BROKEN, f"{len(waiting)} migrations wait", "Run: manage.py migrate")
     else:
         yield Finding("database", Verdict.FINE, f"Postgres {version}, migrated")
+
+
+def keys(now: datetime) -> Iterable[Finding]:
+    """Whether every secret can be opened: one that cannot stops whoever needs it, and nobody else."""
+    lost = {
+        f"{model._meta.label}.{field}": sum(
+            not is_openable(token)
+            for token in as_stored(model, field).values_list("token", flat=True).iterator()
+        )
+        for model, field in sealed_fields()
+    }
+    told = ", ".join(f"{count} of {column}" for column, count in lost.items() if count)
+    if told:
+        advice = (
+            "Put the key that sealed them back into GAMER_KEYS, behind the first, and restart everything."
+        )
+        yield Finding("keys", Verdict.BROKEN, f"no key in GAMER_KEYS opens {told}", advice)
+    else:
+        yield Finding("keys", Verdict.FINE, "GAMER_KEYS opens every secret")
 
 
 def queue(now: datetime) -> Iterable[Finding]:

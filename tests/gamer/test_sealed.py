@@ -9,6 +9,7 @@ from cryptography.fernet import Fernet
 from django.apps import apps
 from django.db import connection
 
+from accounts.models import Authenticator
 from gamer.sealed import (
     CannotOpen,
     Sealed,
@@ -20,6 +21,7 @@ from gamer.sealed import (
     sealed_fields,
     unseal,
 )
+from tests.world import World
 from vms.models import ProviderAccount
 
 CANARY = "canary-3f9c"
@@ -116,6 +118,38 @@ class TestColumns:
         assert self.stored(account) == ""
         account.refresh_from_db()
         assert account.credentials == {}
+
+    def test_that_no_key_opens_are_read_and_written_back_as_they_were(
+        self, keys: list[str], settings: Any
+    ) -> None:
+        account = ProviderAccount.objects.create(name="a", kind="memory", credentials={"token": CANARY})
+        before = self.stored(account)
+        settings.GAMER_KEYS = [keys[1]]
+        account = ProviderAccount.objects.get()
+        assert (bool(account.credentials), repr(account.credentials)) == (True, "{'••••'}")
+        for used in (dict, list, lambda secrets: secrets["token"], lambda secrets: secrets.get("token")):
+            with pytest.raises(CannotOpen):
+                used(account.credentials)
+        account.name = "b"
+        account.save()
+        assert self.stored(account) == before
+        settings.GAMER_KEYS = keys[::-1]
+        account.refresh_from_db()
+        assert (account.name, account.credentials) == ("b", {"token": CANARY})
+
+    def test_of_text_that_no_key_opens_are_read_and_written_back_as_they_were(
+        self, keys: list[str], settings: Any, world: World
+    ) -> None:
+        Authenticator.objects.create(user=world.alice, secret=Sealed(CANARY))
+        settings.GAMER_KEYS = [keys[1]]
+        device = Authenticator.objects.get()
+        assert (bool(device.secret), str(device.secret)) == (True, "••••")
+        with pytest.raises(CannotOpen):
+            device.secret.reveal()
+        device.save()
+        settings.GAMER_KEYS = keys[::-1]
+        device.refresh_from_db()
+        assert device.secret.reveal() == CANARY
 
     def test_are_all_known_to_the_rotation(self) -> None:
         found = {

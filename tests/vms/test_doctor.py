@@ -8,6 +8,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from django.conf import LazySettings
 from django.core.management import call_command
 from django.utils import timezone
@@ -65,6 +66,14 @@ class TestCommand:
         assert code == 2
         assert "FAIL  account mem (memory): BadCredentials" in told
         assert "Give it new credentials" in told
+
+    def test_names_what_no_key_opens(self, account: ProviderAccount, settings: LazySettings) -> None:
+        assert "ok    keys: GAMER_KEYS opens every secret" in asked()[1]
+        settings.GAMER_KEYS = [Fernet.generate_key().decode()]
+        code, told = asked()
+        assert code == 2
+        assert "FAIL  keys: no key in GAMER_KEYS opens 1 of vms.ProviderAccount.credentials" in told
+        assert "FAIL  account mem (memory): no key in GAMER_KEYS opens this value" in told
 
     def test_warns_of_a_paused_account(self, account: ProviderAccount) -> None:
         ProviderAccount.objects.update(is_paused=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from django.conf import LazySettings
 from django.test import Client
 
@@ -50,6 +51,14 @@ class TestSeed:
             "gcp": {"project_id": "p"},
             "aws": {"access_key_id": "A", "secret_access_key": CANARY},
         }
+
+    def test_replaces_what_no_key_opens(self, db: None, clock: Clock, settings: LazySettings) -> None:
+        clouds = {"cloudypad_gcp": {"project_id": "p"}}
+        settings.ENV = replace(settings.ENV, clouds=clouds)
+        provider_accounts.seed(clock())
+        settings.GAMER_KEYS = [Fernet.generate_key().decode()]
+        provider_accounts.seed(clock())
+        assert dict(ProviderAccount.objects.get().credentials) == {"project_id": "p"}
 
     @pytest.mark.parametrize(
         "real", [{"tensordock_api_token": CANARY}, {"clouds": {"cloudypad_gcp": {"project_id": "p"}}}]
@@ -167,6 +176,25 @@ class TestForm:
         page = client.get(f"/admin/vms/provideraccount/{made.pk}/change/").content.decode()
         assert "project_id=my-project" in page
         assert CANARY not in page
+
+    def test_takes_new_credentials_in_place_of_those_that_no_key_opens(
+        self, world: World, clock: Clock, client: Client, settings: LazySettings
+    ) -> None:
+        client.force_login(world.sam)
+        by = Principal(user=world.sam)
+        made = provider_accounts.create(draft=draft(secret=CANARY, project_id="p"), by=by, now=clock())
+        settings.GAMER_KEYS = [Fernet.generate_key().decode()]
+        address = f"/admin/vms/provideraccount/{made.pk}/change/"
+        assert "No key in GAMER_KEYS opens what is stored" in client.get(address).content.decode()
+        form = {"base_url": "", "calls_per_minute": 90, "secret": "", "settings": "project_id=q"}
+        refused = client.post(address, form)
+        assert (
+            "No key in GAMER_KEYS opens what is stored"
+            in refused.context["adminform"].form.errors["secret"][0]
+        )
+        assert client.post(address, {**form, "secret": "new"}).status_code == 302
+        made.refresh_from_db()
+        assert dict(made.credentials) == {"service_account": "new", "project_id": "q"}
 
     def test_says_that_paperspace_is_deprecated(self, world: World, client: Client) -> None:
         client.force_login(world.sam)

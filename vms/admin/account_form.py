@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
+from gamer.sealed import ShutDict
 from vms import provider_accounts
 from vms.admin.wording import kind_name
 from vms.models import ProviderAccount
@@ -59,6 +60,8 @@ class AccountForm(forms.ModelForm):  # type: ignore[type-arg]
             if stored
             else "None is stored yet."
         )
+        if stored and isinstance(self.instance.credentials, ShutDict):
+            state = provider_accounts.SHUT
         self.fields["secret"].help_text = f"{state} {SECRET_HELP}"
         if stored and "settings" in self.fields:
             known = provider_accounts.plain_settings(self.instance)

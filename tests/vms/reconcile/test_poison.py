@@ -9,15 +9,19 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
+from django.conf import LazySettings
 
 from accounts.principal import policy
 from emulators.models import EmulatorConfig, Preset
 from events.models import Event
+from gamer.sealed import Sealed
 from tests.vms.control_plane import ControlPlane, story
 from tests.world import World
 from vms import installation, services
 from vms.models import VM, Attempt, GameSession, Offer, ProviderAccount, SetupStep, Stray
-from vms.providers.base import Machine, MachineSpec, Unavailable, make_tag
+from vms.provider_accounts import open_provider
+from vms.providers.base import Machine, MachineSpec, Provider, Unavailable, make_tag
 from vms.providers.memory import Fault, MemoryCloud, MemoryProvider
 from vms.reconcile import acting, claims, loading
 from vms.reconcile.apply import written
@@ -128,6 +132,47 @@ class TestAccountWithoutAdapter:
         vm = stocked.until(stocked.launch(), "running", seconds=60)
         assert vm.attempt.account.kind == "memory"
         assert "libvirt" in ProviderAccount.objects.get(name="metal").last_error
+
+
+class TestSecretThatNoKeyOpens:
+    """A worker that was not yet restarted with the new key, or a restore without the old ones."""
+
+    def test_of_an_account_is_noted_there_and_stops_nobody_else(
+        self, stocked: ControlPlane, settings: LazySettings
+    ) -> None:
+        def opened(account: ProviderAccount) -> Provider:
+            return open_provider(account) if account.name == "locked" else stocked.open(account)
+
+        keys = settings.GAMER_KEYS
+        settings.GAMER_KEYS = [Fernet.generate_key().decode()]
+        locked = stocked.add_account("locked", credentials={"cloud": "locked"})
+        mine = stocked.until(stocked.launch(), "running", seconds=60)
+        Attempt.objects.filter(vm=mine).update(account=locked)
+        settings.GAMER_KEYS = keys
+        stocked.reconciler.open_provider = stocked.actor.open_provider = opened
+        services.destroy(vm=mine, by=policy("test"), now=stocked.clock())
+        stocked.until(stocked.launch(), "running", seconds=60)
+        stocked.settle(seconds=120, step=5)
+        locked.refresh_from_db()
+        assert "no key in GAMER_KEYS" in locked.last_error
+        assert locked.failures_in_a_row > 1
+        mine.refresh_from_db()
+        assert (mine.status, mine.lease_token) == ("terminating", None)
+
+    def test_of_a_machine_rests_it_and_stops_nobody_else(
+        self, stocked: ControlPlane, settings: LazySettings
+    ) -> None:
+        bad, good = stocked.launch(), stocked.launch()
+        stocked.reconciler.turn()
+        keys = settings.GAMER_KEYS
+        settings.GAMER_KEYS = [Fernet.generate_key().decode()]
+        VM.objects.filter(pk=bad.pk).update(ssh_private_key=Sealed("a key"))
+        settings.GAMER_KEYS = keys
+        stocked.until(good, "running", seconds=60)
+        bad.refresh_from_db()
+        assert (bad.phase, bad.lease_token) == ("creating", None)
+        VM.objects.filter(pk=bad.pk).update(ssh_private_key=Sealed("a key"))
+        stocked.until(bad, "running", seconds=200)
 
 
 class TestChoosing:

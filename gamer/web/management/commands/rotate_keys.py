@@ -1,7 +1,7 @@
 """`manage.py rotate_keys`: seals every secret anew with the first of GAMER_KEYS, so that the others can be dropped.
 
-First give every process the new key in front of the old ones, then run this, then drop the old ones. Each batch is a
-transaction, and what is current is left alone, so it may be interrupted and repeated.
+First give every process the new key behind the old ones, so that each can open what another seals; then in front of them; then
+run this, and drop the old ones. Each batch is a transaction, and what is current is left alone, so it may be interrupted and repeated.
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ from typing import Any
 
 from django.core.management.base import CommandError
 from django.db import models, transaction
-from django.db.models import F, TextField, Value
-from django.db.models.functions import Cast
+from django.db.models import TextField, Value
 
 from gamer.commands import QuickCommand
 from gamer.context import about, note
-from gamer.sealed import CannotOpen, is_current, reseal, sealed_fields
+from gamer.sealed import CannotOpen, as_stored, is_current, reseal, sealed_fields
 
 
 class Command(QuickCommand):
@@ -39,11 +38,7 @@ class Command(QuickCommand):
 
     def _rotate(self, model: type[models.Model], field: str, batch: int) -> tuple[int, int]:
         """Goes through one column; how many values were sealed anew, and how many no key opens."""
-        rows = (
-            model._base_manager.annotate(token=Cast(F(field), TextField()))  # as stored, not opened
-            .filter(token__gt="")
-            .order_by("pk")
-        )
+        rows = as_stored(model, field).order_by("pk")
         done = lost = 0
         last: Any = None
         while True:
