@@ -16,7 +16,9 @@ def main() -> None:
     from gamer import heap
     from gamer.context import act_as
     from gamer.dev import embedded
+    from gamer.ownership import refuse_root
 
+    refuse_root(sys.argv)
     # Who acts in this process; its forks inherit it. What runs for ever is a policy, what somebody types is a command.
     name = "".join(sys.argv[1:2])
     act_as(f"policy:{name}" if name in kinds else f"command:{name}")
