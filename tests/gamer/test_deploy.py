@@ -9,6 +9,7 @@ import runpy
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 from gamer.env import ROOT
@@ -80,3 +81,25 @@ def test_gives_a_shell_the_values_that_systemd_and_compose_read(tmp_path: Path) 
     found = dict(line.split("=", 1) for line in told.stdout.split("\0") if line)
     assert wanted.items() <= found.items()
     assert found["CLOUDYPAD_BIN"].startswith("node /opt/")
+
+
+@pytest.mark.parametrize("kind", ["qworker", "reconciler"])
+def test_gives_the_clouds_tools_a_home_they_may_write_to(kind: str) -> None:
+    unit = (ROOT / f"deploy/systemd/gamer-{kind}@.service").read_text()
+    assert "ProtectSystem=strict" in unit
+    (home,) = re.findall(r"^Environment=HOME=(.+)$", unit, flags=re.MULTILINE)
+    (state,) = re.findall(r"^StateDirectory=(.+)$", unit, flags=re.MULTILINE)
+    assert home == f"/var/lib/{state}"
+
+
+def test_says_how_the_units_may_write_elsewhere(tmp_path: Path) -> None:
+    """By the command of deploy/README.md itself, but for its place."""
+    (command,) = re.findall(
+        r"^printf .+folders\.conf", (ROOT / "deploy/README.md").read_text(), flags=re.MULTILINE
+    )
+    subprocess.run(
+        ["/bin/sh", "-ec", command.replace("/etc/systemd/system/gamer-.service.d/", "")],
+        cwd=tmp_path,
+        check=True,
+    )
+    assert (tmp_path / "folders.conf").read_text() == "[Service]\nReadWritePaths=/srv/saves\n"
