@@ -73,14 +73,21 @@ class TestBillingAlerts:
             call_command("billing_alerts", "--monthly-limit", value)
 
     @pytest.mark.parametrize(
-        ("option", "words"), [("--notify", "connection"), ("--daily-limit=x", "'x' is not an amount")]
+        ("option", "given", "words"),
+        [
+            ("--notify", {}, "connection"),
+            ("--daily-limit=x", {}, "'x' is not an amount"),
+            ("--json", {"BILLING_TIME_ZONE": "Mars/Olympus"}, "Mars/Olympus"),
+            ("--json", {"DJANGO_SETTINGS_MODULE": "no_such_module"}, "no_such_module"),
+        ],
     )
-    def test_exits_3_when_it_cannot_say(self, option: str, words: str) -> None:
+    def test_exits_3_when_it_cannot_say(self, option: str, given: dict[str, str], words: str) -> None:
         """As a process, because the exit code is what Nagios reads; its database is away."""
         environment = {
             "DATABASE_URL": "postgres://gamer@127.0.0.1:1/gamer",
             "SECRET_KEY": secrets.token_urlsafe(50),
             "GAMER_KEYS": Fernet.generate_key().decode(),
+            **given,
         }
         ended = subprocess.run(
             [sys.executable, "manage.py", "billing_alerts", option],

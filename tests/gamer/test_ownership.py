@@ -41,6 +41,12 @@ def test_are_refused_where_the_files_are_another_users(tmp_path: Path, variable:
     assert typed("version", **{variable: given}).returncode == 0
 
 
+def test_that_answer_by_their_exit_code_say_that_they_cannot(tmp_path: Path) -> None:
+    os.chown(tmp_path, NOBODY, -1)
+    ended = typed("billing_alerts", GAMER_STATE_DIR=str(tmp_path))
+    assert (ended.returncode, ended.stdout.startswith(f"UNKNOWN - {tmp_path} belongs to nobody")) == (3, True)
+
+
 def test_are_carried_out_where_they_are_roots(tmp_path: Path) -> None:
     ended = typed("diffsettings", GAMER_STATE_DIR=str(tmp_path), CLOUDYPAD_HOME=str(tmp_path / "not there"))
     assert ended.returncode == 0, ended.stderr

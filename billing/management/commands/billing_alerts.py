@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from zoneinfo import ZoneInfoNotFoundError
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, InterfaceError
@@ -19,9 +20,9 @@ from billing.budgets.watch import zone
 from billing.notices import tell_staff
 from billing.reports import spending_now
 from billing.reports.spending import STAFF, Alert, alerts
+from gamer.monitored import UNKNOWN
 
 EXITS = {"warning": 1, "critical": 2}
-UNKNOWN = 3
 
 
 def limit(text: str) -> Decimal:
@@ -37,7 +38,7 @@ def limit(text: str) -> Decimal:
 class Command(BaseCommand):
     help = (
         "Compares what providers ask for today and this month with limits; exits 0 fine, 1 from 80 %, 2 from 100 % on, and 3 when it "
-        "cannot say: the database is away, or an option cannot be read."
+        "cannot say: the database is away, or an option or the environment cannot be read."
     )
     requires_system_checks = ()  # their errors would end it with 1, and reading sums needs none of what they look at
 
@@ -48,10 +49,10 @@ class Command(BaseCommand):
         return parser
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """Python ends with 1 after an error, which is Nagios' word for a warning."""
+        """What is foreseen is told without a traceback; of the rest `gamer.monitored` tells."""
         try:
             super().run_from_argv(argv)
-        except (CommandError, DatabaseError, InterfaceError) as error:
+        except (CommandError, DatabaseError, InterfaceError, ZoneInfoNotFoundError) as error:
             self.stdout.write(f"UNKNOWN - {error}")
             sys.exit(UNKNOWN)
 
