@@ -288,6 +288,7 @@ HEALTH_CHECKS = [
     "gamer.web.health.database",
     "gamer.web.health.queue",
     "gamer.web.health.scheduler",
+    "gamer.web.health.tasks",
     "locations.health.geocoder",
     "locations.health.location_finder",
     "emulators.health.saves",
@@ -311,6 +312,7 @@ DOCTOR_CHECKS = [
 # What /metrics reads from rows, bottom up; an app above adds its own here.
 METRICS = [
     "gamer.web.metrics.queue",
+    "gamer.web.metrics.failed",
     "gamer.web.metrics.tallies",
     "emulators.metrics.figures",
     "monitoring.metrics.figures",

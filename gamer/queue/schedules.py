@@ -19,6 +19,8 @@ from django_q.conf import Conf
 from django_q.models import Schedule, Task
 from django_q.tasks import async_task
 
+from gamer.queue import failures
+
 logger = logging.getLogger(__name__)
 
 # All that reading a row's text and counting its next date can raise.
@@ -137,10 +139,9 @@ def _switch_off(pk: int, error: BaseException, now: datetime) -> None:
     schedule = Schedule.objects.get(pk=pk)
     name = schedule.name or schedule.func
     logger.error("schedule %s is switched off, because it cannot run: %r", name, error)
-    Schedule.objects.filter(pk=pk).update(repeats=0)
-    Task.objects.create(
+    report = Task.objects.create(
         id=uuid.uuid4().hex,
-        name=f"schedule {name}"[:100],
+        name=f"{failures.NAME}{name}"[:100],
         func=schedule.func,
         args=(),
         kwargs={},
@@ -149,3 +150,4 @@ def _switch_off(pk: int, error: BaseException, now: datetime) -> None:
         success=False,
         result="".join(traceback.format_exception(error)),
     )
+    Schedule.objects.filter(pk=pk).update(repeats=0, task=report.pk)

@@ -15,6 +15,8 @@ from django.utils.module_loading import import_string
 from gamer.queue import schedules
 from gamer.queue.broker import backlog
 
+from gamer.queue import failures
+
 QUEUE_LATE_S = 60  # a live worker claims a due task within seconds
 SCHEDULE_LATE_S = 180  # our worker looks every 10 s
 
@@ -50,6 +52,13 @@ def scheduler(now: datetime) -> Iterable[Part]:
     late_s = round(schedules.late_s(now))
     problem = f"a schedule is {late_s} s late" if late_s > SCHEDULE_LATE_S else ""
     yield Part("scheduler", problem, {"oldest_due_s": late_s})
+
+
+def tasks(now: datetime) -> Iterable[Part]:
+    """A schedule that cannot run stays off until somebody repairs it. A task that failed is told only: its work is found again."""
+    off = failures.switched_off()
+    problem = f"switched off, because it cannot run: {', '.join(off)}" if off else ""
+    yield Part("tasks", problem, {"failed_last_hour": failures.lately(now), "switched_off": len(off)})
 
 
 def look(now: datetime) -> list[Part]:

@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, generate_latest, multiprocess
 from prometheus_client.core import REGISTRY, CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gamer.queue import schedules
+from gamer.queue import failures, schedules
 from gamer.queue.broker import backlog
 from gamer.web.models import Tally
 
@@ -53,6 +53,12 @@ def queue(now: datetime) -> Iterable[Figure]:
     yield Figure("queue_tasks", "Tasks in the queue.", waiting.later, {"state": "claimed_or_later"})
     yield Figure("queue_oldest_due_seconds", "How long the oldest due task waits.", waiting.oldest_due_s)
     yield Figure("schedule_oldest_late_seconds", "How late the latest schedule is.", schedules.late_s(now))
+
+
+def failed(now: datetime) -> Iterable[Figure]:
+    yield Figure("failed_tasks", "Tasks that failed in the last hour.", failures.lately(now))
+    off = len(failures.switched_off())
+    yield Figure("schedules_switched_off", "Schedules that are off because they cannot run.", off)
 
 
 def tallies(now: datetime) -> Iterable[Figure]:

@@ -1,4 +1,4 @@
-"""Forgetting what is past its time: answers kept for Idempotency-Keys, callers' paces, browser sessions."""
+"""Forgetting what is past its time: answers kept for Idempotency-Keys, callers' paces, browser sessions, failed tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import import_module
 from django.conf import settings
 from django.utils import timezone
 
-from gamer.queue import schedules
+from gamer.queue import failures, schedules
 from gamer.web import idempotency, throttles
 
 
@@ -22,3 +22,4 @@ def sweep() -> None:
     idempotency.sweep(now)
     throttles.sweep(now)
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+    failures.forget(now)

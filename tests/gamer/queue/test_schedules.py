@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django_q.models import OrmQ, Schedule, Task
 
-from gamer.queue import schedules
+from gamer.queue import failures, schedules
 
 pytestmark = pytest.mark.django_db
 TASK = "tests.gamer.queue.tasks.note"
@@ -70,6 +70,7 @@ class TestRunDue:
         (report,) = Task.objects.filter(success=False)
         assert report.name == "schedule broken"
         assert "Traceback" in report.result
+        assert failures.switched_off() == ["broken"]
         assert schedules.run_due(NOW + timedelta(days=1)) == 2
 
     def test_ends_after_the_wanted_number_of_times(self) -> None:
@@ -93,6 +94,16 @@ class TestRunDue:
         scheduled(intended_date_kwarg="at")
         schedules.run_due(NOW)
         assert OrmQ.objects.get().kwargs() == {"at": DUE.isoformat()}
+
+
+class TestSwitchedOff:
+    def test_are_not_those_that_staff_switched_off_or_that_are_repaired(self) -> None:
+        broken = scheduled(name="broken", args="1, (")
+        scheduled(name="unwanted", repeats=0)
+        schedules.run_due(NOW)
+        assert failures.switched_off() == ["broken"]
+        Schedule.objects.filter(pk=broken.pk).update(args="1", repeats=-1)
+        assert failures.switched_off() == []
 
 
 class TestKeep:

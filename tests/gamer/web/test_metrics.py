@@ -10,12 +10,13 @@ import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from django_q.models import OrmQ
+from django_q.models import OrmQ, Schedule
 from prometheus_client.parser import text_string_to_metric_families
 from rest_framework.test import APIClient
 
 from gamer import tallies
 from gamer.env import ROOT
+from gamer.queue import schedules
 from gamer.web.models import Tally
 from tests.bad_inputs import assert_error
 from tests.factories import ApiKeyFactory
@@ -95,11 +96,18 @@ class TestRows:
         assert 90 <= value(found, "gamer_queue_oldest_due_seconds") < 150
         assert value(found, "gamer_database_up") == 1
 
+    def test_count_what_failed_and_what_cannot_run(self, as_sam: APIClient) -> None:
+        now = timezone.now()
+        Schedule.objects.bulk_create([Schedule(name="broken", func="x", args="1, (", next_run=now)])
+        schedules.run_due(now + timedelta(seconds=1))
+        found = scraped(as_sam)
+        assert value(found, "gamer_failed_tasks") == value(found, "gamer_schedules_switched_off") == 1
+
     def test_cost_a_bounded_number_of_queries(self, anyone: APIClient, settings: Any) -> None:
         settings.METRICS_ALLOWED_NETWORKS = ["127.0.0.0/8"]
         with CaptureQueriesContext(connection) as asked:
             anyone.get("/metrics")
-        assert len(asked) <= 10
+        assert len(asked) <= 12
 
     def test_that_cannot_be_read_leave_the_webs_counters(self, anyone: APIClient, settings: Any) -> None:
         settings.METRICS_ALLOWED_NETWORKS = ["127.0.0.0/8"]

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 from rest_framework.test import APIClient
 
+from gamer.queue import schedules
 from gamer.web import health, views
 from tests.bad_inputs import assert_error
 
@@ -108,6 +109,20 @@ class TestSchedulerPart:
         Schedule.objects.create(func="x", next_run=now - timedelta(minutes=4))
         (part,) = health.scheduler(now)
         assert part.problem == "a schedule is 240 s late"
+
+
+class TestTasksPart:
+    def test_is_ill_while_a_schedule_cannot_run_and_tells_what_failed_lately(self) -> None:
+        now = timezone.now()
+        (part,) = health.tasks(now)
+        assert (part.problem, part.figures) == ("", {"failed_last_hour": 0, "switched_off": 0})
+        Schedule.objects.bulk_create([Schedule(name="broken", func="x", args="1, (", next_run=now)])
+        schedules.run_due(now + timedelta(seconds=1))
+        (part,) = health.tasks(now + timedelta(minutes=59))
+        assert part.problem == "switched off, because it cannot run: broken"
+        assert part.figures == {"failed_last_hour": 1, "switched_off": 1}
+        (part,) = health.tasks(now + timedelta(minutes=61))
+        assert part.figures == {"failed_last_hour": 0, "switched_off": 1}
 
 
 class TestDescription:
