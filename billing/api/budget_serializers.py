@@ -53,8 +53,9 @@ class ThresholdSerializer(StrictSerializer):
 class BudgetChangesSerializer(StrictSerializer):
     """What may be changed of a budget; what it covers stays. `webhook_url` empty: none."""
 
-    name = StrictCharField(max_length=100)
-    limit_usd = MoneyField(min_value=Decimal("0.000001"))
+    # Optional one by one: `partial` would reach into thresholds, whose fields are needed.
+    name = StrictCharField(max_length=100, required=False)
+    limit_usd = MoneyField(min_value=Decimal("0.000001"), required=False)
     period = StrictChoiceField(choices=BudgetPeriod.choices, required=False)
     starts_on = StrictDateField(
         required=False, allow_null=True, help_text="The first day, of a custom period."
@@ -96,6 +97,8 @@ TARGETS = ("covers", "provider", "project_id", "department_id", "user_id")
 class BudgetCreationSerializer(BudgetChangesSerializer):
     """Everything, or the one thing that is named."""
 
+    name = StrictCharField(max_length=100)
+    limit_usd = MoneyField(min_value=Decimal("0.000001"))
     covers = StrictChoiceField(choices=Covers.choices)
     provider = StrictCharField(max_length=30, required=False)
     project_id = StrictIntegerField(min_value=1, required=False)

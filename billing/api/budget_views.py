@@ -123,15 +123,14 @@ class BudgetView(APIView):
         )
 
     @extend_schema(
-        operation_id="change_budget", tags=TAGS, request=BudgetChangesSerializer(partial=True),
+        operation_id="change_budget", tags=TAGS, request=BudgetChangesSerializer,
         responses=MadeBudgetSerializer, examples=[examples.BUDGET_CHANGE, examples.BUDGET_CHANGED],
     )  # fmt: skip
     def patch(self, request: Request, budget_id: str) -> Response:
         """Changes a budget. A raised limit lifts what it forbade; thresholds are replaced as a whole."""
         by, now = principal_of(request), timezone.now()
         budget = _find(by, budget_id)
-        asked = BudgetChangesSerializer(data=request.data, partial=True)
-        asked.is_valid(raise_exception=True)
+        asked = body_of(request, BudgetChangesSerializer)
         return _answer(by, rows.change(by=by, budget=budget, now=now, **asked.changes), now)
 
     @extend_schema(operation_id="delete_budget", tags=TAGS, request=None, responses={204: None})

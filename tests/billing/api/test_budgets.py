@@ -80,6 +80,8 @@ class TestCreate:
             ({"starts_on": "2026-02-30"}, "starts_on"),
             ({"thresholds": []}, "thresholds"),
             ({"thresholds": [{"percent": 0, "actions": []}]}, "thresholds.0.percent"),
+            ({"thresholds": [{"percent": 5}]}, "thresholds.0.actions"),
+            ({"thresholds": [{"actions": []}]}, "thresholds.0.percent"),
             ({"thresholds": [{"percent": 5, "actions": ["shout"]}]}, "thresholds.0.actions.0"),
             ({"thresholds": [{"percent": 5, "actions": []}, {"percent": 5, "actions": []}]}, "thresholds"),
             ({"emails": ["x"]}, "emails.0"),
@@ -206,6 +208,15 @@ class TestChange:
         assert answer.status_code == 200, answer.content
         assert answer.json()["current"]["crossed"] == []
         assert (answer.json()["name"], answer.json()["limit_usd"]) == ("July", 10_000_000)
+
+    @pytest.mark.parametrize(
+        ("step", "field"),
+        [({"percent": 80}, "thresholds.0.actions"), ({"actions": ["notify"]}, "thresholds.0.percent")],
+    )
+    def test_refuses_half_a_threshold(self, as_sam: APIClient, step: dict[str, Any], field: str) -> None:
+        path = f"{PATH}/{made(as_sam)['budget_id']}"
+        assert set(details(as_sam.patch(path, {"thresholds": [step]}, format="json"))) == {field}
+        assert as_sam.get(path).json()["thresholds"][0] == {"percent": 80, "actions": ["notify"]}
 
     @pytest.mark.parametrize("field", ["covers", "user_id", "budget_id", "webhook_id"])
     def test_leaves_what_it_covers(self, as_sam: APIClient, field: str) -> None:
