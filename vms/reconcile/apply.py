@@ -163,6 +163,9 @@ def _changes(source: Phase, outcome: Outcome, now: datetime) -> dict[str, Any]:
         changes |= {"phase": target, "phase_since": now, "is_acting": False}
         changes |= {"action_sent_at": None, "parting_since": None}
         changes["next_look_at"] = None if target in TERMINAL else now
+    if target is Phase.STOPPED:
+        # Whoever comes back to it has their whole time: the old end would delete it minutes after its start.
+        changes |= {"session_ends_at": None, "end_warned_at": None}
     return {**changes, **outcome.vm}
 
 

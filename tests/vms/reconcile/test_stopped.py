@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from accounts.principal import policy
@@ -34,6 +36,19 @@ def test_a_machine_that_somebody_started_is_stopped_again(lived: ControlPlane, r
     assert why is not None
     assert why.details == {"from": "stopped", "reason": "the stopped machine runs"}
     assert (Meter.objects.get().kind, broken()) == ("stopped", [])
+
+
+def test_a_machine_that_is_started_again_has_a_whole_session(lived: ControlPlane, running: VM) -> None:
+    whole = timedelta(hours=running.max_session_hours)
+    assert running.session_ends_at == running.ready_at + whole
+    services.stop(vm=running, by=policy("test"), now=lived.now())
+    vm = lived.until(running, "stopped")
+    assert (vm.session_ends_at, vm.end_warned_at) == (None, None)
+    lived.clock.advance(hours=running.max_session_hours - 1)
+    lived.settle(seconds=120, step=10)
+    services.start(vm=vm, by=policy("test"), now=lived.now())
+    vm = lived.until(vm, "running")
+    assert vm.session_ends_at - vm.phase_since == whole, story(vm)
 
 
 @pytest.mark.parametrize(
