@@ -97,6 +97,8 @@ STATUS: dict[tuple[Desired, Phase], Status] = {
     for desired in Desired
     for phase, status in _BY_PHASE.items()
 }
+# Its game is ended and its saves are fetched: minutes in which it is nobody's to play on (decision 0072).
+STATUS[Desired.STOPPED, Phase.READY] = Status.STOPPING
 
 
 def status_of(desired: str, phase: str) -> Status:

@@ -69,6 +69,9 @@ class TestStatus:
     def test_of_a_vm_nobody_wants_is_terminating_until_it_is_proven_gone(self, phase: Phase) -> None:
         assert status_of(Desired.GONE, phase) is Status.TERMINATING
 
+    def test_of_one_that_shall_stop_is_stopping_while_its_saves_are_fetched(self) -> None:
+        assert status_of(Desired.STOPPED, Phase.READY) is Status.STOPPING
+
     @pytest.mark.parametrize("desired", Desired)
     def test_is_final_only_in_a_terminal_phase(self, desired: Desired) -> None:
         final = {phase for phase in Phase if status_of(desired, phase) in (Status.ERROR, Status.TERMINATED)}

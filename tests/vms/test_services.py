@@ -206,6 +206,7 @@ STATES = [
     (Desired.RUNNING, Phase.BOOTING),
     (Desired.RUNNING, Phase.SETTING_UP),
     (Desired.RUNNING, Phase.READY),
+    (Desired.STOPPED, Phase.READY),
     (Desired.STOPPED, Phase.STOPPING),
     (Desired.STOPPED, Phase.STOPPED),
     (Desired.GONE, Phase.READY),
@@ -219,7 +220,7 @@ class TestActs:
     @pytest.mark.parametrize("act", ALLOWED)
     def test_are_allowed_in_their_states_alone(self, stocked: ControlPlane, world: World, act: str) -> None:
         for desired, phase in STATES:
-            vm = put(launch(stocked, world).vm, desired, phase)
+            vm = put(launch(stocked, world, console="nes").vm, desired, phase)
             before = len(told(vm))
             if vm.status in ALLOWED[act]:
                 getattr(services, act)(vm=vm, by=BY, now=stocked.clock())

@@ -12,6 +12,7 @@ import pytest
 from accounts.principal import policy
 from billing.models import Hold, Meter
 from events.models import Event
+from gamer.errors import InvalidState
 from tests.billing.metered import broken
 from tests.vms.control_plane import ControlPlane, story
 from vms import moves, services
@@ -94,16 +95,15 @@ class TestAStop:
 
 
 class TestAMove:
-    def test_takes_a_stop_back_that_is_just_being_begun_and_keeps_the_game(
-        self, plane: ControlPlane, running: VM
-    ) -> None:
+    def test_waits_for_a_stop_that_is_just_being_begun(self, plane: ControlPlane, running: VM) -> None:
         stop(plane, running)
         subject, token, stops = settled(plane)
-        move(plane, running)
-        assert not apply(subject, token, stops, plane.now())
-        self.assert_arrived(plane, running)
-        assert "stopping" not in [one.action for one in Event.objects.about("vms", running.pk)]
-        assert running.sessions.filter(status="launched").count() == 1
+        with pytest.raises(InvalidState, match="The VM is stopping; it must be running or stopped"):
+            move(plane, running)
+        assert apply(subject, token, stops, plane.now())
+        vm = plane.until(running, "stopped")
+        move(plane, vm)
+        self.assert_arrived(plane, vm)
 
     def test_while_a_start_is_refused_is_carried_out(self, plane: ControlPlane, running: VM) -> None:
         stop(plane, running)
