@@ -57,7 +57,8 @@ def change(
 ) -> None:
     """As `slots.change`; a slot somebody plays on keeps its name. Its clock holds from the next launch on."""
     with transaction.atomic():
-        if save_id is not None:
+        # Sent back as it was read, the name does not change.
+        if save_id is not None and save_id != saves.lock(slot.pk).save_id:
             _demand_rest(slot)
         slots.change(slot=slot, by=by, now=now, save_id=save_id, clock_epoch=clock_epoch)
 

@@ -208,6 +208,8 @@ class TestChange:
         running(plane, as_alice, **SLOT)
         assert set(details(self.patch(as_alice, slot, save_id="third"), 409)) == {"session_id", "vm_id"}
         assert self.patch(as_alice, slot, clock_epoch="2020-03-20T08:00:00Z").status_code == 200
+        read = {name: as_alice.get(f"{SAVES}/{slot}").json()[name] for name in ("save_id", "clock_epoch")}
+        assert self.patch(as_alice, slot, **read).status_code == 200
 
     def test_of_nothing_is_refused(self, as_alice, slot):
         assert self.patch(as_alice, slot).status_code == 400
