@@ -41,6 +41,16 @@ class TestGame:
     def test_may_be_asked_by_query_string_beside_an_empty_object(self, plane, as_alice):
         assert post(as_alice, f"{LAUNCH}?{urlencode(SWITCH)}", {}).status_code == 201
 
+    def test_goes_on_with_the_usual_slot_when_none_is_named(self, plane, as_alice):
+        vm = running(plane, as_alice)
+        session = vm.sessions.get()
+        for empty in ({}, {"save_id": ""}, {"save_id": None}):
+            assert post(as_alice, LAUNCH, {**SWITCH, **empty}).status_code == 200
+            answer = post(as_alice, f"/launch/vm/{vm.pk}/game", {"game_id": session.game_id, **empty})
+            assert answer.json()["session_id"] == str(session.pk)
+        assert as_alice.post(f"{LAUNCH}?{urlencode({**SWITCH, 'save_id': ''})}").status_code == 200
+        assert (vm.sessions.get(), session.slot.save_id) == (session, "")
+
     def test_is_not_asked_by_both(self, plane, as_alice):
         assert "console_type" in details(post(as_alice, f"{LAUNCH}?console_type=snes", SWITCH))
 

@@ -33,6 +33,15 @@ class IdField(serializers.RegexField, StrictCharField):
         super().__init__(GAME_ID, max_length=100, **options)
 
 
+def save_id_field() -> IdField:
+    return IdField(
+        required=False,
+        allow_null=True,
+        allow_blank=True,
+        help_text='The slot to go on with, made when there is none of that name. Left out or empty: the usual one, named "".',
+    )
+
+
 class UserField(StrictCharField):
     """Whose the VM shall be; which names are allowed depends on who asks."""
 
@@ -156,7 +165,7 @@ class GameLaunchSerializer(PositionSerializer, WishSerializer):
     """A game to play."""
 
     game_id = IdField(help_text="A game of /games, or any other: it is launched with its console's values.")
-    save_id = IdField(required=False, allow_null=True, help_text="Where to go on; none starts afresh.")
+    save_id = save_id_field()
 
 
 class GameLaunchQuerySerializer(GameLaunchSerializer):
@@ -173,7 +182,7 @@ class GameOnVmSerializer(StrictSerializer):
     """A game to play on a VM that runs."""
 
     game_id = IdField()
-    save_id = IdField(required=False, allow_null=True)
+    save_id = save_id_field()
 
 
 class VmChangesSerializer(StrictSerializer):
