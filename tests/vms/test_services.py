@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -19,7 +21,7 @@ from gamer.errors import (
     ValidationError,
 )
 from tests.vms.control_plane import ControlPlane
-from tests.world import World
+from tests.world import NOON, World
 from vms import installation, services
 from vms.lifecycle import TERMINAL, Desired, Phase, Status
 from vms.models import VM, GameSession, Offer, ProviderAccount
@@ -47,7 +49,7 @@ def put(vm: VM, desired: Desired, phase: Phase) -> VM:
         phase=phase,
         error="lost" if phase is Phase.FAILED else "",
         next_look_at=None if is_over else timezone.now(),
-        session_ends_at=timezone.now(),
+        session_ends_at=NOON,
     )
     vm.refresh_from_db()
     return vm
@@ -277,8 +279,29 @@ class TestActs:
 
     def test_extend_moves_the_end_by_an_hour(self, stocked: ControlPlane, world: World) -> None:
         vm = put(launch(stocked, world).vm, Desired.RUNNING, Phase.READY)
-        before = vm.session_ends_at
-        assert services.extend(vm=vm, by=BY, now=stocked.clock()) - before == services.EXTEND_BY
+        now = stocked.clock()
+        VM.objects.update(session_ends_at=now + timedelta(minutes=5))
+        assert services.extend(vm=vm, by=BY, now=now) == now + timedelta(minutes=65)
+
+    def test_extend_moves_it_no_further_away_than_at_the_start(
+        self, stocked: ControlPlane, world: World
+    ) -> None:
+        vm = put(launch(stocked, world).vm, Desired.RUNNING, Phase.READY)
+        now = stocked.clock()
+        latest = now + timedelta(hours=vm.max_session_hours)
+        VM.objects.update(session_ends_at=latest - timedelta(minutes=90))
+        told_ends = [services.extend(vm=vm, by=BY, now=now) for _ in range(2)]
+        assert told_ends == [latest - timedelta(minutes=30), latest]
+        with pytest.raises(InvalidState, match=f"{vm.max_session_hours} more hours"):
+            services.extend(vm=vm, by=BY, now=now)
+        vm.refresh_from_db()
+        assert vm.session_ends_at == latest
+
+    def test_extend_adds_to_now_where_the_end_has_passed(self, stocked: ControlPlane, world: World) -> None:
+        vm = put(launch(stocked, world).vm, Desired.RUNNING, Phase.READY)
+        now = stocked.clock()
+        VM.objects.update(session_ends_at=now - timedelta(hours=3))
+        assert services.extend(vm=vm, by=BY, now=now) == now + services.EXTEND_BY
 
     def test_extend_is_not_lost_to_a_look_that_found_the_time_over(
         self, stocked: ControlPlane, world: World

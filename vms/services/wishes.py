@@ -115,16 +115,23 @@ def retry(*, vm: VM, by: Principal, now: datetime) -> None:
 
 
 def extend(*, vm: VM, by: Principal, now: datetime) -> datetime:
-    """Moves the end of a running VM's time by an hour, and starts its idle clock again; returns the new end. Raises InvalidState."""
+    """Moves the end of a running VM's time by an hour, and starts its idle clock again; returns the new end. Raises InvalidState.
+
+    The end is never further away than at its start: what is asked again and again, by a loop or for want of an answer, adds up to no more.
+    """
+    columns = ("desired", "phase", "session_ends_at", "max_session_hours")
     with transaction.atomic():
-        running = VM.objects.filter(pk=vm.pk, phase=Phase.READY, desired=Desired.RUNNING)
-        later = F("session_ends_at") + EXTEND_BY
-        if not running.update(session_ends_at=later, last_activity=now, updated_at=now):
-            raise InvalidState(f"The VM is {vm.status}; only a running one can be extended.")
-        vm.refresh_from_db(fields=["session_ends_at"])
-        assert vm.session_ends_at is not None
-        record(happening(vm, "extend", {"until": written(vm.session_ends_at)}, now, by.label))
-    return vm.session_ends_at
+        row = VM.objects.select_for_update(no_key=True).only(*columns).get(pk=vm.pk)
+        if row.status is not Status.RUNNING:
+            raise InvalidState(f"The VM is {row.status}; only a running one can be extended.")
+        ends_at, latest = row.session_ends_at or now, now + timedelta(hours=row.max_session_hours)
+        if ends_at >= latest:
+            raise InvalidState(f"The VM runs for {row.max_session_hours} more hours: that is the most.")
+        # From now, where the end has passed while nobody looked: it would be in the past still.
+        until = min(max(ends_at, now) + EXTEND_BY, latest)
+        VM.objects.filter(pk=vm.pk).update(session_ends_at=until, last_activity=now, updated_at=now)
+        record(happening(vm, "extend", {"until": written(until)}, now, by.label))
+    return until
 
 
 def change(

@@ -264,6 +264,8 @@ class TestActs:
             plane.until(vm, "stopped")
         if status == "error":
             VM.objects.filter(pk=vm.pk).update(phase=Phase.FAILED, next_look_at=None, error="x")
+        if name == "extend":
+            VM.objects.filter(pk=vm.pk).update(session_ends_at=timezone.now())
         url = f"{FLEET}{vm.pk}/{name}/"
         asked = sam.get(url)
         assert asked.status_code == 200

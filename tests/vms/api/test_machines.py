@@ -378,12 +378,20 @@ class TestActs:
 
     def test_extend_moves_the_end_by_an_hour(self, plane, as_alice):
         vm = running(plane, as_alice)
+        ends_at = timezone.now() + timedelta(minutes=10)
+        VM.objects.update(session_ends_at=ends_at)
         answer = post(as_alice, f"/vms/{vm.pk}/extend")
-        until = vm.session_ends_at + timedelta(hours=1)
+        until = ends_at + timedelta(hours=1)
         assert answer.status_code == 202
         told = answer.json()["session_ends_at"]
         assert datetime.fromisoformat(told) == until
         assert Event.objects.get(action="extend").details == {"until": told}
+
+    def test_extend_at_the_most_there_is_is_refused(self, plane, as_alice):
+        vm = running(plane, as_alice)
+        VM.objects.update(session_ends_at=timezone.now() + timedelta(hours=vm.max_session_hours + 1))
+        answer = post(as_alice, f"/vms/{vm.pk}/extend")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_state")
 
     def test_start_beside_a_live_one_of_that_console_is_a_conflict(self, plane, as_alice):
         vm = running(plane, as_alice)

@@ -216,7 +216,7 @@ class ExtendVmView(APIView):
         examples=[examples.message(message, session_ends_at="2026-06-15T21:00:00Z")],
     )
     def post(self, request: Request, vm_id: str) -> Response:
-        """Moves the end of a running VM's time by an hour."""
+        """Moves the end of a running VM's time by an hour, at most to `max_session_hours` from now; 400 when it is there already."""
         by = principal_of(request)
         vm = queries.find_vm(by, vm_id)
         expect_nothing(request)
