@@ -51,7 +51,7 @@ class ThresholdSerializer(StrictSerializer):
 
 
 class BudgetChangesSerializer(StrictSerializer):
-    """What may be changed of a budget; what it covers stays. `webhook_url` empty: none."""
+    """What may be changed of a budget; what it covers stays. `webhook_url` empty or null: none."""
 
     # Optional one by one: `partial` would reach into thresholds, whose fields are needed.
     name = StrictCharField(max_length=100, required=False)
@@ -65,7 +65,7 @@ class BudgetChangesSerializer(StrictSerializer):
         many=True, required=False, help_text="80 % and 100 % notify unless said otherwise."
     )
     emails = serializers.ListField(child=StrictEmailField(), required=False, max_length=MOST_EMAILS)
-    webhook_url = StrictCharField(max_length=500, required=False, allow_blank=True)
+    webhook_url = StrictCharField(max_length=500, required=False, allow_blank=True, allow_null=True)
     webhook_secret = StrictCharField(
         max_length=120,
         required=False,
@@ -83,6 +83,8 @@ class BudgetChangesSerializer(StrictSerializer):
     def changes(self) -> dict[str, Any]:
         """Keywords of `rows.change`."""
         values = {name: value for name, value in self.validated_data.items() if name not in TARGETS}
+        if "webhook_url" in values:
+            values["webhook_url"] = values["webhook_url"] or ""
         if "thresholds" in values:
             values["thresholds"] = [
                 Step(one["percent"], **{column: name in one["actions"] for name, column in ACTIONS.items()})
@@ -95,22 +97,22 @@ TARGETS = ("covers", "provider", "project_id", "department_id", "user_id")
 
 
 class BudgetCreationSerializer(BudgetChangesSerializer):
-    """Everything, or the one thing that is named."""
+    """Everything, or the one thing that is named; null names nothing."""
 
     name = StrictCharField(max_length=100)
     limit_usd = MoneyField(min_value=Decimal("0.000001"))
     covers = StrictChoiceField(choices=Covers.choices)
-    provider = StrictCharField(max_length=30, required=False)
-    project_id = StrictIntegerField(min_value=1, required=False)
-    department_id = StrictIntegerField(min_value=1, required=False)
-    user_id = StrictCharField(max_length=64, required=False)
+    provider = StrictCharField(max_length=30, required=False, allow_null=True)
+    project_id = StrictIntegerField(min_value=1, required=False, allow_null=True)
+    department_id = StrictIntegerField(min_value=1, required=False, allow_null=True)
+    user_id = StrictCharField(max_length=64, required=False, allow_null=True)
 
     def target(self, by: Principal) -> Target:
         """What is covered: of everything for who sees everybody's money, else of what `by` may know.
 
         Raises ValidationError naming the field.
         """
-        values = self.validated_data
+        values = {name: value for name, value in self.validated_data.items() if value is not None}
         names = {
             "provider": "provider",
             "project": "project_id",

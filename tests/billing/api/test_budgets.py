@@ -21,6 +21,7 @@ from tests.world import World, client_with_key
 pytestmark = pytest.mark.django_db
 PATH = "/billing/budgets"
 WISH = {"name": "June", "covers": "global", "limit_usd": 500}
+TARGETS = ("provider", "project_id", "department_id", "user_id")
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
@@ -67,6 +68,7 @@ class TestCreate:
         [
             ({"covers": "everything"}, "covers"),
             ({"covers": "user"}, "user_id"),
+            ({"covers": "user", "user_id": None}, "user_id"),
             ({"covers": "user", "user_id": "nobody"}, "user_id"),
             ({"covers": "project", "project_id": 10**9}, "project_id"),
             ({"provider": "libvirt"}, "provider"),
@@ -107,6 +109,23 @@ class TestCreate:
         }
         assert sweep_bodies(as_sam, PATH, right) > 50
         assert not Budget.objects.exists()
+
+    def test_is_made_again_and_changed_by_what_was_read_of_it(self, as_sam: APIClient) -> None:
+        read = as_sam.get(f"{PATH}/{made(as_sam, covers='provider', provider='gcp')['budget_id']}").json()
+        path = f"{PATH}/{read.pop('budget_id')}"
+        assert (read.pop("current")["spent_usd"], read["webhook_url"], read["user_id"]) == (0, None, None)
+        assert read.pop("created_at")
+        again = made(as_sam, **read)
+        assert read.items() <= again.items()
+        changes = {name: value for name, value in read.items() if name not in ("covers", *TARGETS)}
+        answer = as_sam.patch(path, {**changes, "name": "July"}, format="json")
+        assert answer.status_code == 200, answer.content
+        assert {**read, "name": "July"}.items() <= answer.json().items()
+
+    def test_loses_its_webhook_to_null(self, as_sam: APIClient) -> None:
+        path = f"{PATH}/{made(as_sam, webhook_url='https://hooks.gamer.test/x')['budget_id']}"
+        assert as_sam.patch(path, {"webhook_url": None}, format="json").json()["webhook_url"] is None
+        assert not Webhook.objects.exists()
 
     def test_tells_a_webhooks_secret_once_and_never_again(self, as_sam: APIClient) -> None:
         body = made(as_sam, webhook_url="https://hooks.gamer.test/x")
