@@ -38,7 +38,9 @@ def _fleet() -> Iterable[Figure]:
 def _loop(now: datetime) -> Iterable[Figure]:
     oldest = oldest_waits()
     yield Figure(
-        "reconcile_lag_seconds", "How late the most overdue look at a VM is that nobody holds.", age_s(oldest["due"], now)
+        "reconcile_lag_seconds",
+        "How late the most overdue look at a VM is that nobody holds.",
+        age_s(oldest["due"], now),
     )
     yield Figure(
         "lease_oldest_expired_seconds", "How long ago the oldest lease ran out.", age_s(oldest["lease"], now)

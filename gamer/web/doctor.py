@@ -110,7 +110,9 @@ def schedules(now: datetime) -> Iterable[Finding]:
     if missing:
         yield Finding("schedules", Verdict.BROKEN, f"not there: {', '.join(missing)}", "Run: manage.py seed")
     if off:
-        advice = "Failed tasks in the admin say why, if nobody did it; on again with Repeats -1 under Schedules."
+        advice = (
+            "Failed tasks in the admin say why, if nobody did it; on again with Repeats -1 under Schedules."
+        )
         yield Finding("schedules", Verdict.WORSE, f"switched off: {', '.join(off)}", advice)
     if not missing and not off:
         yield Finding("schedules", Verdict.FINE, f"all {len(kept)} are there")

@@ -12,10 +12,8 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.utils.module_loading import import_string
 
-from gamer.queue import schedules
+from gamer.queue import failures, schedules
 from gamer.queue.broker import backlog
-
-from gamer.queue import failures
 
 QUEUE_LATE_S = 60  # a live worker claims a due task within seconds
 SCHEDULE_LATE_S = 180  # our worker looks every 10 s
