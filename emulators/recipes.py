@@ -179,8 +179,8 @@ class Recipe:
 
     `prepare` are lines of shell before it. `source` is the game's file as the library names it (any text), `stored` the name
     it gets on the machine, `shown` the one in the container; all "" for a game without a file, which starts the emulator alone.
-    `tools` are what the emulator needs on the machine: cores by name, or a program of the library. `place` and `saves` are its folders on the machine: of the
-    app's own files, and of the saves.
+    `tools` are what the emulator needs on the machine: cores by name, or a program of the library. `place` and `saves` are its
+    folders there: of the app's own files, and of the saves.
     """
 
     title: str
