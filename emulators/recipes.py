@@ -177,10 +177,10 @@ _BY_NAME = {one.name.casefold(): one for one in EMULATORS}
 class Recipe:
     """An app of Wolf. `launch` is the command's words, each of them `WORD`; `files` are laid beside it, by name.
 
-    `prepare` are lines of shell before it. `source` is the game's file as the library names it (any text), `stored` the name
-    it gets on the machine, `shown` the one in the container; all "" for a game without a file, which starts the emulator alone.
-    `tools` are what the emulator needs on the machine: cores by name, or a program of the library. `place` and `saves` are its
-    folders there: of the app's own files, and of the saves.
+    `prepare` are lines of shell before it. `source` is the game's file as the library names it (any text), `stored` the name it gets
+    on the machine, `shown` the one in the container; all "" for a game without a file, which starts the emulator alone. `core` or
+    `program` is what the emulator needs on the machine. `place` and `saves` are its folders there: of the app's own files, and of the
+    saves.
     """
 
     title: str

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shlex
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from http.client import HTTPConnection
 from pathlib import Path
 
 import paramiko
@@ -34,18 +39,27 @@ def store(tmp_path: Path) -> Iterator[int]:
     port, program = free_port(), shutil.which("rclone")
     assert program is not None
     serve = [program, "serve", "sftp", str(tmp_path / "store"), "--addr", f"127.0.0.1:{port}"]
-    log = (tmp_path / "store.log").open("wb")
-    server = subprocess.Popen([*serve, "--user", "reader", "--pass", PASSWORD], stdout=log, stderr=log)
+    serve += ["--dir-cache-time=0s", "--user", "reader", "--pass", PASSWORD]
+    with serving(serve, port, tmp_path / "store.log") as server:
+        (tmp_path / "store.pid").write_text(str(server.pid))
+        yield port
+
+
+@contextlib.contextmanager
+def serving(argv: list[str], port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as opened:
+        server = subprocess.Popen(argv, stdout=opened, stderr=opened)
 
     def accepts() -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    eventually(accepts)
-    yield port
-    server.kill()
-    server.wait()
-    log.close()
+    try:
+        eventually(accepts)
+        yield server
+    finally:
+        server.kill()
+        server.wait()
 
 
 def made(target: Target) -> tuple[Ready, list[StepReport]]:
@@ -78,6 +92,7 @@ class TestLibrary:
         assert machine.path("srv/gamer/tools/ryubing.AppImage").read_bytes() == b"content"
         unit = machine.path("etc/systemd/system/gamer-games.service").read_text()
         assert "--read-only" in unit
+        assert "--vfs-cache-max-size=20G" in unit
         assert PASSWORD not in unit + repr(reports) + "".join(machine.calls())
 
     def test_whose_programs_are_not_all_there_gives_all_else(
@@ -117,6 +132,38 @@ class TestLibrary:
         (left_out,) = ready.left_out
         assert left_out.name == "library"
         assert "timeout" in left_out.log_tail
+
+    def test_shows_what_is_uploaded_later_and_ends_a_wait_for_a_host_that_falls_silent(
+        self, machine: Machine, store: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is mounted is served over HTTP here, with the same words: below both is one file system of rclone's."""
+        monkeypatch.setattr("vms.setup.drivers.wolf.SILENCE_S", 1)
+        monkeypatch.setattr("vms.setup.drivers.wolf.FRESH_S", 1)
+        library = parse_library(f"sftp://reader:{PASSWORD}@127.0.0.1:{store}/")
+        made(replace(machine.target(), library=library))
+        unit = machine.path("etc/systemd/system/gamer-games.service").read_text()
+        line = next(one for one in unit.splitlines() if one.startswith("ExecStart="))
+        rclone, config, verb, remote, _, *words = shlex.split(line.partition("=")[2])
+        assert verb == "mount"
+        words.remove("--allow-other")
+        port, cache = free_port(), f"--cache-dir={tmp_path}/cache"
+        serve = [rclone, config, "serve", "http", remote, f"--addr=127.0.0.1:{port}", cache, *words]
+
+        def status(name: str) -> int:
+            with contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=60)) as asking:
+                asking.request("GET", f"/nes/{name}")
+                return asking.getresponse().status
+
+        with serving(serve, port, tmp_path / "games.log"):
+            assert status("Castle%20(World).nes") == 200
+            assert status("Tower.nes") == 404
+            (tmp_path / "store/nes/Tower.nes").write_bytes(b"content")
+            eventually(lambda: status("Tower.nes") == 200)
+            server = int((tmp_path / "store.pid").read_text())
+            os.kill(server, signal.SIGSTOP)
+            eventually(lambda: status("Tower.nes") == 500, timeout_s=60)
+            os.kill(server, signal.SIGCONT)
+            eventually(lambda: status("Tower.nes") == 200)
 
     def test_that_lets_nobody_in_is_left_out_with_a_reason(self, machine: Machine, store: int) -> None:
         library = parse_library(f"sftp://reader:wrong-canary@127.0.0.1:{store}/")

@@ -20,6 +20,8 @@ WOLF_UNIT, GAMES_UNIT = "gamer-wolf.service", "gamer-games.service"
 WOLF_STATE, WOLF_RUN = "/etc/wolf", "/run/wolf"
 WOLF_START_S = 60
 SILENCE_S = 10  # of a library that is asked; rclone's own patience is five minutes, several times over
+FRESH_S = 20  # how long a listing is believed: a game just uploaded is asked for within minutes
+CACHE = "20G"  # of the smallest disk, 50 GB, what system and images leave; what a game has open stays, and an hour is what any is kept
 SRV, GAMES, SAVES, TOOLS = "/srv/gamer", "/srv/gamer/games", "/srv/gamer/saves", "/srv/gamer/tools"
 RCLONE_CONFIG, LIBRARY_HOSTS = "/etc/gamer/rclone.conf", "/etc/gamer/library_known_hosts"
 PLAYER = "1000:1000"  # whom Wolf runs apps as
@@ -240,6 +242,9 @@ def library(site: Site, target: Target) -> Step:
     hosts, place = site.path(LIBRARY_HOSTS), site.path(GAMES)
     rclone, remote = _rclone(site), _remote(target)
     mount = [*rclone, "mount", remote, place, "--read-only", "--allow-other", "--vfs-cache-mode=full"]
+    mount += [f"--vfs-cache-max-size={CACHE}", f"--dir-cache-time={FRESH_S}s"]
+    # Whoever looks for a game waits for the library in the kernel, where nothing ends the wait.
+    mount += [*_patience(), "--low-level-retries=2"]
     unit = f"""[Unit]
 Description=The library of games
 Wants=network-online.target
@@ -248,7 +253,7 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=notify
-ExecStart={bundle.exec_line([*mount, "--dir-cache-time=5m"])}
+ExecStart={bundle.exec_line(mount)}
 ExecStop=-umount --lazy {place}
 Restart=on-failure
 RestartSec=5
