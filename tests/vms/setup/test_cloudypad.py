@@ -48,8 +48,16 @@ if verb in ("create", "deploy"):
 elif verb == "get":
     if does == "get hangs":
         time.sleep(600)
-    is_there = os.path.exists(state) and open(state).read() == "configured"
-    print("WARN something")
+    if not os.path.exists(state):
+        print("\x1b[31mERROR\x1b[39m Instance named '%s' does not exist." % name)
+        sys.exit(1)
+    if does.startswith("get says "):
+        print(does[len("get says "):])
+        sys.exit(1)
+    is_there = open(state).read() == "configured"
+    if int(os.environ["CLOUDYPAD_LOG_LEVEL"]) < 5:
+        print("WARN {{")
+        print("{{")
     print(json.dumps({{"status": {{"provisioned": is_there, "configured": is_there}}}}, indent=2))
 """
 
@@ -133,6 +141,18 @@ class TestCloudypad:
             driver.look(site, target)
         (tmp_path / "does").write_text("")
         monkeypatch.undo()
+        assert driver.look(site, target).state == "idle"
+
+    @pytest.mark.parametrize(
+        "says", ["", "Error: out of memory", '{\n  "status": {', "{\n}", "The key of ryan does not exist."]
+    )
+    def test_that_answers_what_cannot_be_read_is_asked_again(self, driver, site, target, tmp_path, says):
+        driver.begin(site, target)
+        eventually(lambda: (home(target) / "exit.json").exists() and not is_locked(home(target) / "lock"))
+        (tmp_path / "does").write_text(f"get says {says}")
+        with pytest.raises(SshError, match="cannot be read"):
+            driver.look(site, target)
+        (tmp_path / "does").write_text("")
         assert driver.look(site, target).state == "idle"
 
     def test_is_begun_once_while_it_lives(self, driver, site, target, tmp_path):

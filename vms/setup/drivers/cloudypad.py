@@ -12,7 +12,6 @@ machine of the same VM says nothing of this one.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import subprocess
@@ -22,6 +21,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from redaction.masks import mask
+from vms.providers.base import NotFound
+from vms.providers.cloudypad.answers import Unreadable, failure_in, state_in
 from vms.providers.cloudypad.names import name_of, tag_of
 from vms.setup import installing
 from vms.setup.agent.files import is_locked, read_json, read_tail
@@ -40,6 +41,8 @@ GET_S = 60.0
 # How often a create that runs is looked at while news of it is waited for.
 TICK_S = 0.25
 LOG_TAIL = 2048
+# Of a create each step is told. Of a `get` errors alone: warnings would stand before its JSON.
+STEPS, ERRORS = "3", "5"
 TITLE = "CloudyPad"
 _SILENT: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
 # Opts out of its analytics: the environment's switch does not work, and every command waits 20 s for a network it may not have.
@@ -131,9 +134,9 @@ class CloudypadDriver(Driver):
         )
 
     def _is_configured(self, target: Target) -> bool:
-        """By its `get`: exit status 0 of a create proves nothing. Warnings may stand before the JSON.
+        """By its `get`: exit status 0 of a create proves nothing.
 
-        Raises SshError when it cannot be asked: that says nothing of the create, which took a quarter of an hour.
+        Raises SshError when it cannot be asked or read: that says nothing of the create, which took a quarter of an hour.
         """
         proven = _home(target) / "proven"
         if proven.exists():
@@ -145,15 +148,17 @@ class CloudypadDriver(Driver):
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 timeout=GET_S,
-                env=_environ(target),
+                env={**_environ(target), "CLOUDYPAD_LOG_LEVEL": ERRORS},
                 check=False,
             )
-            lines = done.stdout.decode(errors="replace").split("\n")
-            status = json.loads("\n".join(lines[lines.index("{") :]))["status"]
+            said = done.stdout.decode(errors="replace")
+            status = state_in(said)["status"]
         except (OSError, subprocess.TimeoutExpired) as error:
             raise SshError(f"CloudyPad's program does not answer: {type(error).__name__}") from error
-        except (ValueError, KeyError, TypeError):
-            return False
+        except Unreadable as error:
+            if done.returncode == 1 and failure_in(said).meaning is NotFound:
+                return False
+            raise SshError(f"CloudyPad's program answers what cannot be read: {error}") from error
         if not (status.get("provisioned") and status.get("configured")):
             return False
         proven.touch(mode=0o600)
@@ -219,7 +224,7 @@ def _version(target: Target) -> str:
 def _environ(target: Target) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     home = str(_home(target))
-    return {**kept, "HOME": home, "CLOUDYPAD_HOME": home, "CLOUDYPAD_LOG_LEVEL": "3"}
+    return {**kept, "HOME": home, "CLOUDYPAD_HOME": home, "CLOUDYPAD_LOG_LEVEL": STEPS}
 
 
 def _told(state: Report, log: str) -> StepReport:
