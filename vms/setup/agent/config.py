@@ -13,6 +13,7 @@ class Config(NamedTuple):
 
     `root` is where the machine's paths start. A machine that has had no word from us for `dead_man_s` powers itself off; 0 never.
     What fails is tried again after `backoff_s` at the latest.
+    A game's file that the library does not show within `library_s` makes the game fail.
     Saves are packed `save_quiet_s` after the last change, at most once in `save_interval_s` while the game runs.
     Without `public_url` the agent speaks to nobody; it is still asked through the socket.
     """
@@ -29,6 +30,7 @@ class Config(NamedTuple):
     root: Path = Path("/")
     wolf_sockets: tuple[Path, ...] = ()
     dead_man_s: float = 0.0
+    library_s: float = 30.0
     save_quiet_s: float = 2.0
     save_interval_s: float = 30.0
     path: Path = Path()
@@ -57,6 +59,7 @@ def load(path: Path) -> Config:
             root=Path(stored.get("root") or "/"),
             wolf_sockets=tuple(Path(each) for each in stored.get("wolf_sockets", ())),
             dead_man_s=float(stored.get("dead_man_s", 0)),
+            library_s=float(stored.get("library_s", 30)),
             save_quiet_s=float(stored.get("save_quiet_s", 2)),
             save_interval_s=float(stored.get("save_interval_s", 30)),
             path=path,

@@ -14,12 +14,13 @@ import json
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from .archive import give
 from .config import Config
@@ -37,7 +38,11 @@ SWEEP_S = 10.0
 # A container is given ten seconds to end by Docker, in which the game saves; a keeper's grace is a little less.
 GONE_S = 6.0
 
+LOOKING_S = 0.01
+
 NO_GAME, NO_WOLF = 3, 4
+KINDS = FILE, FOLDER, MISSING = 10, 11, 12
+SILENT = 13
 
 
 class Unplayable(Exception):
@@ -53,8 +58,7 @@ def offer(config: Config, folder: Path) -> int:
         return NO_GAME
     wolf = Wolf(config.wolf_sockets)
     try:
-        _lay_out(config, app)
-        if not _offered_in_time(wolf, app, asked):
+        if not (_lay_out(config, app, asked) and _offered_in_time(wolf, app, asked)):
             return 0
     except Unplayable as error:
         sys.stderr.write(f"{error}\n")
@@ -222,8 +226,8 @@ def _lobby_of(session: dict[str, Any], app: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _lay_out(config: Config, app: dict[str, Any]) -> None:
-    """The app's files, the game under its safe name, and a folder for the saves. Raises Unplayable."""
+def _lay_out(config: Config, app: dict[str, Any], asked: threading.Event) -> bool:
+    """The app's files, the game under its safe name, and a folder for the saves; False when the end is asked. Raises Unplayable."""
     root = str(config.root)
     for path, content in app.get("files", {}).items():
         target = Path(root + path)
@@ -235,15 +239,21 @@ def _lay_out(config: Config, app: dict[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         give(folder)
     for link, source in app.get("links", {}).items():
-        found = Path(root + source)
-        if not found.is_file():
+        kind = _seen(Path(root + source), config.library_s, asked)
+        if kind is None:
+            return False
+        if kind != FILE:
             raise Unplayable(f"the library on this machine has no file {Path(source).name!r}")
-        _point(Path(root + link), found)
+        _point(Path(root + link), Path(root + source))
     for link, source in app.get("shared", {}).items():
+        kind = _seen(Path(root + source), config.library_s, asked)
+        if kind is None:
+            return False
         # Docker would make a folder that is not there, which it can't in a library.
-        found, empty = Path(root + source), Path(root + link).with_name("nothing")
+        empty = Path(root + link).with_name("nothing")
         empty.mkdir(parents=True, exist_ok=True)
-        _point(Path(root + link), found if found.is_dir() else empty)
+        _point(Path(root + link), Path(root + source) if kind == FOLDER else empty)
+    return True
 
 
 def _point(place: Path, found: Path) -> None:
@@ -251,6 +261,40 @@ def _point(place: Path, found: Path) -> None:
     part = place.with_name(f"{place.name}.{os.getpid()}.part")
     part.symlink_to(found)
     os.replace(str(part), str(place))
+
+
+def _seen(place: Path, patience_s: float, asked: threading.Event) -> int | None:
+    """FILE, FOLDER or MISSING; None when the end is asked meanwhile. Raises Unplayable when no answer comes.
+
+    A process of its own looks, which can be left behind: whoever waits for a mount that does not answer may not be ended, not even
+    killed, and the keeper would wait for us as long.
+    """
+    looking = os.fork()
+    if looking == 0:
+        _look(place)
+    deadline = time.monotonic() + patience_s
+    while not asked.wait(LOOKING_S):
+        ended, status = os.waitpid(looking, os.WNOHANG)
+        if ended and (kind := os.WEXITSTATUS(status)) in KINDS:
+            return kind
+        if ended or time.monotonic() >= deadline:
+            raise Unplayable("the library on this machine does not answer")
+    return None
+
+
+def _look(place: Path) -> NoReturn:
+    """Ends this process."""
+    seen = SILENT
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        mode = os.stat(str(place)).st_mode
+        seen = FILE if stat.S_ISREG(mode) else FOLDER if stat.S_ISDIR(mode) else MISSING
+    except (FileNotFoundError, NotADirectoryError):
+        seen = MISSING
+    except OSError:
+        pass  # a mount whose process is gone, say
+    finally:
+        os._exit(seen)
 
 
 def _name_of(app: dict[str, Any]) -> str:
