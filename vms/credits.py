@@ -8,6 +8,7 @@ from decimal import Decimal
 from billing import rating
 from billing.services import holds, prices
 from emulators.profile import Profile
+from emulators.services import profile_for
 from vms.metering import payer_of, regroup
 from vms.models import VM
 
@@ -18,11 +19,7 @@ def hold_for_launch(vm: VM, profile: Profile, quoted: Decimal, now: datetime) ->
     Raises InsufficientCredits.
     Where neither knows a price nothing is put aside; `hold_for_machine` follows once a machine is chosen.
     """
-    usd = quoted
-    if vm.quoted_usd_per_hour is None and profile.preferences:
-        provider = vm.wanted_provider or profile.preferences[0].provider
-        price = prices.card(now).price(provider, vm.wanted_preset or profile.preset, vm.console_id)
-        usd = price.charge_usd_per_hour
+    usd = quoted if vm.quoted_usd_per_hour is not None else _of_card(vm, profile, now)
     holds.put(vm=vm.pk, account=payer_of(vm, now), usd_per_hour=usd, now=now)
 
 
@@ -35,8 +32,27 @@ def hold_for_start(vm: VM, now: datetime) -> None:
 
 
 def hold_for_quote(vm: VM, now: datetime) -> None:
-    """Puts an hour of the VM's quote aside, before it is placed on another machine. Raises InsufficientCredits."""
-    _hold_again(vm, prices.charge_of(vm.quoted_usd_per_hour or rating.ZERO, now), now)
+    """Puts an hour of the VM's quote aside, else of the rate card, before it is placed on another machine.
+
+    Raises InsufficientCredits, NotFound where the card is asked for a console that is no longer configured.
+    """
+    if vm.quoted_usd_per_hour is not None:
+        usd = prices.charge_of(vm.quoted_usd_per_hour, now)
+    else:
+        usd = _of_card(vm, profile_for(console=vm.console_id, game_id=vm.game_id or None), now)
+    _hold_again(vm, usd, now)
+
+
+def _of_card(vm: VM, profile: Profile, now: datetime) -> Decimal:
+    """What an hour is charged by the rate card, on the provider that the launch names or that comes first."""
+    if not profile.preferences:
+        return rating.ZERO
+    provider = vm.wanted_provider or profile.preferences[0].provider
+    return (
+        prices.card(now)
+        .price(provider, vm.wanted_preset or profile.preset, vm.console_id)
+        .charge_usd_per_hour
+    )
 
 
 def _hold_again(vm: VM, usd_per_hour: Decimal, now: datetime) -> None:

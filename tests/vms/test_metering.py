@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import Project
 from accounts.principal import Principal, policy
 from billing.models import CreditAccount, Hold, Meter, Subject, UsageRecord
-from billing.services import accounts, credits, days, hours
+from billing.services import accounts, credits, days, hours, seeding
 from events.models import Event
 from gamer.crash import Died, dying_at
 from gamer.errors import InsufficientCredits
@@ -221,6 +221,22 @@ class TestALaunch:
         plane.until(vm, "running")
         end(plane, vm)
         assert broken() == []
+
+    def test_tried_again_without_a_quote_is_held_for_by_the_rate_card(
+        self, plane: ControlPlane, world: World, alices: CreditAccount
+    ) -> None:
+        """As a launch is that nobody could quote: else who has nothing at all is let in."""
+        seeding.seed(plane.now())
+        vm = plane.launch(world.alice)
+        end(plane, vm)
+        VM.objects.filter(pk=vm.pk).update(phase=Phase.FAILED, error="lost", quoted_usd_per_hour=None)
+        for usd in (-free(alices), D("2")):
+            credits.change(by=BY, owner=world.alice, usd=usd, reason="Test", now=plane.now())
+            if usd < 0:
+                with pytest.raises(InsufficientCredits):
+                    services.retry(vm=vm, by=BY, now=plane.now())
+        services.retry(vm=vm, by=BY, now=plane.now())
+        assert Hold.objects.get().amount_usd == D("1.56")
 
     def test_given_up_for_the_next_offer_holds_the_new_price_and_costs_twice_for_a_while(
         self, plane: ControlPlane, world: World
