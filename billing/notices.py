@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
@@ -33,7 +34,7 @@ def tell_staff(alerts: Sequence[Alert], *, now: datetime, zone: ZoneInfo) -> int
 
 
 def mail_staff(
-    *, key: str, kind: str, subject: str, text: str, details: dict[str, str], action: str, now: datetime
+    *, key: str, kind: str, subject: str, text: str, details: Mapping[str, Any], action: str, now: datetime
 ) -> bool:
     """One message to every member of the staff, and an event for them; False when the key was told before."""
     if Event.objects.about("billing", key).exists():

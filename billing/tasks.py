@@ -5,6 +5,9 @@ from __future__ import annotations
 from django.utils import timezone
 
 from billing.services import days, grants, hours, proof
+from gamer.queue.enqueue import enqueue
+
+PROOF, PROOF_S = "billing.tasks.prove", 2 * 3600
 
 
 def close_hours() -> None:
@@ -23,5 +26,10 @@ def expire_credit() -> None:
 
 
 def verify() -> None:
+    """Has the ledger proven by a task with a time of its own: it reads every row there is, and more of them every night."""
+    enqueue(PROOF, group="ledger", timeout_s=PROOF_S)
+
+
+def prove() -> None:
     """Proves the ledger, and alarms where a law is broken."""
     proof.prove(timezone.now())

@@ -315,6 +315,7 @@ METRICS = [
     "gamer.web.metrics.failed",
     "gamer.web.metrics.tallies",
     "emulators.metrics.figures",
+    "billing.metrics.figures",
     "monitoring.metrics.figures",
     "vms.metrics.figures",
 ]

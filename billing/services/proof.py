@@ -6,15 +6,16 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Min
 
-from billing.models import Verification
+from billing.models import Entry, Meter, Verification
 from billing.models.sums import BLOCK_DAYS, LONGEST_SPAN_DAYS
+from billing.notices import mail_staff
 from billing.services.days import EVERY_TWO, FIGURES, LAST_DAY, WHOM, first_of, pair_of
-from events.services import Happening, record
 
 log = logging.getLogger(__name__)
 
@@ -166,11 +167,20 @@ def one_moment() -> Iterator[None]:
         yield
 
 
-def prove(now: datetime) -> list[Finding]:
-    """Verifies everything and keeps the outcome; a broken law is shouted about: the log, an event, and /health."""
+def prove(now: datetime) -> bool:
+    """Verifies everything and keeps the outcome; a broken law is shouted about: the log, an event, a mail, and /health.
+
+    False when somebody is at it: the queue hands long work out again before it is done.
+    """
     with one_moment():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('billing.proof'))")
+            (is_ours,) = cursor.fetchone()
+        if not is_ours:
+            return False
         findings = list(verify())
-    return keep(findings, now)
+    keep(findings, now)
+    return True
 
 
 def keep(findings: list[Finding], now: datetime) -> list[Finding]:
@@ -181,10 +191,34 @@ def keep(findings: list[Finding], now: datetime) -> list[Finding]:
         proof = Verification.objects.create(at=now, broken=broken)
         if broken:
             log.error("the ledger does not hold: %s", broken)
-            record(
-                Happening(
-                    at=now, actor="policy:ledger", action="ledger_broken", resource="billing",
-                    resource_id=f"verification-{proof.pk}", details={"laws": broken},
-                )
+            mail_staff(
+                key=f"verification-{proof.pk}", kind="billing.ledger_broken", subject="[critical] The books do not add up",
+                text=f"Broken: {'; '.join(sorted(broken))}. The ledger's page in the admin has the rows.",
+                details={"laws": broken}, action="ledger_broken", now=now,
             )  # fmt: skip
     return findings
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the books are: the laws that the last proof found broken, since when nothing was proven, and the longest open interval."""
+
+    broken: tuple[str, ...]
+    proven_at: datetime | None
+    unproven_for: timedelta
+    open_for: timedelta
+
+
+def standing(now: datetime) -> Standing:
+    proof = Verification.objects.first()
+    # Where no proof ever came to its end, what waits for one begins with the first entry.
+    since = (
+        proof.at if proof is not None else Entry.objects.order_by("id").values_list("at", flat=True).first()
+    )
+    oldest = Meter.objects.aggregate(oldest=Min("since"))["oldest"]
+    return Standing(
+        broken=tuple(sorted(proof.broken)) if proof is not None else (),
+        proven_at=proof.at if proof is not None else None,
+        unproven_for=max(now - since, timedelta(0)) if since is not None else timedelta(0),
+        open_for=max(now - oldest, timedelta(0)) if oldest is not None else timedelta(0),
+    )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import StringIO
 from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django_q.conf import Conf
+from django_q.models import OrmQ
 
-from billing import health, tasks
+from billing import health, metrics, tasks
 from billing.models import UsageSum, Verification
 from billing.services import days, hours, proof
-from events.models import Event
+from events.models import Delivery, Event
 from tests import world as worlds
 from tests.billing.metered import PLAYS, Till
 from tests.world import NOON
@@ -141,15 +143,54 @@ class TestVerifyLedger:
 
 class TestTheNightlyProof:
     def test_alarms_and_is_seen_in_health(self, till: Till) -> None:
-        tasks.verify()
+        tasks.prove()
         (part,) = health.ledger(Verification.objects.latest("id").at)
         assert part.problem.startswith("an hour has been open") or part.problem == ""
         UsageSum.objects.update(cost_usd=0)
-        tasks.verify()
+        tasks.prove()
         (part,) = health.ledger(Verification.objects.first().at)
         assert part.problem == "broken: each coarse sum is the sum of its days"
         assert part.figures["proven_at"].endswith("Z")
         assert Event.objects.get(action="ledger_broken").resource == "billing"
+        (mail,) = Delivery.objects.filter(payload__kind="billing.ledger_broken")
+        assert mail.target == "sam@gamer.test"
+        assert "each coarse sum is the sum of its days" in mail.payload["text"]
+
+    def test_has_more_time_than_other_tasks(self, till: Till) -> None:
+        tasks.verify()
+        (row,) = OrmQ.objects.all()
+        assert row.func() == tasks.PROOF == f"{tasks.prove.__module__}.{tasks.prove.__name__}"
+        assert row.task["timeout"] == tasks.PROOF_S > Conf.TIMEOUT
+
+    def test_is_not_begun_twice(self, till: Till) -> None:
+        """The queue hands it out again after some minutes, though somebody is at it."""
+        other = connection.copy()
+        try:
+            with other.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_lock(hashtext('billing.proof'))")
+                assert not proof.prove(NOON)
+                assert not Verification.objects.exists()
+                cursor.execute("SELECT pg_advisory_unlock_all()")
+        finally:
+            other.close()
+        assert proof.prove(NOON)
+        assert Verification.objects.get().at == NOON
+
+
+class TestMetrics:
+    def figures(self, now: datetime) -> dict[str, float]:
+        return {one.name: one.value for one in metrics.figures(now)}
+
+    def test_tell_what_is_broken_unproven_and_open(self, till: Till) -> None:
+        at = NOON + timedelta(minutes=110)
+        assert self.figures(at) == {
+            "ledger_broken": 0,
+            "ledger_proven_age_seconds": 110 * 60,  # never; the first entry is of noon
+            "oldest_open_hour_seconds": 50 * 60,
+        }
+        Verification.objects.create(at=at, broken={"a law": {}, "another": {}})
+        found = self.figures(at + timedelta(minutes=1))
+        assert (found["ledger_broken"], found["ledger_proven_age_seconds"]) == (2, 60)
 
 
 class TestHealth:
@@ -158,6 +199,10 @@ class TestHealth:
         assert part.problem == ""
         (part,) = health.ledger(NOON + timedelta(minutes=160))
         assert part.problem == "an hour has been open for 100 minutes"
+
+    def test_misses_a_proof_that_never_came(self, till: Till) -> None:
+        (part,) = health.ledger(NOON + timedelta(days=3))
+        assert part.problem == "was never proven"
 
     def test_misses_a_proof_that_is_days_old(self, till: Till) -> None:
         Verification.objects.create(at=NOON)
