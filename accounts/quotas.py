@@ -174,7 +174,7 @@ def _kind(holder: Holder) -> str:
 
 def _plain(value: Any) -> Any:
     """A limit as an event's details hold it."""
-    return f"{value:f}" if isinstance(value, Decimal) else value
+    return float(value) if isinstance(value, Decimal) else value
 
 
 def _about(holder: Holder, action: str, by: Principal, now: datetime, **details: Any) -> Happening:

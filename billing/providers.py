@@ -10,6 +10,7 @@ from decimal import Decimal
 from django.db import transaction
 from django.db.models import Q
 
+from billing import rating
 from billing.budgets.watch import zone
 from billing.models import FleetDifference, ProviderBalance
 from billing.notices import mail_staff
@@ -91,7 +92,7 @@ def note_balance(
     )
     return mail_staff(
         key=f"balance:{provider_account}:{now:%Y%m%dT%H%M%S}", kind="billing.balance_low", subject=f"[warning] {name} runs out of money",
-        text=text, details={"account": name, "provider": provider, "balance_usd": f"{usd:f}"}, action="balance_low", now=now,
+        text=text, details={"account": name, "provider": provider, "balance_usd": rating.told(usd)}, action="balance_low", now=now,
     )  # fmt: skip
 
 

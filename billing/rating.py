@@ -26,6 +26,11 @@ def amount(value: Decimal) -> Decimal:
     return value.quantize(AMOUNT, ROUND_HALF_UP)
 
 
+def told(value: Decimal) -> float:
+    """Dollars as an event's details tell them: a JSON number of at most six places, as everywhere in the API."""
+    return float(amount(value))
+
+
 def price(value: Decimal) -> Decimal:
     """A price per hour as the rows keep it."""
     return value.quantize(PRICE, ROUND_HALF_UP)

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from accounts.models import Department, Project, User
 from accounts.principal import Principal
-from billing import kinds
+from billing import kinds, rating
 from billing.budgets.notices import subject_of
 from billing.budgets.watch import evaluate
 from billing.models import Budget, Threshold
@@ -102,7 +102,7 @@ def create(
         "create",
         by,
         now,
-        {"limit_usd": str(limit_usd), "covers": covers, "subject": subject_of(budget)},
+        {"limit_usd": rating.told(limit_usd), "covers": covers, "subject": subject_of(budget)},
     )
     evaluate(now, [budget.pk])
     return Made(budget, secret)
@@ -134,7 +134,7 @@ def change(
     row.save()
     if thresholds is not None:
         _set_thresholds(row, thresholds)
-    told = {name: value if isinstance(value, bool | list) else str(value) for name, value in changes.items()}
+    told = {name: _told(value) for name, value in changes.items()}
     _record(row, "update", by, now, told)
     evaluate(now, [row.pk])
     return Made(row, secret)
@@ -256,6 +256,13 @@ def _set_thresholds(budget: Budget, steps: Sequence[Step]) -> None:
         ),
         update_conflicts=True, unique_fields=["budget", "percent"], update_fields=["notifies", "blocks_launches", "stops_vms"],
     )  # fmt: skip
+
+
+def _told(value: Any) -> Any:
+    """A changed column as an event's details hold it."""
+    if isinstance(value, Decimal):
+        return rating.told(value)
+    return value if isinstance(value, bool | list) else str(value)
 
 
 def _record(budget: Budget, action: str, by: Principal, now: datetime, details: Mapping[str, Any]) -> None:

@@ -67,7 +67,7 @@ def change(
         (posted,) = ledger.post_many([ledger.Posting(key, Entry.Kind.DEDUCT, sides, by.label, reason)], now)
     if posted.is_new:
         what = "credit_given" if usd > 0 else "credit_taken"
-        record(about(account, what, {"usd": plain(abs(usd)), "reason": reason}, now, by.label))
+        record(about(account, what, {"usd": rating.told(abs(usd)), "reason": reason}, now, by.label))
     account.refresh_from_db()
     return account
 

@@ -99,7 +99,7 @@ def _expire(grant_id: int, now: datetime) -> bool:
         entry_id = ledger.post_many([posting], now)[0].entry_id
     Grant.objects.filter(pk=grant.pk).update(expired_at=now, expiry_id=entry_id)
     if usd > 0:
-        record(about(account, "credit_expired", {"usd": str(usd)}, now, ACTOR))
+        record(about(account, "credit_expired", {"usd": rating.told(usd)}, now, ACTOR))
     return True
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from django.db import connection, transaction
 
+from billing import rating
 from billing.models import CreditAccount
 from billing.services.grants import ACTOR, about
 from events.services import record
@@ -61,9 +63,8 @@ def look(now: datetime) -> Look:
 
 
 @transaction.atomic
-def _warn(account_id: int, left: object, per_hour: object, now: datetime) -> None:
+def _warn(account_id: int, left: Decimal, per_hour: Decimal, now: datetime) -> None:
     if CreditAccount.objects.filter(pk=account_id, warned_at=None).update(warned_at=now):
         account = CreditAccount.objects.select_related("project").get(pk=account_id)
-        record(
-            about(account, "credit_low", {"left_usd": str(left), "usd_per_hour": str(per_hour)}, now, ACTOR)
-        )
+        figures = {"left_usd": rating.told(left), "usd_per_hour": rating.told(per_hour)}
+        record(about(account, "credit_low", figures, now, ACTOR))

@@ -84,10 +84,11 @@ class TestStaff:
         change(world, world.alice, "10")
         change(world, world.alice, "-3", reason="A mistake")
         assert accounts.account_of(world.alice, NOON).balance_usd == D("12")
-        told = (
-            Event.objects.filter(resource="billing").order_by("id").values_list("action", "details__reason")
-        )
-        assert list(told) == [("credit_given", "Compensation"), ("credit_taken", "A mistake")]
+        told = Event.objects.filter(resource="billing").order_by("id").values_list("action", "details")
+        assert list(told) == [
+            ("credit_given", {"usd": 10, "reason": "Compensation"}),
+            ("credit_taken", {"usd": 3, "reason": "A mistake"}),
+        ]
         assert broken() == []
 
     def test_take_no_more_than_is_free(self, world: World) -> None:
@@ -136,7 +137,7 @@ class TestExpiry:
     def test_takes_back_what_was_not_spent(self, world: World) -> None:
         change(world, world.alice, "10", expires_at=at(60))
         assert [self.expire_at(59), self.expire_at(60), self.expire_at(61)] == [D("15"), D("5"), D("5")]
-        assert Event.objects.filter(action="credit_expired").count() == 1
+        assert Event.objects.get(action="credit_expired").details == {"usd": 10}
         assert broken() == []
 
     def test_spends_first_what_expires_first(self, world: World) -> None:
@@ -299,6 +300,8 @@ class TestRunningOut:
         assert seen == [0, 1, 0, 0]
         event = Event.objects.get(action="credit_low")
         assert (event.resource, event.owner_id) == ("billing", till.user.pk)
+        assert event.details["usd_per_hour"] == 1.56
+        assert event.details["left_usd"] == pytest.approx(5 - 1.56 * 178 / 60, abs=1e-6)
 
     def test_empties_an_account_at_the_second_its_credit_ends(self, till: Till) -> None:
         hours.close_hours(at(192))

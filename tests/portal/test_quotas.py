@@ -90,6 +90,7 @@ class TestSetting:
         ):
             answer = self.limits(as_sam, **whose, max_vms=2, max_usd_per_hour=0.5)
             assert answer.status_code == 201, answer.content
+            assert Event.objects.latest("id").details["max_usd_per_hour"] == [None, 0.5]
             assert whose.items() <= answer.json().items()
         assert Quota.objects.count() == Event.objects.filter(action="quota").count() == 3
 

@@ -75,6 +75,7 @@ class TestBalance:
             vendor.paid_in_usd = Decimal(usd)
             bills.look_at_balances(clock.advance(minutes=10))
             assert Event.objects.filter(action="balance_low").count() == told
+        assert Event.objects.filter(action="balance_low").latest("id").details["balance_usd"] == 19
         assert {one.target for one in Delivery.objects.all()} == {"sam@gamer.test"}
         assert "19.00 USD left" in Delivery.objects.first().payload["text"]  # type: ignore[union-attr]
 

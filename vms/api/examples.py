@@ -162,7 +162,7 @@ EVENT = said(
         "action": "placed",
         "resource": "vms",
         "resource_id": VM_ID,
-        "details": {"location": "Joplin, Missouri, United States", "usd_per_hour": "0.463200000"},
+        "details": {"location": "Joplin, Missouri, United States", "usd_per_hour": 0.4632},
     },
 )
 ATTEMPT = said(

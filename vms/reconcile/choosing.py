@@ -13,6 +13,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Count, Sum
 
+from billing import rating
 from billing.services import prices
 from emulators.profile import Profile
 from emulators.services import profile_for
@@ -204,7 +205,7 @@ class Chooser:
                 "account": account.name,
             }
             details |= {
-                "usd_per_hour": str(attempt.charge_usd_per_hour),
+                "usd_per_hour": rating.told(attempt.charge_usd_per_hour),
                 "distance_km": choice.distance_km,
                 "considered": len(ranking.why),
             }

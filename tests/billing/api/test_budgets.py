@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import DepartmentRole, Scope, User
 from billing.models import Budget
-from events.models import Webhook
+from events.models import Event, Webhook
 from tests.bad_inputs import sweep_bodies
 from tests.billing.usage import of, runs
 from tests.factories import ApiKeyFactory
@@ -227,6 +227,8 @@ class TestChange:
         assert answer.status_code == 200, answer.content
         assert answer.json()["current"]["crossed"] == []
         assert (answer.json()["name"], answer.json()["limit_usd"]) == ("July", 10_000_000)
+        events = Event.objects.filter(action__in=["create", "update"]).order_by("id")
+        assert [event.details["limit_usd"] for event in events] == [500, 10_000_000]
 
     @pytest.mark.parametrize(
         ("step", "field"),

@@ -58,6 +58,8 @@ class TestEvents:
         told = [one["action"] for one in answer.json()]
         assert told[:3] == ["create", "session_queued", "placed"]
         assert told[-1] == "session_launched"
+        price = answer.json()[2]["details"]["usd_per_hour"]
+        assert price == as_alice.get(f"/vms/{playing.pk}").json()["hourly_cost_usd"] > 0
         assert answer["X-Total-Count"] == str(len(told))
         assert set(answer.json()[0]) == {
             *("id", "at", "actor", "action", "resource", "resource_id", "details"),
