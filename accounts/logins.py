@@ -29,6 +29,7 @@ from accounts.models import Login, User
 from accounts.principal import Principal
 from events.services import record
 from gamer.errors import NotAuthenticated, RateLimited, bad_field
+from gamer.web.throttles import Rate, demand
 
 
 class Access(Token):
@@ -113,9 +114,9 @@ def begin(*, user: User, now: datetime) -> Tokens:
     return _tokens(user, login.id, login.current, now)
 
 
-def refresh(*, token: str, now: datetime) -> Tokens:
-    """The next pair. Raises NotAuthenticated; a token that was used before also ends its family."""
-    claims = _read(Refresh, token)
+def refresh(*, token: str, ip: str, now: datetime) -> Tokens:
+    """The next pair. Raises NotAuthenticated, RateLimited; a token that was used before also ends its family."""
+    claims = _paced(token, ip, now)
     login = _login(claims)
     if login is None or not _is_good(login, now):
         raise NotAuthenticated("The refresh token is not valid.")
@@ -129,12 +130,12 @@ def refresh(*, token: str, now: datetime) -> Tokens:
     return _tokens(login.user, login.id, successor, now)
 
 
-@transaction.atomic
-def log_out(*, token: str, now: datetime) -> None:
-    """Ends the login a refresh token belongs to. Raises NotAuthenticated for what is no token of ours; safe to repeat."""
-    login = _login(_read(Refresh, token))
-    if login is not None and _end(login, now):
-        record(about(login.user, "logout", Principal(user=login.user), now))
+def log_out(*, token: str, ip: str, now: datetime) -> None:
+    """Ends the login a refresh token belongs to; safe to repeat. Raises NotAuthenticated for what is no token of ours, RateLimited."""
+    login = _login(_paced(token, ip, now))
+    with transaction.atomic():
+        if login is not None and _end(login, now):
+            record(about(login.user, "logout", Principal(user=login.user), now))
 
 
 @transaction.atomic
@@ -180,6 +181,18 @@ def _tokens(user: User, login_id: uuid.UUID, current: uuid.UUID, now: datetime) 
         token["login"] = login_id.hex
     following["jti"] = current.hex
     return Tokens(user, str(access), str(following))
+
+
+def _paced(text: str, ip: str, now: datetime) -> Token:
+    """What a refresh token says, at the pace of the login it names. Of its place only failures count: many people may share one."""
+    rate = Rate.named("write")
+    try:
+        claims = _read(Refresh, text)
+    except NotAuthenticated:
+        demand(f"refresh-ip:{lockout.place_of(ip)}", rate, now=now)
+        raise
+    demand(f"refresh:{_uuid(claims.get('login'))}", rate, now=now)
+    return claims
 
 
 def _read(kind: type[Token], text: str) -> Token:

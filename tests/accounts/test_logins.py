@@ -295,13 +295,30 @@ class TestRefresh:
             assert response.status_code == 401, text
             assert_error(response)
 
+    def test_is_paced_by_the_login_and_of_a_place_by_its_failures(
+        self, world: World, anyone: APIClient, settings: Any
+    ) -> None:
+        rates = {**settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"], "write": "2/day"}
+        settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": rates}
+
+        def codes(path: str, *tokens: str) -> list[int]:
+            return [anyone.post(f"/auth/{path}", {"refresh": token}).status_code for token in tokens]
+
+        assert codes("refresh", "x", "y", "z") == [401, 401, 429]
+        assert codes("logout", "x") == [429]
+        for _ in range(3):
+            pair = logins.begin(user=world.alice, now=timezone.now())
+            assert codes("logout", *[pair.refresh] * 3) == [204, 204, 429]
+            assert codes("refresh", pair.refresh) == [429]
+        assert codes("refresh", logins.begin(user=world.bob, now=timezone.now()).refresh) == [200]
+
     def test_refuses_every_broken_body_by_name(self, anyone: APIClient) -> None:
         assert sweep_bodies(anyone, "/auth/refresh", {"refresh": "x"}) > 30
 
     @pytest.mark.django_db(transaction=True)
     def test_is_good_for_one_of_many_at_once_and_then_for_none(self, world: World) -> None:
         first = logins.begin(user=world.alice, now=timezone.now())
-        results = at_once(*[lambda: logins.refresh(token=first.refresh, now=timezone.now())] * 6)
+        results = at_once(*[lambda: logins.refresh(token=first.refresh, ip="", now=timezone.now())] * 6)
         won = [result for result in results if isinstance(result, logins.Tokens)]
         assert len(won) == 1
         assert all(isinstance(result, NotAuthenticated) for result in results if result is not won[0])

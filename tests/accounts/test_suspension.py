@@ -94,7 +94,7 @@ class TestReinstate:
         with pytest.raises(NotAuthenticated):
             logins.login_of(pair.access, timezone.now())
         with pytest.raises(NotAuthenticated):
-            logins.refresh(token=pair.refresh, now=timezone.now())
+            logins.refresh(token=pair.refresh, ip="", now=timezone.now())
         assert Event.objects.filter(action="resume").count() == 1
 
     def test_brings_no_admin_session_back(self, world: World, client: Client) -> None:

@@ -87,7 +87,13 @@ class LoginView(_AuthView):
         return self.answer(dict(LoginSerializer(tokens).data))
 
 
-class RefreshView(_AuthView):
+class _TokenView(_AuthView):
+    """Paced by the token it takes, not by where it comes from: a house full of players would end each other's logins."""
+
+    throttle_classes = ()
+
+
+class RefreshView(_TokenView):
     @extend_schema(
         operation_id="refresh",
         tags=TAGS,
@@ -98,11 +104,12 @@ class RefreshView(_AuthView):
     def post(self, request: Request) -> Response:
         """The next pair of tokens. A refresh token is good once; used again it ends the login."""
         asked = body_of(request, RefreshSerializer)
-        tokens = logins.refresh(token=asked.validated_data["refresh"], now=timezone.now())
+        given = asked.validated_data["refresh"]
+        tokens = logins.refresh(token=given, ip=client_ip(request), now=timezone.now())
         return self.answer(dict(TokensSerializer(tokens).data))
 
 
-class LogoutView(_AuthView):
+class LogoutView(_TokenView):
     @extend_schema(
         operation_id="logout",
         tags=TAGS,
@@ -113,7 +120,8 @@ class LogoutView(_AuthView):
     def post(self, request: Request) -> Response:
         """Ends the login, its access token included."""
         asked = body_of(request, RefreshSerializer)
-        logins.log_out(token=asked.validated_data["refresh"], now=timezone.now())
+        given = asked.validated_data["refresh"]
+        logins.log_out(token=given, ip=client_ip(request), now=timezone.now())
         return Response(status=204)
 
 
