@@ -112,7 +112,11 @@ def _check_power(maker: User, scopes: Collection[str], department: Department | 
 
 
 def _check_number(maker: User, now: datetime) -> None:
-    if not maker.is_staff and ApiKey.objects.usable(now).filter(maker=maker).count() >= MOST_KEYS:
+    if maker.is_staff:
+        return
+    # Two at once would both be the last.
+    User.objects.select_for_update(no_key=True).get(pk=maker.pk)
+    if ApiKey.objects.usable(now).filter(maker=maker).count() >= MOST_KEYS:
         raise Conflict(f"You have {MOST_KEYS} keys; revoke one first.")
 
 

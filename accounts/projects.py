@@ -13,6 +13,7 @@ from accounts.principal import Principal
 from events.services import Happening, record
 from gamer.errors import Conflict, NotFound, PermissionDenied, bad_field
 
+MOST_PROJECTS = 100  # open ones of one person who is no staff
 LAWS = ("project_name_in_department", "project_name_of_owner")
 
 
@@ -42,7 +43,7 @@ def create(
 ) -> Project:
     """A project of one's own or, `for_department`, one in which all the department's people may launch.
 
-    Raises ValidationError without an owner or a department to be of, Conflict for a name that an open project has.
+    Raises ValidationError without an owner or a department to be of, Conflict for a name that an open project has and for too many.
     """
     if owner is None:
         raise bad_field("user_id", "A project has an owner; a key names one.")
@@ -55,6 +56,7 @@ def create(
                 person.department_id is None or person.department_id != owner.department_id
             ):
                 raise bad_field("for_department", "The owner is of no department.")
+            _demand_few(person)
             project = Project.objects.create(
                 name=name,
                 description=description,
@@ -66,6 +68,13 @@ def create(
     except IntegrityError as error:
         raise _taken(error) from error
     return project
+
+
+def _demand_few(person: User) -> None:
+    """Under the person's lock: two at once would both be the last."""
+    if not person.is_staff and Project.objects.open().filter(owner=person).count() >= MOST_PROJECTS:
+        text = f"{person} has {MOST_PROJECTS} open projects; close one first."
+        raise Conflict(text, details={"projects": [text]})
 
 
 def change(

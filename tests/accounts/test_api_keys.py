@@ -12,9 +12,10 @@ from accounts import keys
 from accounts.models import ApiKey, Scope, User
 from accounts.principal import Principal
 from events.models import Event
-from gamer.errors import NotAuthenticated, PermissionDenied, ValidationError
+from gamer.errors import Conflict, NotAuthenticated, PermissionDenied, ValidationError
+from tests.at_once import at_once
 from tests.bad_inputs import assert_error
-from tests.factories import ApiKeyFactory, DepartmentFactory
+from tests.factories import ApiKeyFactory, DepartmentFactory, UserFactory
 from tests.world import NOON, Clock, World, client_with_key
 
 pytestmark = pytest.mark.django_db
@@ -26,6 +27,15 @@ def create(maker: User, **options: Any) -> tuple[ApiKey, str]:
 
 
 class TestCreate:
+    @pytest.mark.django_db(transaction=True)
+    def test_are_no_more_than_a_person_may_have_when_made_at_once(self) -> None:
+        maker = UserFactory()
+        ApiKeyFactory.create_batch(keys.MOST_KEYS - 1, maker=maker, scopes=[Scope.READ])
+
+        results = at_once(*[lambda: create(maker)] * 6)
+        assert sum(isinstance(one, Conflict) for one in results) == 5, results
+        assert ApiKey.objects.filter(maker=maker).count() == keys.MOST_KEYS
+
     def test_gives_the_text_once_and_keeps_only_its_hash(self, world: World) -> None:
         key, secret = create(world.sam)
         start, prefix, rest = secret.split("_", 2)

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from accounts import projects
 from accounts.models import Project, Scope, User
 from events.models import Event
 from tests.bad_inputs import assert_error, sweep_bodies, sweep_query
@@ -47,6 +48,16 @@ class TestMaking:
         assert [one.status_code for one in answers] == [201, 409]
         Project.objects.filter(name="Solo").update(closing_at=timezone.now())
         assert as_alice.post("/projects", {"name": "Solo"}).status_code == 201
+
+    def test_is_refused_where_as_many_are_open_as_may_be(self, world: World, as_alice: APIClient) -> None:
+        Project.objects.bulk_create(
+            Project(name=f"{n}", owner=world.alice) for n in range(projects.MOST_PROJECTS - 1)
+        )
+        assert as_alice.post("/projects", {"name": "The last"}).status_code == 201
+        refused = as_alice.post("/projects", {"name": "One more"})
+        assert (refused.status_code, list(assert_error(refused))) == (409, ["projects"])
+        Project.objects.filter(name="The last").update(closing_at=timezone.now())
+        assert as_alice.post("/projects", {"name": "One more"}).status_code == 201
 
     def test_by_a_key_names_an_owner(self, world: World, as_service: APIClient, as_reader: APIClient) -> None:
         made = as_service.post("/projects", {"name": "Cup", "user_id": "kim", "for_department": True}).json()
