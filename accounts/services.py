@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,8 @@ from accounts.models import HANDLE, ApiKey, DepartmentRole, Scope, User
 from accounts.principal import Principal, command
 from gamer.errors import Conflict, PermissionDenied, bad_field
 from gamer.queue import schedules
+
+log = logging.getLogger(__name__)
 
 ADMIN_EMAIL = "admin@gamer.local"
 DEMO_KEY_NAME = "Demo"
@@ -100,6 +103,9 @@ def seed(now: datetime) -> Seeded:
     admin = User.objects.filter(email=ADMIN_EMAIL).first()
     if admin is None and env.admin_password:
         admin = User.objects.create_superuser(ADMIN_EMAIL, env.admin_password, handle="admin")
+    elif admin is not None and not admin.is_superuser:
+        log.warning("the administrator's address is somebody else's email=%s", ADMIN_EMAIL)
+        return Seeded(ADMIN_EMAIL, None)
     elif admin is not None and not env.is_production and not admin.check_password(env.admin_password):
         admin.set_password(env.admin_password)
         admin.save(update_fields=["password"])

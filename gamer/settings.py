@@ -303,6 +303,7 @@ DOCTOR_CHECKS = [
     "gamer.web.doctor.keys",
     "gamer.web.doctor.queue",
     "gamer.web.doctor.schedules",
+    "accounts.doctor.administrator",
     "locations.doctor.gazetteer",
     "emulators.doctor.saves",
     "emulators.doctor.library",

@@ -10,9 +10,10 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from django_q.models import Schedule
 
-from accounts import keys, logins, services, tasks
+from accounts import doctor, keys, logins, services, tasks
 from accounts.models import ApiKey, Login, Scope, User
-from tests.factories import DepartmentFactory
+from gamer.web.doctor import Verdict
+from tests.factories import DepartmentFactory, UserFactory
 from tests.world import NOON, World
 
 pytestmark = pytest.mark.django_db
@@ -36,6 +37,17 @@ class TestSeed:
         page = client.post("/admin/login/", {"username": seeded.admin_email, "password": "first password"})
         assert page.status_code == 302
         assert client.get("/admin/").status_code == 200
+
+    def test_takes_no_player_for_the_administrator(self, environment: Any) -> None:
+        (fine,) = doctor.administrator(NOON)
+        player = UserFactory(email=services.ADMIN_EMAIL)
+        before = player.password
+        assert services.seed(NOON).demo_key is None
+        player.refresh_from_db()
+        assert (player.password, player.is_staff, ApiKey.objects.count()) == (before, False, 0)
+        (found,) = doctor.administrator(NOON)
+        assert (fine.verdict, found.verdict) == (Verdict.FINE, Verdict.WORSE)
+        assert found.text == "admin@gamer.local belongs to no administrator"
 
     def test_makes_a_key_with_every_scope(self, environment: Any) -> None:
         seeded = services.seed(NOON)

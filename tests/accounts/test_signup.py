@@ -81,6 +81,11 @@ class TestSignup:
         assert set(assert_error(response)) == {"email"}
         assert User.objects.get(email="alice@gamer.test").first_name == "Alice"
 
+    def test_refuses_the_administrators_address_while_nobody_has_it(self, anyone: APIClient) -> None:
+        response = sign_up(anyone, email="Admin@gamer.local")
+        assert (response.status_code, set(assert_error(response))) == (409, {"email"})
+        assert not User.objects.exists()
+
     @pytest.mark.parametrize(
         ("changes", "field", "text"),
         [

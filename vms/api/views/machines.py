@@ -111,7 +111,10 @@ class VmView(APIView):
         examples=[examples.message("VM termination initiated")],
     )
     def delete(self, request: Request, vm_id: str) -> Response:
-        """Ends a VM in whatever state it is; safe to repeat. Its status is `terminated` once its machine is proven gone."""
+        """Ends a VM in whatever state it is; safe to repeat. Its status is `terminated` once its machine is proven gone.
+
+        A VM in `error` stays in it: that is the other proven end, after a failure, and no machine of it is left.
+        """
         by = principal_of(request)
         vm = queries.find_vm(by, vm_id)
         expect_nothing(request)
