@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from django.conf import settings
 
 from gamer.web.limits import DRAINED, announced_length, own_limit
-from gamer.web.middleware import too_large
 
 Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -17,7 +17,11 @@ Application = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 
 class BodyLimit:
-    """Answers 413 to bodies past the usual or their view's own limit, and hangs up on those that do not end soon after."""
+    """Cuts off bodies past the usual or their view's own limit, and reads on a while what their clients still send.
+
+    Django gets the beginning, one byte more than is allowed or more, and refuses it as under WSGI (`BodyLimitMiddleware`, or the
+    view's parser): with the request's id, the headers of CORS, and a line in the log.
+    """
 
     def __init__(self, application: Application) -> None:
         self.application = application
@@ -30,25 +34,30 @@ class BodyLimit:
         announced = announced_length(lengths[0].decode("latin-1")) if lengths else None
         usual = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         limit = own_limit(scope["path"], announced) or usual
-        read, has_more = 0, True
+        seen, read = dict(scope), 0
 
-        async def counted() -> Message:
-            nonlocal read, has_more
+        async def bounded() -> Message:
+            nonlocal read
+            if read > limit:
+                await asyncio.Event().wait()  # nothing more: Django stops to listen when it has answered
             message = await receive()
             read += len(message.get("body", b""))
-            has_more = bool(message.get("more_body"))
-            # Django reads the whole body before it answers. To it, the client hangs up: it tidies up and says nothing.
-            return message if read <= limit else {"type": "http.disconnect"}
-
-        await self.application(scope, counted, send)
-        if read > limit:
+            if read <= limit:
+                return message
             # A connection closed on a client that still sends would take our answer with it.
-            while has_more and read <= max(limit, usual * DRAINED):
-                await counted()
-            await self._refuse(send, scope["path"], limit)
+            rest = message
+            while rest.get("more_body") and read <= max(limit, usual * DRAINED):
+                rest = await receive()
+                read += len(rest.get("body", b""))
+            if not lengths:
+                # What has no length is chunked; Django looks at the headers after the body.
+                others = [one for one in scope["headers"] if one[0] != b"transfer-encoding"]
+                seen["headers"] = [*others, (b"transfer-encoding", b"chunked")]
+            return {**message, "more_body": False}
 
-    async def _refuse(self, send: Send, path: str, limit: int) -> None:
-        refused = too_large(path, limit)
-        headers = [(b"content-type", refused["Content-Type"].encode()), (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": refused.content})
+        async def closing(message: Message) -> None:
+            if read > limit and message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            await send(message)
+
+        await self.application(seen, bounded, closing)

@@ -117,7 +117,7 @@ class BodyLimitMiddleware:
     """Refuses bodies past DATA_UPLOAD_MAX_MEMORY_SIZE, announced or not, but leaves those to their view that it takes.
 
     Django reads a body without Content-Length (chunked) as empty. Here it is read, up to the limit, and its length is
-    written down for those who come later. Under ASGI `gamer.web.asgi.BodyLimit` has bounded it before.
+    written down for those who come later. Under ASGI `gamer.web.asgi.BodyLimit` has cut it off before.
     """
 
     def __init__(self, get_response: Handler) -> None:

@@ -260,6 +260,7 @@ class TestAsgi:
 
         asyncio.run(application(scope, receive, send))
         self.unread = len(messages)
+        self.headers = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
         body = b"".join(message.get("body", b"") for message in sent[1:])
         return sent[0]["status"], body.decode() if path.startswith("/admin") else json.loads(body)
 
@@ -268,6 +269,26 @@ class TestAsgi:
         status, body = self.send(*[b"x" * LIMIT] * (chunks - 1), b"x" * (LIMIT + 1))
         assert (status, body["error"]["code"]) == (413, "too_large")
         assert self.unread == unread
+
+    @pytest.mark.parametrize(
+        "length",
+        [
+            (b"content-length", str(LIMIT + 1).encode()),
+            (b"transfer-encoding", b"chunked"),
+            (b"x-length", b"unknown"),
+        ],
+    )
+    def test_refuses_a_long_body_with_all_that_belongs_to_an_answer(
+        self, settings: Any, length: tuple[bytes, bytes]
+    ) -> None:
+        settings.CORS_ALLOWED_ORIGINS = ["https://play.gamer.test"]
+        named = ((b"origin", b"https://play.gamer.test"), (b"x-request-id", b"mine-1"), length)
+        with written() as lines:
+            status, _ = self.send(b"x" * (LIMIT + 1), headers=named)
+        assert (status, self.headers["x-request-id"], self.headers["connection"]) == (413, "mine-1", "close")
+        assert self.headers["access-control-allow-origin"] == "https://play.gamer.test"
+        (line,) = [one for one in lines.lines if one.get("event") == "request_finished"]
+        assert (line["code"], line["request_id"]) == (413, "mine-1")
 
     def test_refuses_a_form_with_a_page(self) -> None:
         status, page = self.send(b"x" * (LIMIT + 1), path="/admin/login/")
