@@ -16,7 +16,7 @@ from billing import kinds, rating
 from billing.budgets.notices import subject_of
 from billing.budgets.watch import evaluate
 from billing.models import Budget, Threshold
-from billing.models.budgets import MOST_EMAILS, MOST_PERCENT, BudgetPeriod, Covers
+from billing.models.budgets import MOST_DAYS, MOST_EMAILS, MOST_PERCENT, BudgetPeriod, Covers
 from billing.sight import Sight, sight_of
 from events import deliveries
 from events.channels.webhook import is_secret, make_secret
@@ -41,6 +41,7 @@ class Step:
 
 USUAL = (Step(80), Step(100))
 COLUMNS = ("name", "period", "starts_on", "ends_on", "limit_usd", "emails", "is_active")
+PERIOD = frozenset({"period", "starts_on", "ends_on"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,7 @@ def change(
     before = set(row.emails)
     for column, value in changes.items():
         setattr(row, column, value)
-    _check(row)
+    _check(row, are_days_new=not PERIOD.isdisjoint(changes))
     # Whom staff named may stay.
     _may_write_to(sight_of(by), set(row.emails) - before)
     if webhook_url is None and webhook_secret:
@@ -195,8 +196,11 @@ def _may_write_to(sight: Sight, emails: Collection[str]) -> None:
         raise bad_field("emails", f"Not of active people of your department: {', '.join(strange)}.")
 
 
-def _check(budget: Budget) -> None:
-    """What the form of the admin and the API refuse alike. Raises ValidationError naming the field."""
+def _check(budget: Budget, *, are_days_new: bool = True) -> None:
+    """What the form of the admin and the API refuse alike. Raises ValidationError naming the field.
+
+    A custom period of before there was an end to its length stays what it is, until somebody changes it.
+    """
     if budget.limit_usd <= 0:
         raise bad_field("limit_usd", "More than 0.")
     is_custom = budget.period == BudgetPeriod.CUSTOM
@@ -206,6 +210,12 @@ def _check(budget: Budget) -> None:
             raise bad_field(name, text)
     if budget.starts_on and budget.ends_on and budget.ends_on < budget.starts_on:
         raise bad_field("ends_on", "Before the period starts.")
+    if are_days_new and budget.starts_on and budget.ends_on:
+        for name, day in (("starts_on", budget.starts_on), ("ends_on", budget.ends_on)):
+            if not 2000 <= day.year <= 2999:
+                raise bad_field(name, "A day of the years 2000 to 2999.")
+        if (budget.ends_on - budget.starts_on).days >= MOST_DAYS:
+            raise bad_field("ends_on", f"At most {MOST_DAYS} days.")
     if len(budget.emails) > MOST_EMAILS:
         raise bad_field("emails", f"At most {MOST_EMAILS}.")
     for address in budget.emails:

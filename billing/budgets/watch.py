@@ -26,7 +26,7 @@ LOOK_EVERY = timedelta(seconds=15)
 
 
 # `periods`: what each budget sums now. `spent`: what it comes to, from the daily sums and the open meters. Global budgets and
-# those of providers share one pass over the days; the others find their few centres by index.
+# those of providers share one pass over the coarse sums, which are few rows a day; the others find their few centres by index.
 SPENT = """
     periods AS MATERIALIZED (
         SELECT id, covers, provider, project_id, department_id, user_id, within_id, limit_usd,
@@ -39,12 +39,13 @@ SPENT = """
         SELECT centre_id, day, sum(cost_usd) AS cost_usd, sum(charge_usd) AS charge_usd
         FROM billing_accrued(%(now)s, %(zone)s) GROUP BY centre_id, day),
     house AS MATERIALIZED (
-        SELECT facts.day, centre.provider, sum(facts.cost_usd) AS usd
-        FROM (SELECT centre_id, day, cost_usd FROM billing_usageday
-              WHERE day BETWEEN (SELECT min(start_day) FROM periods WHERE covers IN ('global', 'provider')) AND %(today)s
-              UNION ALL SELECT centre_id, day, cost_usd FROM accrued) AS facts
-        JOIN billing_costcentre centre ON centre.id = facts.centre_id
-        GROUP BY facts.day, centre.provider),
+        SELECT facts.day, facts.provider, sum(facts.cost_usd) AS usd
+        FROM (SELECT day, provider, cost_usd FROM billing_usagesum
+              WHERE face = 'place'
+                AND day BETWEEN (SELECT min(start_day) FROM periods WHERE covers IN ('global', 'provider')) AND %(today)s
+              UNION ALL SELECT accrued.day, centre.provider, accrued.cost_usd FROM accrued
+              JOIN billing_costcentre centre ON centre.id = accrued.centre_id) AS facts
+        GROUP BY facts.day, facts.provider),
     theirs AS MATERIALIZED (
         SELECT periods.id, centre.id AS centre_id, start_day, end_day FROM periods
         JOIN billing_costcentre centre ON centre.project_id = periods.project_id WHERE covers = 'project'

@@ -18,6 +18,7 @@ from billing.sight import sight_of
 if TYPE_CHECKING:
     from accounts.principal import Principal
 
+MOST_DAYS = 366  # a year, leap ones as well: every look sums all of them
 MOST_EMAILS = 20
 MOST_PERCENT = 1000
 
