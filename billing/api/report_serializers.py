@@ -20,7 +20,7 @@ from billing.kinds import KINDS, OFFERED, kind_of
 from billing.models import CostCentre
 from billing.periods import LONGEST_DAYS, Period, month_so_far
 from billing.rating import day_of
-from billing.reports import GROUPS, Filters, Report, Row
+from billing.reports import GROUPS, Filters, Report, Row, of_one_person
 from billing.reports.rows import hours
 from billing.sight import Sight
 from gamer.errors import bad_field
@@ -123,15 +123,16 @@ class ReportQuerySerializer(StrictSerializer):
             raise serializers.ValidationError(f"One or two of {', '.join(GROUPS)}, with a comma between.")
         return names
 
-    @property
-    def filters(self) -> Filters:
+    def filters(self, sight: Sight) -> Filters:
+        """Raises ValidationError for a `user_id` of several people."""
         names = {
             "provider": "provider", "region": "region", "console_type": "console", "preset": "preset", "project_id": "project",
             "department_id": "department", "user_id": "user__handle",
         }  # fmt: skip
-        return Filters(
-            **{ours: self.validated_data[name] for name, ours in names.items() if name in self.validated_data}
-        )
+        chosen = {
+            ours: self.validated_data[name] for name, ours in names.items() if name in self.validated_data
+        }
+        return of_one_person(Filters(**chosen), sight)
 
 
 # -- out

@@ -156,19 +156,19 @@ class ReportView(BillingView):
         """Any table of hours and money: a period, filters, one or two things to group by, totals and the month's forecast."""
         asked, now = query_of(request, ReportQuerySerializer), timezone.now()
         values, sight = asked.validated_data, sight_of(principal_of(request))
-        period = period_of(values, zone(), now)
+        period, filters = period_of(values, zone(), now), asked.filters(sight)
         found = report(
             period=period,
             sight=sight,
             now=now,
-            filters=asked.filters,
+            filters=filters,
             group_by=values["group_by"],
             most=values["limit"],
         )
         answer = {
             "period": shown_period(period, now),
             **report_answer(found, sight),
-            "forecast_month_usd": forecast(sight=sight, now=now, zone=zone(), filters=asked.filters),
+            "forecast_month_usd": forecast(sight=sight, now=now, zone=zone(), filters=filters),
         }
         if sight.shows_cost:
             answer["saved_by_stopping_usd"] = found.totals.saved_usd

@@ -7,7 +7,7 @@ intervals to the last digit. Start reading at `report` in `figures.py`; `spendin
 from __future__ import annotations
 
 from billing.reports.compared import Compared, compared, daily
-from billing.reports.figures import GROUPS, Filters, Report, report, series
+from billing.reports.figures import GROUPS, Filters, Report, of_one_person, report, series
 from billing.reports.machines import VmUsage, usage_of_vms
 from billing.reports.rows import Row
 from billing.reports.spending import FrontPage, Spending, forecast, front_page_figures, spending_now
@@ -25,6 +25,7 @@ __all__ = [
     "daily",
     "forecast",
     "front_page_figures",
+    "of_one_person",
     "report",
     "series",
     "spending_now",

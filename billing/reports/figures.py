@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from django.db.models import Q
 
+from billing.models import CostCentre
 from billing.periods import Period
 from billing.reports.facts import COLUMNS, Question, centres_of
 from billing.reports.rows import Key, Row
 from billing.sight import Sight
+from gamer.errors import bad_field
 
 # What figures are grouped by.
 GROUPS: Sequence[str] = (*COLUMNS, "day")
@@ -50,6 +52,23 @@ class Filters:
 
 
 EVERYTHING = Filters()
+
+
+def of_one_person(filters: Filters, sight: Sight) -> Filters:
+    """The same by the person whom a handle means, among those whose use is seen and chosen: within a department who is of it now.
+
+    Several departments may have somebody of one handle, whose sum would be nobody's: raises ValidationError naming `user_id`.
+    """
+    if not filters.user__handle:
+        return filters
+    within = filters.department or sight.department_id
+    chosen = CostCentre.objects.filter(sight.of() & filters.of())
+    people = dict(chosen.values_list("user_id", "user__department_id").distinct())
+    if len(people) > 1 and within:
+        people = {pk: of for pk, of in people.items() if of == within} or people
+    if len(people) > 1:
+        raise bad_field("user_id", "several departments have a user of this name: name the department, too")
+    return replace(filters, user__handle="", user=next(iter(people))) if people else filters
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,10 @@ from billing.budgets.watch import zone
 from billing.kinds import KINDS, kind_of
 from billing.models import CostCentre
 from billing.periods import LONGEST_DAYS, Period, last_days
-from billing.reports import GROUPS, Filters, Report, Row, report
+from billing.reports import GROUPS, Filters, Report, Row, of_one_person, report
 from billing.reports.spending import STAFF
 from gamer.commands import QuickCommand, day
+from gamer.errors import ValidationError
 
 # Options that narrow, and what of a cost centre they mean.
 NARROWING = {"region": "region", "console": "console", "preset": "preset", "user": "user__handle"}
@@ -54,13 +55,19 @@ class Command(QuickCommand):
                 f"--{name}", default="", metavar="USER_ID" if name == "user" else name.upper()
             )
 
+        parser.add_argument("--department", type=int, metavar="DEPARTMENT_ID", help="its number")
+
     def handle(self, *args: Any, **options: Any) -> None:
         groups = options["groups"] or ["provider"]
         if len(groups) > 2 or len(set(groups)) < len(groups):
             raise CommandError("--group-by once, or twice with different words")
         chosen = {NARROWING[name]: options[name] for name in NARROWING}
         self._tell_of_unused(chosen)
-        filters = Filters(provider=options["provider"], **chosen)
+        filters = Filters(provider=options["provider"], department=options["department"], **chosen)
+        try:
+            filters = of_one_person(filters, STAFF)
+        except ValidationError as error:
+            raise CommandError(f"--user: {error.message}") from error
         now = timezone.now()
         found = report(period=self._period(options), sight=STAFF, now=now, filters=filters, group_by=groups)
         lines = {"table": _table, "csv": _csv, "json": _json}[options["format"]](found)

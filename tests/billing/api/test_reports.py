@@ -1,21 +1,24 @@
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from decimal import Decimal
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts.models import Scope
+from accounts.models import Scope, User
 from billing.models import UsageDay
 from emulators.services import seed
 from tests.bad_inputs import sweep_query
 from tests.billing.usage import Where, of, runs, subject_of, used
-from tests.factories import ApiKeyFactory
+from tests.factories import ApiKeyFactory, UserFactory
 from tests.vms.api.asking import details
 from tests.world import World, client_with_key
 from vms.lifecycle import Desired, Phase
@@ -293,6 +296,44 @@ class TestReport:
         assert mine["estimated_cost_usd"] == 1
         theirs = got(as_mona, "/billing/reports", user_id="charlie@gamer.test", start_date=day)["totals"]
         assert theirs["estimated_cost_usd"] == 0
+
+    def test_sums_nobody_up_with_another_of_the_same_handle(
+        self, usage: datetime, world: World, as_mona: APIClient, as_sam: APIClient
+    ) -> None:
+        """Arcade has a kim, and had one who left; Palace has one, too."""
+        hour = timedelta(hours=1)
+        for department, charge in ((world.arcade, "8"), (world.arcade, "16"), (world.palace, "32")):
+            if charge == "16":
+                User.objects.filter(handle="kim").update(department=None, department_role="")
+            used(
+                of(UserFactory(handle="kim", department=department)),
+                usage,
+                usage + hour,
+                cost="1",
+                charge=charge,
+            )
+        asked = {"user_id": "kim", "start_date": f"{usage:%Y-%m-%d}"}
+        refused = details(as_sam.get("/billing/reports", asked))
+        assert refused == {
+            "user_id": ["several departments have a user of this name: name the department, too"]
+        }
+        sums = [
+            got(client, "/billing/reports", **asked, **more)["totals"].get(figure)
+            for client, more, figure in (
+                (as_mona, {}, "estimated_cost_usd"),
+                (as_sam, {"department_id": world.arcade.pk}, "charge_usd"),
+                (as_sam, {"department_id": world.palace.pk}, "charge_usd"),
+            )
+        ]
+        assert sums == [16, 16, 32]
+        with pytest.raises(CommandError, match="--user: user_id: several departments"):
+            call_command("usage_report", "--user", "kim")
+        out = StringIO()
+        call_command(
+            *("usage_report", "--user", "kim", "--department", str(world.palace.pk), "--format", "json"),
+            stdout=out,
+        )
+        assert json.loads(out.getvalue())["totals"]["charge_usd"] == 32
 
     @pytest.mark.parametrize(
         ("query", "field"),
