@@ -116,7 +116,7 @@ def from_order(order: dict[str, Any], default_argv: list[str]) -> Session:
         raise BadOrder("env: a name is not empty and holds no =")
     app = order.get("app")
     if app is not None and not _is_app(app):
-        raise BadOrder("app: name, title, image, mounts, env, files, folders and links")
+        raise BadOrder("app: name, title, image, mounts, env, files, folders, links and shared")
     save = order.get("save")
     if save is not None and not _is_save(save):
         raise BadOrder("save: slot, folder, base, digest, clock and clock_file")
@@ -144,7 +144,7 @@ def _is_app(app: Any) -> bool:
         return False
     texts = [app.get(name) for name in ("name", "title", "image")]
     lists = [app.get("mounts", []), app.get("folders", [])]
-    tables = [app.get(name, {}) for name in ("env", "files", "links")]
+    tables = [app.get(name, {}) for name in ("env", "files", "links", "shared")]
     if not all(isinstance(each, list) for each in lists) or not all(
         isinstance(each, dict) for each in tables
     ):
