@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -112,7 +114,7 @@ def accrued_until(account: CreditAccount, at: datetime) -> Decimal:
 
 
 def about(
-    account: CreditAccount, action: str, details: dict[str, str], now: datetime, actor: str
+    account: CreditAccount, action: str, details: Mapping[str, Any], now: datetime, actor: str
 ) -> Happening:
     """An event about an account, addressed to those whose it is."""
     project = account.project
