@@ -227,7 +227,7 @@ def emulators(site: Site, target: Target) -> Step:
         [
             MEND,
             # A machine that somebody else made a console has Docker, but need not have this.
-            ["sh", "-c", f"command -v curl >/dev/null || {{ {update} && {install}; }}"],
+            ["sh", "-c", f"command -v curl >/dev/null || ({update} && {install})"],
             [*FOLDERS, *map(site.path, (TOOLS, f"{SRV}/roms", f"{SRV}/apps"))],
             *(["docker", "pull", image] for image in target.images),
             *cores,
