@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.vms.setup.agent import silence
+from tests.vms.setup.agent.playing import Playing, played
 from tests.vms.setup.agent.running import Agent, PublicUrl
 
 # Needs FUSE, and leave to mount.
@@ -39,3 +40,9 @@ def agent(make_agent: Callable[..., Agent]) -> Agent:
 def caller(make_agent: Callable[..., Agent], public_url: PublicUrl) -> Agent:
     """An agent that calls `public_url` every 50 ms once it is started."""
     return make_agent(public_url.url)
+
+
+@pytest.fixture
+def wolf(tmp_path: Path) -> Iterator[Playing]:
+    with played(tmp_path / "wolf", "B") as playing:
+        yield playing

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from emulators import archives
+from tests.vms.setup.agent.playing import Playing, app
 from tests.vms.setup.agent.running import PublicUrl
 from tests.vms.setup.agent.test_saves import FOLDER, SLOT, Console
-from tests.vms.setup.agent.test_wolf import Playing, app
 from tests.waiting import eventually
 from vms.setup.agent.activity import CONTROL_PORT
 from vms.setup.agent.archive import EMPTY
@@ -57,14 +57,6 @@ class Service:
 def service(public_url: PublicUrl) -> Service:
     public_url.answers.update(HERE)
     return Service(public_url)
-
-
-@pytest.fixture
-def wolf(tmp_path: Path) -> Iterator[Playing]:
-    playing = Playing(tmp_path / "wolf", "B")
-    playing.start()
-    yield playing
-    playing.stop()
 
 
 @pytest.fixture

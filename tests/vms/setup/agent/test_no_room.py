@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
+from tests.vms.setup.agent.playing import Playing, app
 from tests.vms.setup.agent.running import Agent, PublicUrl
 from tests.vms.setup.agent.test_saves import SLOT, Console, make_console
-from tests.vms.setup.agent.test_wolf import Playing, app
 from tests.vms.setup.sshd import end_group
 from tests.waiting import eventually
 from vms.setup.agent import archive
@@ -26,10 +24,19 @@ def full(*files: Path) -> Iterator[None]:
     """Nothing can be written to these, as on a full disk: where it would be written first there is a folder."""
     parts = [file.with_name(f"{file.name}.part") for file in files]
     for part in parts:
-        part.mkdir(parents=True)
+        eventually(lambda part=part: made(part))
     yield
     for part in parts:
         part.rmdir()
+
+
+def made(part: Path) -> bool:
+    """Not while the agent writes there."""
+    try:
+        part.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    return True
 
 
 def is_alive(agent: Agent) -> bool:
@@ -139,11 +146,3 @@ class TestTooMuch:
         shutil.rmtree(console.saves / "states")
         console.ask("POST", "/saves/flush", {})
         eventually(lambda: "unpacked" not in public_url.seen("heartbeat")[-1]["body"])
-
-
-@pytest.fixture
-def wolf(tmp_path: Path) -> Iterator[Playing]:
-    playing = Playing(tmp_path / "wolf", "B")
-    playing.start()
-    yield playing
-    playing.stop()

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.vms.setup.agent.playing import app
 from tests.vms.setup.agent.running import Agent
 from tests.vms.setup.agent.silence import silent
-from tests.vms.setup.agent.test_wolf import app
 
 LINKS = {"/srv/gamer/roms/a.nes": "/srv/gamer/games/zelda.nes"}
 

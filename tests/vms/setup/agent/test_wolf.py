@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from emulators.recipes import recipe_for
-from sandbox.guests import wolf as stand_in
+from tests.vms.setup.agent.playing import Playing, app, played
 from tests.vms.setup.agent.running import Agent, PublicUrl
 from tests.waiting import eventually
 from vms.reconcile.steps.play import app_of
@@ -23,39 +23,10 @@ from vms.setup.agent.offering import runner_of
 from vms.setup.agent.wolf import Wolf, WolfError
 
 
-class Playing:
-    """A stand-in Wolf with its sockets below one folder, and what players do there."""
-
-    def __init__(self, folder: Path, api: str) -> None:
-        self.folder, self.api = folder, api
-        self.socket = folder / "run/wolf.sock"
-        self._end: Callable[[], None] | None = None
-        self.client = Wolf((self.socket,))
-
-    def start(self) -> None:
-        self._end = stand_in.serve(
-            self.socket, self.folder / "run/http.sock", self.folder / "state", self.api
-        )
-
-    def stop(self) -> None:
-        if self._end is not None:
-            self._end()
-            self.socket.unlink(missing_ok=True)
-        self._end = None
-
-    def does(self, act: str, **body: Any) -> dict[str, Any]:
-        return self.client.post(f"/stand-in/{act}", body)
-
-    def titles(self) -> list[str]:
-        return [str(app["title"]) for app in self.client.rows("/apps", "apps")]
-
-
 @pytest.fixture(params=["A", "B"])
 def wolf(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Playing]:
-    playing = Playing(tmp_path / "wolf", request.param)
-    playing.start()
-    yield playing
-    playing.stop()
+    with played(tmp_path / "wolf", request.param) as playing:
+        yield playing
 
 
 @pytest.fixture
@@ -64,20 +35,6 @@ def agent(make_agent: Callable[..., Agent], wolf: Playing, tmp_path: Path) -> Ag
     made.start()
     eventually(lambda: made.state()["activity"]["is_wolf_up"])
     return made
-
-
-def app(name: str = "zelda", **changes: Any) -> dict[str, Any]:
-    return {
-        "name": f"gamer-{name}",
-        "title": name.title(),
-        "image": "retroarch:edge",
-        "mounts": [f"/srv/gamer/apps/{name}:/gamer:ro"],
-        "env": {"RUN_SWAY": "1"},
-        "files": {f"/srv/gamer/apps/{name}/startup.sh": "#!/bin/bash\n"},
-        "folders": [f"/srv/gamer/saves/{name}"],
-        "links": {},
-        **changes,
-    }
 
 
 def launch(agent: Agent, session_id: str, wanted: dict[str, Any]) -> dict[str, Any]:
