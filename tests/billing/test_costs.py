@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -16,9 +15,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import Permission
-from django.core.handlers.asgi import ASGIRequest
 from django.db import connection
-from django.test import Client, RequestFactory
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -31,7 +29,6 @@ from billing.reports import report
 from billing.reports.intervals import COLUMNS, intervals
 from billing.reports.spending import STAFF
 from events.models import Event
-from gamer.web.streaming import streamed
 from tests.billing.usage import Where, at, of, runs, used
 from tests.factories import ProjectFactory, UserFactory
 from tests.world import NOON, World
@@ -473,31 +470,3 @@ class TestIntervals:
         assert open_cursors() == 1
         assert len(list(found)) == 49
         assert open_cursors() == 0
-
-
-class TestStream:
-    def test_lets_the_proxy_keep_what_is_ahead_of_a_slow_reader(self, rf: RequestFactory) -> None:
-        answer = streamed(rf.get("/"), (text for text in ["a"]), content_type="text/csv", filename="x.csv")
-        assert "X-Accel-Buffering" not in answer.headers
-
-    def test_is_not_read_to_its_end_before_the_first_byte_under_asgi(self) -> None:
-        made: list[int] = []
-
-        def pieces() -> Iterator[str]:
-            try:
-                for number in range(5):
-                    made.append(number)
-                    yield f"{number}\n"
-            finally:
-                made.append(-1)
-
-        async def first() -> bytes:
-            request = ASGIRequest({"type": "http", "method": "GET", "path": "/", "headers": []}, io.BytesIO())
-            answer = streamed(request, pieces(), content_type="text/csv", filename="x.csv")  # type: ignore[arg-type]
-            async for piece in answer:
-                await answer._iterator.aclose()
-                return piece
-            return b""
-
-        assert asyncio.run(first()) == b"0\n"
-        assert made == [0, -1]
