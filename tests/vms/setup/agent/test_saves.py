@@ -345,8 +345,9 @@ class TestDeath:
     ) -> None:
         console = make_console(save_interval_s=600)
         console.start()
-        console.play()
+        # Before the game: an agent that has looked at an empty folder does not look again for the interval.
         console.write("before")
+        console.play()
         first = console.one("before")
         console.write("after")
         self.restart(console)
