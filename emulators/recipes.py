@@ -122,18 +122,28 @@ _RYUJINX = (
     '  ln -sfnT "$found" "$place/$given" || true',
     "done",
 )
+# What RetroArch keeps for Dolphin's core, a player may bring in a folder by that core's name, too.
+_DOLPHIN = (
+    f"for found in {IN_SAVES}/*/User; do",
+    f'  [ ! -d "$found" ] || [ -e {IN_SAVES}/User ] || mv "$found" {IN_SAVES}/User',
+    "done",
+)
 
 
 def _taking_up(core: str) -> tuple[str, ...]:
     """RetroArch reads a save under the game's name alone: one that a player brought under another becomes the game's, unless it has one.
 
-    What other emulators of a cartridge call .sav, its cores call .srm; those of the DS have files of their own.
+    What other emulators of a cartridge call .sav, its cores call .srm; those of the DS have files of their own. It may lie in a folder
+    by the core's name, where a RetroArch that is not told otherwise keeps it.
     """
     ending = () if core in ("melonds", "desmume") else ('  [ "$ending" = sav ] && ending=srm',)
+    places = (
+        f"{IN_SAVES}/{folder}*.{kind}" for folder in ("", "*/") for kind in ("srm", "sav", "dsv", "rtc")
+    )
     return (
         f'game="$(basename {IN_GAMES}/*)"',
         'game="${game%.*}"',
-        f"for found in {IN_SAVES}/*.srm {IN_SAVES}/*.sav {IN_SAVES}/*.dsv {IN_SAVES}/*.rtc; do",
+        f"for found in {' '.join(places)}; do",
         '  ending="${found##*.}"',
         *ending,
         f'  case "$found" in {IN_SAVES}/"$game".*) continue ;; esac',
@@ -166,7 +176,7 @@ EMULATORS: tuple[Emulator, ...] = (
         tall=f"{_AZAHAR_DISKS}[Layout]\nlayout_option\\default=false\nlayout_option=0\n",
         prepare=_AZAHAR,
     ),
-    Emulator("Dolphin", ("gamecube", "wii"), core="dolphin"),
+    Emulator("Dolphin", ("gamecube", "wii"), core="dolphin", prepare=_DOLPHIN),
     Emulator("Ryubing", ("switch",), program="ryubing", arguments=("--fullscreen",), prepare=_RYUJINX),
     Emulator("Ryujinx", ("switch",), program="ryujinx", arguments=("--fullscreen",), prepare=_RYUJINX),
 )
@@ -316,6 +326,8 @@ def _files(emulator: Emulator, display: Display) -> dict[str, str]:
         return {"settings.ini": screens} if screens else {}
     settings = {
         "savefile_directory": IN_SAVES,
+        # Else in a folder for each core (RetroArch's config.def.h): neither another core nor what a player brought would be read.
+        "sort_savefiles_enable": "false",
         "savestate_directory": f"{IN_SAVES}/states",
         "core_options_path": f"{IN_APP}/core-options.cfg",
         "libretro_directory": IN_TOOLS,

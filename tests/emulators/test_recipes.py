@@ -75,6 +75,8 @@ class TestRecipe:
         )
         assert made.shown.endswith(".sfc")
         assert 'savefile_directory = "/saves"' in made.files["retroarch.cfg"]
+        # Not in a folder by the core's name, which is what it does unless it is told.
+        assert 'sort_savefiles_enable = "false"' in made.files["retroarch.cfg"]
         assert 'system_directory = "/firmware"' in made.files["retroarch.cfg"]
         assert "/srv/gamer/system:/firmware:ro" in made.mounts
 
@@ -233,13 +235,17 @@ class TestStartOfRetroArch:
 
     def saves_after(self, container: Container, console: str, *brought: str) -> dict[str, str]:
         for name in brought:
+            (container.saves / name).parent.mkdir(parents=True, exist_ok=True)
             (container.saves / name).write_text(name)
         made = recipe(console, file="castle.bin")
         assert container.start(made).endswith(made.shown)
         game = made.shown.removesuffix(".bin")
         return {
-            each.name.replace(game, "GAME"): each.read_text().replace(game, "GAME")
-            for each in container.saves.iterdir()
+            str(each.relative_to(container.saves)).replace(game, "GAME"): each.read_text().replace(
+                game, "GAME"
+            )
+            for each in container.saves.rglob("*")
+            if each.is_file()
         }
 
     @pytest.mark.parametrize(
@@ -249,6 +255,9 @@ class TestStartOfRetroArch:
             ("gba", "Castle, of $(x) 'y'.sav", "GAME.srm"),
             ("gb", "Castle.rtc", "GAME.rtc"),
             ("nds", "Castle.sav", "GAME.sav"),
+            ("snes", "Snes9x/Castle (USA).srm", "GAME.srm"),
+            ("nds", "melonDS DS/Castle.sav", "GAME.sav"),
+            ("gamecube", "dolphin-emu/User/GC/MemoryCardA.USA.raw", "User/GC/MemoryCardA.USA.raw"),
             ("snes", "Castle.txt", "Castle.txt"),
         ],
     )
@@ -264,9 +273,13 @@ class TestStartOfRetroArch:
         assert other in kept.values()
 
     def test_of_several_takes_one_and_loses_none(self, container):
-        kept = self.saves_after(container, "snes", "A.srm", "B.srm", "C.sav")
-        assert sorted(kept.values()) == ["A.srm", "B.srm", "C.sav"]
+        kept = self.saves_after(container, "snes", "A.srm", "B.srm", "C.sav", "Snes9x/A.srm")
+        assert sorted(kept.values()) == ["A.srm", "B.srm", "C.sav", "Snes9x/A.srm"]
         assert kept["GAME.srm"] == "A.srm"
+
+    def test_leaves_what_dolphin_has_alone(self, container):
+        brought = ("User/GC/a.raw", "dolphin-emu/User/GC/a.raw")
+        assert self.saves_after(container, "wii", *brought) == {one: one for one in brought}
 
     def test_of_a_slot_without_any_makes_none(self, container):
         assert self.saves_after(container, "snes") == {}
