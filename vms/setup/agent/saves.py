@@ -96,7 +96,7 @@ class Saves:
 
     def _keep_changes(self, known: Slot) -> None:
         try:
-            self._pack(known, is_torn_fine=True)
+            self._pack_what_fits(known, is_torn_fine=True)
         except TooLarge as error:
             raise BadOrder(f"the save on this machine cannot be kept: {error}") from error
 
@@ -172,15 +172,8 @@ class Saves:
 
     def _pack_or_say_why(self, slot: Slot, *, is_torn_fine: bool) -> bool:
         """Whether it is done with. What cannot be packed is said in the slot's state, and costs no other slot anything."""
-        why = ""
         try:
-            try:
-                self._pack(slot, is_torn_fine=is_torn_fine)
-            except TooLarge as error:
-                if not (self._place(slot.folder) / STATES).is_dir():
-                    raise
-                self._pack(slot, is_torn_fine=is_torn_fine, leave=STATES)
-                why = f"kept without its states: {error}"
+            why = self._pack_what_fits(slot, is_torn_fine=is_torn_fine)
         except Changed:
             return False
         except (TooLarge, OSError) as error:
@@ -194,6 +187,17 @@ class Saves:
                 sys.stderr.write(f"saves: {slot.slot}: {why or error}\n")
                 self._unwritten[slot.slot] = why or str(error)
         return True
+
+    def _pack_what_fits(self, slot: Slot, *, is_torn_fine: bool) -> str:
+        """As `_pack`, but without the states where it is too much with them; then it says so."""
+        try:
+            self._pack(slot, is_torn_fine=is_torn_fine)
+        except TooLarge as error:
+            if not (self._place(slot.folder) / STATES).is_dir():
+                raise
+            self._pack(slot, is_torn_fine=is_torn_fine, leave=STATES)
+            return f"kept without its states: {error}"
+        return ""
 
     def _pack(self, slot: Slot, *, is_torn_fine: bool, leave: str = "") -> None:
         """A pending version of the folder, unless the newest one is like it. A folder that is not there is no save without files."""

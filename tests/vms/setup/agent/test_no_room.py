@@ -123,6 +123,13 @@ class TestFullDisk:
         assert is_alive(agent)
 
 
+def with_states(console: Console) -> None:
+    """More of them than an archive holds."""
+    (console.saves / "states").mkdir()
+    for number in range(archive.MAX_ENTRIES + 1):
+        (console.saves / "states" / str(number)).touch()
+
+
 class TestTooMuch:
     def test_goes_without_states_that_are_too_much_and_says_so(
         self, make_console: Callable[..., Console], public_url: PublicUrl
@@ -133,9 +140,7 @@ class TestTooMuch:
         console.start()
         console.play()
         console.write("played")
-        (console.saves / "states").mkdir()
-        for number in range(archive.MAX_ENTRIES + 1):
-            (console.saves / "states" / str(number)).touch()
+        with_states(console)
         console.ask("POST", "/saves/flush", {})
         console.one("played")
         why = "kept without its states: it has more than 4096 files and folders"
@@ -146,3 +151,15 @@ class TestTooMuch:
         shutil.rmtree(console.saves / "states")
         console.ask("POST", "/saves/flush", {})
         eventually(lambda: "unpacked" not in public_url.seen("heartbeat")[-1]["body"])
+
+    def test_goes_on_from_another_version_all_the_same(self, make_console: Callable[..., Console]) -> None:
+        """One that the player restored, say: without it this machine would never play the game again."""
+        console = make_console()
+        console.start()
+        console.play()
+        console.write("played here")
+        with_states(console)
+        console.play("s2", base=5, digest=console.bring({"zelda.srm": "restored"}))
+        assert (console.saves / "zelda.srm").read_text() == "restored"
+        (version,) = console.waiting()
+        assert console.content(version) == {"zelda.srm": "played here"}
