@@ -87,7 +87,6 @@ def keep(folder: Path, grace_s: float) -> int:
     except (OSError, ValueError, KeyError) as error:
         write_json(folder / "exit.json", {"exit_code": None, "reason": f"cannot be started: {error}"})
         return 0
-    write_json(folder / "game.json", {"pid": game.pid, "start_time": start_time(game.pid)})
     _attend(game, folder, grace_s, asked)
     # The rest of the game's session goes with it; until it is waited for, its number is nobody else's.
     _signal(game, signal.SIGKILL)
@@ -96,6 +95,18 @@ def keep(folder: Path, grace_s: float) -> int:
 
 
 def _start(folder: Path, order: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """The game, written down: once this keeper is dead, nobody could end one that is not."""
+    game = _spawned(folder, order)
+    try:
+        write_json(folder / "game.json", {"pid": game.pid, "start_time": start_time(game.pid)})
+    except OSError:
+        _signal(game, signal.SIGKILL)
+        game.wait()
+        raise
+    return game
+
+
+def _spawned(folder: Path, order: dict[str, Any]) -> subprocess.Popen[bytes]:
     env = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     env.update(order["env"])
     program = shutil.which(order["argv"][0], path=env.get("PATH"))

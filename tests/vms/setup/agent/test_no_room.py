@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.vms.setup.agent.playing import Playing, app
@@ -39,6 +39,15 @@ def made(part: Path) -> bool:
     return True
 
 
+def is_running(word: str) -> bool:
+    """Whether any process was started with it."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if word.encode() in path.read_bytes().split(b"\0"):
+                return True
+    return False
+
+
 def is_alive(agent: Agent) -> bool:
     return agent.process is not None and agent.process.poll() is None
 
@@ -62,6 +71,12 @@ class TestFullDisk:
             assert (status, "Is a directory" in answer["error"]) == (503, True)
             assert agent.games() == {}
         assert agent.launch("s1")["state"] == "launched"
+
+    def test_leaves_no_game_running_that_nobody_could_end(self, agent: Agent) -> None:
+        with full(agent.folder / "state/sessions/s1/game.json"):
+            agent.launch("s1", "tail", "-f", str(agent.log))
+            assert "Is a directory" in agent.until("s1", "failed")["reason"]
+            assert not is_running(str(agent.log))
 
     def test_ends_no_agent_that_is_not_heard(
         self, make_agent: Callable[..., Agent], public_url: PublicUrl, tmp_path: Path
