@@ -93,6 +93,8 @@ class TestLibrary:
         unit = machine.path("etc/systemd/system/gamer-games.service").read_text()
         assert "--read-only" in unit
         assert "--vfs-cache-max-size=20G" in unit
+        # A client that died is started again: rclone refuses a folder on which its last mount still is.
+        assert f"ExecStartPre=-umount --lazy {machine.path('srv/gamer/games')}\n" in unit
         assert PASSWORD not in unit + repr(reports) + "".join(machine.calls())
 
     def test_whose_programs_are_not_all_there_gives_all_else(

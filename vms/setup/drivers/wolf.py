@@ -253,6 +253,8 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=notify
+# One that died leaves its mount, over which rclone mounts nothing.
+ExecStartPre=-umount --lazy {place}
 ExecStart={bundle.exec_line(mount)}
 ExecStop=-umount --lazy {place}
 Restart=on-failure
