@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -48,11 +49,12 @@ def collect(
             left += len(agent.saves) - number
             break
         known = stored.get((save.slot, save.digest, None)) or stored.get((save.slot, save.digest, save.base))
+        if known is not None:
+            # Stored it is, also where the machine cannot write that down: then it is told at the next look.
+            with contextlib.suppress(SshError):
+                _tell(shell, "stored", save, number=known.number, is_current=known.is_current)
+            continue
         try:
-            if known is not None:
-                told = {"number": known.number, "is_current": known.is_current}
-                _tell(shell, "stored", save, **told)
-                continue
             why = refuse(save, None)
             if not why and fetched and size + save.size > MAX_FETCHED:
                 left += 1

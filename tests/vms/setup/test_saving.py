@@ -130,6 +130,22 @@ class TestCollect:
         assert collect_saves(machine.target(), store.stored, store.refuse).fetched == ()
         assert collect_saves(machine.target(), {}, store.refuse).agent.saves == ()
 
+    def test_is_done_where_all_is_stored_and_the_machine_cannot_write_it_down(
+        self, machine: Machine, store: Store
+    ) -> None:
+        """As on a full disk: nothing is lost by it, and nothing is waited for."""
+        launch_game(machine.target(), order())
+        write(machine, "one moon")
+        first = collect_saves(machine.target(), store.stored, store.refuse, ending=["s1"], is_last=True)
+        store.keep(first.fetched[0][0], 7)
+        in_the_way = machine.path(f"var/lib/gamer/agent/saves/slots/{SLOT}.json.part")
+        in_the_way.mkdir()
+        collected = collect_saves(machine.target(), store.stored, store.refuse, is_last=True)
+        assert (collected.fetched, collected.left, collected.unpacked) == ((), 0, ())
+        in_the_way.rmdir()
+        collect_saves(machine.target(), store.stored, store.refuse)
+        assert collect_saves(machine.target(), {}, store.refuse).agent.saves == ()
+
     def test_survives_a_connection_that_dies_in_between(self, machine: Machine, store: Store) -> None:
         launch_game(machine.target(), order())
         write(machine, "one moon")
