@@ -331,6 +331,8 @@ def _files(emulator: Emulator, display: Display) -> dict[str, str]:
         "savestate_directory": f"{IN_SAVES}/states",
         "core_options_path": f"{IN_APP}/core-options.cfg",
         "libretro_directory": IN_TOOLS,
+        # On Linux it knows no gamepad by itself, and leaves what it does not know without a single button.
+        "joypad_autoconfig_dir": f"{IN_TOOLS}/autoconfig",
         "system_directory": IN_SYSTEM,
         # Progress reaches the disk while the game runs: a machine may go without warning.
         "autosave_interval": "10",

@@ -77,6 +77,7 @@ class TestRecipe:
         assert 'savefile_directory = "/saves"' in made.files["retroarch.cfg"]
         # Not in a folder by the core's name, which is what it does unless it is told.
         assert 'sort_savefiles_enable = "false"' in made.files["retroarch.cfg"]
+        assert 'joypad_autoconfig_dir = "/tools/autoconfig"' in made.files["retroarch.cfg"]
         assert 'system_directory = "/firmware"' in made.files["retroarch.cfg"]
         assert "/srv/gamer/system:/firmware:ro" in made.mounts
 

@@ -371,7 +371,11 @@ class TestSetUp:
         target = replace(machine.target(), images=(IMAGE,), cores=("mesen",))
         assert isinstance(set_up(target, reports), Ready)
         assert f"docker pull {IMAGE}" in machine.calls()
-        assert any("mesen_libretro.so.zip" in call for call in machine.calls("curl"))
+        core, pads = machine.calls("curl")[-2:]
+        assert core.endswith("/mesen_libretro.so.zip")
+        assert pads.endswith(
+            "/tools/autoconfig.zip https://buildbot.libretro.com/assets/frontend/autoconfig.zip"
+        )
 
     def test_starts_wolf_again_when_it_dies(self, machine: Machine, reports: Reports) -> None:
         set_up(machine.target(), reports)

@@ -26,6 +26,7 @@ SRV, GAMES, SAVES, TOOLS = "/srv/gamer", "/srv/gamer/games", "/srv/gamer/saves",
 RCLONE_CONFIG, LIBRARY_HOSTS = "/etc/gamer/rclone.conf", "/etc/gamer/library_known_hosts"
 PLAYER = "1000:1000"  # whom Wolf runs apps as
 CORES = "https://buildbot.libretro.com/nightly/linux/x86_64/latest"
+PADS = "https://buildbot.libretro.com/assets/frontend/autoconfig.zip"
 NVIDIA = "https://nvidia.github.io/libnvidia-container"
 
 # The lock is held for minutes after the first boot by unattended-upgrades.
@@ -213,13 +214,16 @@ WantedBy=multi-user.target
 
 
 def emulators(site: Site, target: Target) -> Step:
-    """Images and cores: a game whose image is not there shows nothing for minutes, and one without its core never anything."""
+    """Images and cores: a game whose image is not there shows nothing for minutes, and one without its core never anything.
+
+    With cores comes what RetroArch knows gamepads by. Its image fetches that in a script that a game's own takes the place of.
+    """
     tools = site.path(TOOLS)
-    cores: list[Sequence[str]] = []
-    for core in target.cores:
-        packed = f"{tools}/{core}_libretro.so.zip"
-        cores.append(["curl", "-fsSL", "--retry", "3", "-o", packed, f"{CORES}/{core}_libretro.so.zip"])
-        cores.append([site.python, ALONE, "-m", "zipfile", "-e", packed, tools])
+    cores = [
+        one for core in target.cores for one in _unpacked(site, f"{CORES}/{core}_libretro.so.zip", tools)
+    ]
+    if cores:
+        cores += _unpacked(site, PADS, f"{tools}/autoconfig")
     update, install = " ".join([*APT, "update"]), " ".join([*APT, "install", *PACKAGES])
     return Step(
         "emulators",
@@ -234,6 +238,15 @@ def emulators(site: Site, target: Target) -> Step:
         ],
         timeout_s=SLOW_S,
     )
+
+
+def _unpacked(site: Site, address: str, folder: str) -> list[Sequence[str]]:
+    """The commands after which the files of an archive are in that folder."""
+    packed = f"{site.path(TOOLS)}/{address.rpartition('/')[2]}"
+    return [
+        ["curl", "-fsSL", "--retry", "3", "-o", packed, address],
+        [site.python, ALONE, "-m", "zipfile", "-e", packed, folder],
+    ]
 
 
 def library(site: Site, target: Target) -> Step:
