@@ -41,7 +41,7 @@ class Step:
 
 USUAL = (Step(80), Step(100))
 COLUMNS = ("name", "period", "starts_on", "ends_on", "limit_usd", "emails", "is_active")
-PERIOD = frozenset({"period", "starts_on", "ends_on"})
+PERIOD = ("period", "starts_on", "ends_on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +123,11 @@ def change(
     unknown = set(changes) - set(COLUMNS)
     if unknown:
         raise TypeError(f"a budget has no changeable {', '.join(sorted(unknown))}")
-    before = set(row.emails)
+    before, days = set(row.emails), [getattr(row, name) for name in PERIOD]
     for column, value in changes.items():
         setattr(row, column, value)
-    _check(row, are_days_new=not PERIOD.isdisjoint(changes))
+    # A form sends them along as they were.
+    _check(row, are_days_new=days != [getattr(row, name) for name in PERIOD])
     # Whom staff named may stay.
     _may_write_to(sight_of(by), set(row.emails) - before)
     if webhook_url is None and webhook_secret:

@@ -128,6 +128,21 @@ class TestBudgets:
         assert errors_of(answer)["limit_usd"] == ["More than 0."]
         assert Budget.objects.get().name == "June"
 
+    def test_keep_days_of_before_their_length_had_an_end(self, staff: Client) -> None:
+        days = {"starts_on": date(2026, 1, 1), "ends_on": date(2026, 12, 31)}
+        budget = rows.create(
+            by=policy("test"), now=NOON, name="Two years", limit_usd=Decimal(5), period="custom", **days
+        ).budget
+        Budget.objects.update(ends_on=date(2027, 12, 31))
+        path = f"{BUDGETS}{budget.pk}/change/"
+        kept = {"period": "custom", "starts_on": "2026-01-01", "ends_on": "2027-12-31", "webhook_secret": ""}
+        answer = staff.post(path, typed(**kept, limit_usd="7"))
+        assert answer.status_code == 302, errors_of(answer)
+        budget.refresh_from_db()
+        assert (budget.limit_usd, budget.ends_on) == (7, date(2027, 12, 31))
+        longer = staff.post(path, typed(**{**kept, "ends_on": "2028-01-01"}))
+        assert errors_of(longer)["ends_on"] == ["At most 366 days."]
+
     def test_are_looked_at_by_who_may_not_change_them(self, staff: Client) -> None:
         staff.post(f"{BUDGETS}add/", typed(webhook_url="https://a.test"))
         looker = UserFactory(is_staff=True)
