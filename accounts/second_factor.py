@@ -6,6 +6,7 @@ django-otp's devices hold the state and slow down who guesses: each failure doub
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import re
 import secrets
@@ -22,7 +23,10 @@ from accounts.models import User
 from accounts.models.credentials import DIGITS, Authenticator
 from accounts.principal import Principal
 from events.services import record
-from gamer.errors import InvalidState, NotAuthenticated, PermissionDenied, RateLimited, bad_field
+from gamer.errors import InvalidState, NotAuthenticated, PermissionDenied, RateLimited, Unavailable, bad_field
+from gamer.sealed import CannotOpen
+
+log = logging.getLogger(__name__)
 
 CODES = 10
 CODE_BYTES = 10  # 16 letters and digits: too many to try offline, so a plain hash keeps them
@@ -38,7 +42,8 @@ def is_on(user: User) -> bool:
 def demand(*, user: User, code: str, now: datetime) -> None:
     """Asks who has an authenticator for a code of it, or for a recovery code, which is used up.
 
-    Raises NotAuthenticated whose detail `otp` is `required` or `wrong`, or RateLimited after failures.
+    Raises NotAuthenticated whose detail `otp` is `required` or `wrong`, RateLimited after failures, or Unavailable for an authenticator
+    whose secret no key opens: recovery codes need none.
     """
     if not is_on(user):
         return
@@ -46,7 +51,7 @@ def demand(*, user: User, code: str, now: datetime) -> None:
     if not code:
         raise NotAuthenticated("This account also asks for a one-time code.", details={"otp": ["required"]})
     kind: type[Device] = Authenticator if TOTP_CODE.match(code) else StaticDevice
-    with transaction.atomic():  # a failure is counted: nothing in here raises
+    with transaction.atomic():  # a failure is counted: nothing raises in here after one
         device = kind.objects.select_for_update().filter(user=user, confirmed=True).first()
         wait_s = _wait_s(device) if device is not None else 0
         is_right = device is not None and not wait_s and _is_right(device, code, now)
@@ -64,7 +69,13 @@ def _typed(code: str) -> str:
 
 def _is_right(device: Device, code: str, now: datetime) -> bool:
     if isinstance(device, Authenticator):
-        return device.verify_at(code, now.timestamp())
+        try:
+            return device.verify_at(code, now.timestamp())
+        except CannotOpen as error:
+            log.error("an authenticator cannot be asked: %s user=%s", error, device.user_id)
+            raise Unavailable(
+                "Your authenticator's codes cannot be checked now; use a recovery code."
+            ) from None
     return bool(device.verify_token(_digest(code)))
 
 

@@ -7,6 +7,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.db import connection
@@ -152,6 +153,16 @@ class TestRecoveryCodes:
         device, _ = enrol(world.sam)
         assert log_in("aaaa-bbbb-cccc-dddd").status_code == 401
         assert log_in(code_of(device)).status_code == 200
+
+    def test_let_in_whose_authenticator_no_key_opens(self, world: World, settings: Any) -> None:
+        device, codes = enrol(world.sam)
+        code = code_of(device)
+        settings.GAMER_KEYS = [Fernet.generate_key().decode()]
+        refused = log_in(code)
+        assert refused.status_code == 503
+        assert_error(refused)
+        assert "recovery code" in refused.json()["detail"]
+        assert log_in(codes[0]).status_code == 200
 
     def test_are_of_one_person(self, world: World) -> None:
         enrol(world.sam)
