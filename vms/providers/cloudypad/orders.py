@@ -46,6 +46,11 @@ def give(cli: Cli, book: Book, *given: Order, machine: dict[str, Any] | None = N
     carry_on(cli, book)
 
 
+def waits(page: Page, order_id: str) -> bool:
+    """Whether an order is next and waits for a place. What comes of it is not unknown: it is on the page, and will be carried out."""
+    return page.head is not None and page.head.id == order_id and not page.is_cut_off()
+
+
 def drop_unbegun(home: Home, book: Book) -> bool:
     """Takes back a create that nobody has begun, and what was to follow it; whether it was one. There is no such machine then."""
     if book.page() is None:

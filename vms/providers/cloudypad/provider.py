@@ -138,11 +138,12 @@ class CloudyPadProvider(Provider, Suspendable):
             return orders.PROVISIONED in seen
 
         run = orders.watch(self._cli, book, order.id, self._times.create_watch, is_taken)
+        page = book.page() or Page()
         if run is not None:
             self._judge_create(book, run)
-        elif not seen & {orders.TAKEN, orders.PROVISIONED}:
+        elif not seen & {orders.TAKEN, orders.PROVISIONED} and not orders.waits(page, order.id):
             raise OutcomeUnknown("create: the tool has not begun yet")
-        return self._sketch(name, book.page() or Page(), MachineState.PENDING)
+        return self._sketch(name, page, MachineState.PENDING)
 
     def get(self, machine_id: str) -> Machine:
         if not SAFE.match(machine_id):
