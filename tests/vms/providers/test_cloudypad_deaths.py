@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -235,3 +236,22 @@ class TestOrders:
         assert isinstance(machine.failure, Unavailable)
         assert "limit" in str(machine.failure)
         assert orders.words_of(harness.home.book(NAME)) == ""
+
+
+class TestALookThatTookItsTime:
+    def test_stops_no_machine_that_was_started_meanwhile(
+        self, harness: StandInHarness, provider: CloudyPadProvider
+    ) -> None:
+        """It saw the page before the start, and the machine after it: as one that a stop had not reached."""
+        stand_up(harness, provider)
+        provider.stop(NAME)
+        harness.hold("get", "")
+        with ThreadPoolExecutor(1) as pool:
+            look = pool.submit(harness.open().get, NAME)
+            eventually(lambda: harness.is_held("get", 0))
+            provider.start(NAME)
+            harness.advance(61)
+            assert look.result().state is MachineState.RUNNING
+        eventually(lambda: not harness.busy(), timeout_s=60)
+        assert provider.get(NAME).state is MachineState.RUNNING
+        assert len(harness.calls("stop")) == 1

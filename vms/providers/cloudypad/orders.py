@@ -46,6 +46,17 @@ def give(cli: Cli, book: Book, *given: Order, machine: dict[str, Any] | None = N
     carry_on(cli, book)
 
 
+def give_if_unchanged(cli: Cli, book: Book, seen: Page, order: Order) -> None:
+    """Gives an order that follows from a look, unless another was given since that look read the page: `get` takes its seconds."""
+    if book.page() is None:
+        return
+    with book.changing() as page:
+        if page.queue or page.run != seen.run:
+            return
+        page.queue.append(order)
+    carry_on(cli, book)
+
+
 def waits(page: Page, order_id: str) -> bool:
     """Whether an order is next and waits for a place. What comes of it is not unknown: it is on the page, and will be carried out."""
     return page.head is not None and page.head.id == order_id and not page.is_cut_off()

@@ -366,11 +366,13 @@ class CloudyPadProvider(Provider, Suspendable):
         run = page.run
         if page.queue or run is None or run.exit_code != 0:
             return
-        if machine.state is MachineState.STOPPED and run.verb in ("create", "deploy", "start"):
-            orders.give(self._cli, book, self._order(book.name, "stop", "--wait", is_quiet=True))
+        was_up = run.verb in ("create", "deploy", "start")
         is_recent = time.time() - (run.ended_at or 0) < INSISTS_S
-        if machine.state is MachineState.RUNNING and run.verb == "stop" and is_recent:
-            orders.give(self._cli, book, self._order(book.name, "stop", "--wait"))
+        halted = machine.state is MachineState.STOPPED and was_up
+        insists = machine.state is MachineState.RUNNING and run.verb == "stop" and is_recent
+        if halted or insists:
+            stop = self._order(book.name, "stop", "--wait", is_quiet=halted)
+            orders.give_if_unchanged(self._cli, book, page, stop)
 
     def _sketch(self, name: str, page: Page, state: MachineState, told: Told | None = None) -> Machine:
         """A machine from its page and from what the tool told of it."""
