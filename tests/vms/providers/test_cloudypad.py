@@ -97,6 +97,22 @@ class TestMoreMachinesThanOneListCanAskOf:
             provider.list()
         assert {argv[1] for argv in harness.calls("get")} == names
 
+    def test_are_asked_of_first_once_they_were_changed(self, harness: StandInHarness) -> None:
+        """Its player waits for it, or its stop is overdue meanwhile."""
+        provider, name = harness.open(), name_of(tag())
+        provider.create(spec(provider.offers(Need())[0]), tag())
+        harness.advance()
+        for number in range(1, 9):
+            harness.plant(tag(number + 1))
+        slow = open_cloudypad(
+            "cloudypad_gcp", harness.account, times=UNKEPT, clock=GetsOfFiveSeconds(harness)
+        )
+        for _ in range(3):
+            slow.list()
+        assert slow.get(name).state is MachineState.RUNNING  # of all of them, it was asked of last
+        provider.stop(name)
+        assert by_tag(slow)[tag()].state is MachineState.STOPPED
+
 
 class TestDelete(contract_machines.DeleteContract):
     pass

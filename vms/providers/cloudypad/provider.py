@@ -157,7 +157,8 @@ class CloudyPadProvider(Provider, Suspendable):
     def list(self) -> Sequence[Machine]:
         """Names by the tool, orders by our pages. Of machines of ours the tool is asked how they are, when it was not lately.
 
-        There is time for some six of them: who was asked longest ago comes first, or the others would never be.
+        There is time for some six of them: first come those that were changed since, then who was asked longest ago, or the others would
+        never be.
         """
         self._cli.enter()
         began = self._clock.now()
@@ -425,10 +426,14 @@ class CloudyPadProvider(Provider, Suspendable):
         return self._home.folder / "gamer" / f"asked-{name}"
 
     def _asked_at(self, name: str) -> float:
+        """0 also for one that was changed since: what was told of it is true no more, and somebody waits for it."""
         try:
-            return self._asked(name).stat().st_mtime
+            at = self._asked(name).stat().st_mtime
         except FileNotFoundError:
             return 0
+        page = self._home.book(name).page()
+        run = page.run if page is not None else None
+        return 0 if run is not None and (run.ended_at or 0) > at else at
 
     def _kept(self, name: str, good_for_s: float) -> dict[str, Any] | None:
         path = self._home.folder / "gamer" / name
