@@ -103,6 +103,17 @@ TEMPLATES = [
 ]
 
 
+# A server whose machine or network is gone says nothing. Without these its clients wait as long as the kernel does: a quarter of an hour
+# for what they have sent, two hours for an answer. What DATABASE_URL says of them holds; sockets of this machine know none.
+_GIVEN_UP = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+
+
 def _connection() -> dict[str, Any]:
     """One database, and how long each kind of process keeps its connections."""
     kept: dict[str, Any] = {"CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True}
@@ -112,7 +123,7 @@ def _connection() -> dict[str, Any]:
     elif ENV.process == "command":
         kept = {}
     # Statements here are many and short, or sums over rows that are counted on: compiling them first does not pay.
-    options = dict(ENV.database.get("OPTIONS", {}))
+    options: dict[str, Any] = {**_GIVEN_UP, **ENV.database.get("OPTIONS", {})}
     options["options"] = f"{options.get('options', '')} -c jit=off".strip()
     options.setdefault("prepare_threshold", 5)  # for the few statements that ask for it: gamer/prepared.py
     return {**ENV.database, **kept, "OPTIONS": options, "ATOMIC_REQUESTS": False}

@@ -19,8 +19,6 @@ from psycopg import sql
 logger = logging.getLogger(__name__)
 
 RECONNECT_S = 0.2
-# Without these a listener whose network vanished would wait for ever on a dead connection.
-KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "connect_timeout": 10}
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,7 @@ class Listener:
 
     def _connect(self) -> bool:
         """Connects; whether this is a second time."""
-        settings = {**KEEPALIVE, **connection.get_connection_params()}
-        raw = psycopg.connect(**settings, autocommit=True)
+        raw = psycopg.connect(**connection.get_connection_params(), autocommit=True)
         raw.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self.channel)))
         self._raw = raw
         again, self._was_connected = self._was_connected, True
