@@ -48,6 +48,16 @@ def test_follows_the_containers_of_a_new_version() -> None:
     assert (int(major), int(minor)) >= (1, 28)
 
 
+def test_migrates_for_a_new_version_before_compose_stops_the_former_one() -> None:
+    """`up` stops what runs first: what keeps the new version from being prepared would leave nothing running."""
+    section = (ROOT / "deploy/README.md").read_text().partition("## With compose")[2].partition("\n## ")[0]
+    steps = re.findall(r"docker compose -f deploy/compose\.yaml (\S+(?: --rm)?(?: [a-z]+)?)", section)
+    assert steps[:3] == ["build", "run --rm prepare", "up"]
+    prepare = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]["prepare"]["command"]
+    assert "check --deploy" in prepare
+    assert "manage.py migrate && python manage.py seed" in prepare
+
+
 def test_tells_of_a_pause_that_ends_by_itself_and_begins_again() -> None:
     told = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
     (rule,) = [
