@@ -193,7 +193,7 @@ def keep(findings: list[Finding], now: datetime) -> list[Finding]:
             log.error("the ledger does not hold: %s", broken)
             mail_staff(
                 key=f"verification-{proof.pk}", kind="billing.ledger_broken", subject="[critical] The books do not add up",
-                text=f"Broken: {'; '.join(sorted(broken))}. The ledger's page in the admin has the rows.",
+                text=f"Broken: {'; '.join(sorted(broken))}. The admin's page Proofs has some of the rows.",
                 details={"laws": broken}, action="ledger_broken", now=now,
             )  # fmt: skip
     return findings

@@ -155,6 +155,7 @@ class TestTheNightlyProof:
         (mail,) = Delivery.objects.filter(payload__kind="billing.ledger_broken")
         assert mail.target == "sam@gamer.test"
         assert "each coarse sum is the sum of its days" in mail.payload["text"]
+        assert "admin's page Proofs" in mail.payload["text"]
 
     def test_has_more_time_than_other_tasks(self, till: Till) -> None:
         tasks.verify()
