@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef
@@ -9,8 +10,14 @@ from django_q.models import Schedule, Task
 
 KEPT = timedelta(days=30)
 LATELY = timedelta(hours=1)
-# How the failed task is called that says why a schedule was switched off; the schedule's `task` is its id.
-NAME = "schedule "
+# How the id begins of the failed task that says why a schedule was switched off, and that stays in the schedule's `task`: others' are
+# hexadecimal. Staff may delete that task or hand it to the queue once more, which switches nothing on.
+MARK = "off-"
+
+
+def id_of_a_reason() -> str:
+    """A new id of such a task; the column holds 32 characters."""
+    return f"{MARK}{uuid.uuid4().hex}"[:32]
 
 
 def lately(now: datetime) -> int:
@@ -20,8 +27,7 @@ def lately(now: datetime) -> int:
 
 def switched_off() -> list[str]:
     """The schedules that cannot run, until somebody repairs, deletes or switches them on; those that staff switched off do not count."""
-    why = Task.objects.filter(pk=OuterRef("task"), success=False, name__startswith=NAME)
-    rows = Schedule.objects.filter(Exists(why), repeats=0).order_by("name", "func")
+    rows = Schedule.objects.filter(task__startswith=MARK, repeats=0).order_by("name", "func")
     return [name or func for name, func in rows.values_list("name", "func")]
 
 

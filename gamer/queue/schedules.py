@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import logging
 import traceback
-import uuid
 from datetime import datetime
 from typing import Any
 
@@ -140,8 +139,8 @@ def _switch_off(pk: int, error: BaseException, now: datetime) -> None:
     name = schedule.name or schedule.func
     logger.error("schedule %s is switched off, because it cannot run: %r", name, error)
     report = Task.objects.create(
-        id=uuid.uuid4().hex,
-        name=f"{failures.NAME}{name}"[:100],
+        id=failures.id_of_a_reason(),
+        name=f"schedule {name}"[:100],
         func=schedule.func,
         args=(),
         kwargs={},

@@ -3,9 +3,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.test import Client
 from django_q.models import OrmQ, Schedule, Task
 
 from gamer.queue import failures, schedules
+from tests.world import World
 
 pytestmark = pytest.mark.django_db
 TASK = "tests.gamer.queue.tasks.note"
@@ -104,6 +107,15 @@ class TestSwitchedOff:
         assert failures.switched_off() == ["broken"]
         Schedule.objects.filter(pk=broken.pk).update(args="1", repeats=-1)
         assert failures.switched_off() == []
+
+    def test_stay_so_when_staff_resubmit_the_task_that_says_why(self, world: World, client: Client) -> None:
+        scheduled(name="broken", args="1, (")
+        schedules.run_due(NOW)
+        client.force_login(world.sam)
+        form = {"action": "resubmit_task", ACTION_CHECKBOX_NAME: [Task.objects.get().pk]}
+        assert client.post("/admin/django_q/failure/", form).status_code == 302
+        assert not Task.objects.exists()
+        assert failures.switched_off() == ["broken"]
 
 
 class TestKeep:
