@@ -13,11 +13,15 @@ from django.db import models
 from django.db.models.functions import Cast
 from django.utils.crypto import constant_time_compare
 
+from gamer.errors import Unavailable
 from redaction.masks import remember
 
 
-class CannotOpen(ValueError):
-    """A sealed value that none of GAMER_KEYS opens: a key was dropped before `rotate_keys` ran, or came here too late."""
+class CannotOpen(Unavailable, ValueError):
+    """A sealed value that none of GAMER_KEYS opens: a key was dropped before `rotate_keys` ran, or came here too late.
+
+    Whoever asked for what needs it may come again once it is back.
+    """
 
     def __init__(self) -> None:
         super().__init__("no key in GAMER_KEYS opens this value")
