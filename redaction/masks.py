@@ -6,7 +6,7 @@ import json
 import re
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from itertools import islice
 from threading import Lock
@@ -117,10 +117,19 @@ def scrub(text: str, secrets: Iterable[str] = (), *, limit: int = TEXT_LIMIT) ->
 
 def masked(told: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of JSON with every text masked; names of keys say nothing here. Most hold no secret, and are looked at once."""
-    written = json.dumps(told, default=str, ensure_ascii=False)
-    if mask(written) == written:
+    # Not as JSON, which writes a quote, a backslash or a line's end of a secret otherwise.
+    whole = "\n".join(_texts(told))
+    if mask(whole) == whole:
         return dict(told)
     return {str(key): _mask_inside(value) for key, value in told.items()}
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(each)
 
 
 def _mask_inside(value: Any) -> Any:

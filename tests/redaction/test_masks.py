@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from redaction.masks import RAW_LIMIT_BYTES, TEXT_LIMIT, redact, scrub
+from redaction.masks import RAW_LIMIT_BYTES, TEXT_LIMIT, masked, redact, remember, scrub
 from tests.vms.providers.specs import key_pair
 
 
@@ -27,6 +27,20 @@ class TestScrub:
     def test_masks_before_it_cuts(self) -> None:
         text = "x" * (TEXT_LIMIT - 5) + "s3cret-tail"
         assert "s3c" not in scrub(text, ["s3cret-tail"])
+
+
+class TestMasked:
+    @pytest.mark.parametrize(
+        "secret", ['quoted-"-0815', "back\\slash-0815", "two\nlines-0815", "plain-word-0815"]
+    )
+    def test_finds_what_was_opened_however_json_would_write_it(self, secret: str) -> None:
+        remember(secret)
+        told = {"why": f"refused {secret}!", "deep": [{"x": [secret]}], "n": 1, "ok": None}
+        assert masked(told) == {"why": "refused ***!", "deep": [{"x": ["***"]}], "n": 1, "ok": None}
+
+    def test_leaves_everything_else(self) -> None:
+        told = {"token": "of a game", "usd": 1.5, "names": ("a", "b")}
+        assert masked(told) == told
 
 
 class TestRedact:
