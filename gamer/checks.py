@@ -204,8 +204,10 @@ def credentials(**_: Any) -> list[CheckMessage]:
         found.append(
             Warning("CLOUDYPAD_HOME is set without CLOUDYPAD_BIN; it has no effect.", id="gamer.W002")
         )
-    if env.clouds and not env.cloudypad_bin:
-        names = ", ".join(next(iter(CLOUD_VARIABLES[kind].values())) for kind in env.clouds)
+    # Google's project alone is one to ask the Location Finder for.
+    idle = [kind for kind in env.clouds if kind != "cloudypad_gcp"]
+    if idle and not env.cloudypad_bin:
+        names = ", ".join(next(iter(CLOUD_VARIABLES[kind].values())) for kind in idle)
         found.append(
             Warning(
                 f"{names} is set without CLOUDYPAD_BIN; no machines are ordered there.",

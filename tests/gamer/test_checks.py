@@ -92,6 +92,12 @@ class TestValues:
             (checks.credentials, {"cloudypad_home": "/srv"}, ["gamer.W002"]),
             (checks.credentials, {"cloudypad_bin": "/no/such/program"}, ["gamer.E011"]),
             (checks.credentials, {"cloudypad_bin": sys.executable}, []),
+            (
+                checks.credentials,
+                {"cloudypad_bin": "", "clouds": {"cloudypad_gcp": {}, "cloudypad_aws": {}}},
+                ["gamer.W004"],
+            ),
+            (checks.credentials, {"cloudypad_bin": "", "clouds": {"cloudypad_gcp": {}}}, []),
             (checks.credentials, {"gcs_bucket_name": "gs://saves"}, ["gamer.E006"]),
             (checks.credentials, {"is_production": True, "demo_api_key": "gk_x"}, ["gamer.W003"]),
             (checks.credentials, {"is_production": False, "demo_api_key": "gk_x"}, []),
