@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from subprocess import CalledProcessError
 
+from django.conf import settings
+
 from gamer.web.doctor import Finding, Verdict
 from locations import services
 
@@ -15,7 +17,8 @@ KNOWN_CITY = "Tokyo"
 
 def gazetteer(now: datetime) -> Iterable[Finding]:
     """The index is there (or can be made), and finds a city that everybody knows."""
-    name, advice = "geocoder index", "See that .gamer/ can be written and has room, then: manage.py seed"
+    name = "geocoder index"
+    advice = f"See that {settings.GAZETTEER_DIR} can be written and has room, then: manage.py seed"
     try:
         services.prepare_gazetteer()
     except (OSError, CalledProcessError) as error:

@@ -2,7 +2,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from locations import health, regions, services
+from gamer.web.doctor import Verdict
+from locations import doctor, health, regions, services
 from locations.catalogue import CLOUDS
 from locations.finder import LocationFinder
 from locations.geocoding.nominatim import NominatimGeocoder
@@ -30,6 +31,9 @@ class TestGeocoder:
         settings.GAZETTEER_DIR = tmp_path / "file" / "gazetteer"
         (part,) = health.geocoder(NOW)
         assert "gazetteer cannot be opened" in part.problem
+        (found,) = doctor.gazetteer(NOW)
+        assert found.verdict is Verdict.BROKEN
+        assert str(settings.GAZETTEER_DIR) in found.advice
 
 
 @pytest.mark.django_db
