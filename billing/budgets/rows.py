@@ -116,9 +116,9 @@ def change(
 ) -> Made:  # fmt: skip
     """Changes columns of COLUMNS, thresholds, the webhook; what it covers stays. A raised limit lifts what no longer holds."""
     # The crossings that a look writes meanwhile point at it.
-    row = Budget.objects.select_for_update(no_key=True).get(pk=budget.pk)
-    # Whom it is of may have left the manager's department since it was found.
-    if not Budget.objects.visible_to(by).filter(pk=row.pk).exists():
+    row = Budget.objects.select_for_update(no_key=True).filter(pk=budget.pk).first()
+    # Since it was found somebody may have deleted it, or whom it is of may have left the manager's department.
+    if row is None or not Budget.objects.visible_to(by).filter(pk=row.pk).exists():
         raise NotFound("There is no such budget.")
     unknown = set(changes) - set(COLUMNS)
     if unknown:

@@ -20,7 +20,7 @@ from billing.budgets.rows import Step, Target
 from billing.models import Budget, BudgetCrossing, BudgetWatch
 from events import deliveries
 from events.models import Delivery, Event, Webhook
-from gamer.errors import Conflict, PermissionDenied, ValidationError
+from gamer.errors import Conflict, NotFound, PermissionDenied, ValidationError
 from gamer.moments import written
 from gamer.web.views import description
 from tests.at_once import at_once
@@ -402,6 +402,12 @@ class TestRows:
         events = list(Event.objects.filter(resource="billing").order_by("id"))
         assert [event.action for event in events] == ["create", "update", "delete"]
         assert SECRET[:20] not in str([event.details for event in events])
+
+    def test_that_somebody_deleted_meanwhile_are_not_there_to_be_changed(self) -> None:
+        one = budget()
+        rows.delete(by=OURS, budget=Budget.objects.get(pk=one.pk), now=NOON)
+        with pytest.raises(NotFound):
+            rows.change(by=OURS, budget=one, now=NOON, name="y")
 
     def test_of_a_department_are_its_managers(self, world: World) -> None:
         world.bob.department_role = DepartmentRole.MANAGER
