@@ -68,9 +68,9 @@ def ticked(page: Any, request: HttpRequest, listed: QuerySet[Any]) -> QuerySet[A
 
 
 def is_only_asking(page: Any, request: HttpRequest) -> bool:
-    """Whether a list's posted action leads to its question, so that nothing is done yet."""
-    act = getattr(page, request.POST.get("action", ""), None)
-    return bool(getattr(act, "asks_first", False)) and CONFIRMED not in request.POST
+    """Whether a list's posted action leads to its question, so that nothing is done yet; of several, whichever it is."""
+    acts = (getattr(page, name, None) for name in request.POST.getlist("action"))
+    return CONFIRMED not in request.POST and all(getattr(act, "asks_first", False) for act in acts)
 
 
 def _ask(

@@ -70,6 +70,16 @@ class TestAPage:
         (event,) = Event.objects.about("users", world.alice.handle).filter(action="action_run")
         assert event.details["ran"] == "end_logins"
 
+    @pytest.mark.parametrize("beside", ["end_logins", "delete_selected"])
+    def test_tells_of_an_action_that_is_posted_beside_one_that_is_not_told(
+        self, sam: Client, world: World, beside: str
+    ) -> None:
+        posted = {"action": ["forgive_failures", beside], "index": "0", "_selected_action": world.alice.pk}
+        answer = sam.post("/admin/accounts/user/", posted, follow=True)
+        assert "1 people may try again." in map(str, answer.context["messages"])
+        (event,) = Event.objects.about("users", world.alice.handle).filter(action="action_run")
+        assert event.details["ran"] == f"forgive_failures, {beside}"
+
     def test_tells_of_rows_that_are_gone_when_an_action_is_confirmed(self, sam: Client) -> None:
         kept = Group.objects.create(name="kept")
         posted = {"action": "delete_selected", "_selected_action": [str(kept.pk), "987654"], "post": "yes"}
