@@ -9,7 +9,9 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import Permission
 from django.contrib.staticfiles import finders
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -360,6 +362,17 @@ class TestKeys:
         sam.post("/admin/accounts/apikey/", {**posted, "confirmed": "yes"})
         assert as_reader.get("/health?full=1").status_code == 401
         assert sam.post(f"/admin/accounts/apikey/{key.pk}/delete/", {"post": "yes"}).status_code == 403
+
+    def test_are_asked_about_in_a_fixed_number_of_statements(self, world: World, sam: Client) -> None:
+        def counted(chosen: list[int]) -> int:
+            posted = {"action": "revoke", "_selected_action": chosen}
+            with CaptureQueriesContext(connection) as asked:
+                assert len(sam.post("/admin/accounts/apikey/", posted).context["chosen"]) == len(chosen)
+            return len(asked)
+
+        makers = [world.alice, world.bob, world.charlie]
+        several = [ApiKeyFactory(maker=maker).pk for maker in makers]
+        assert counted(several) == counted(several[:1])
 
     def test_are_revoked_on_their_own_page_which_asks_and_then_offers_it_no_more(
         self, world: World, sam: Client, as_reader: APIClient
