@@ -12,7 +12,6 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -243,13 +242,22 @@ class ApiKeyAdmin(ServiceAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         """Who knows a key's text has its maker's powers, so an administrator's are an administrator's. A revoked one stays so."""
-        if obj is not None and obj.revoked_at is not None:
-            return False
-        is_above = obj is not None and obj.maker.is_superuser and not request.user.is_superuser
-        return super().has_change_permission(request, obj) and not is_above
+        is_revoked = obj is not None and obj.revoked_at is not None
+        return not is_revoked and self._reaches(request, obj)
+
+    def _reaches(self, request: HttpRequest, key: ApiKey | None) -> bool:
+        is_above = key is not None and key.maker.is_superuser and not request.user.is_superuser
+        return super().has_change_permission(request, key) and not is_above
 
     def has_rotate_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return self.has_change_permission(request, self.get_object(request, object_id) if object_id else None)
+        return self._reaches(request, self.get_object(request, object_id) if object_id else None)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """None for a revoked key. Whoever comes to one, from a page of before, is told: not by permissions, for then it would be
+        said that one's login has none."""
+        offered: list[Any] = super().get_actions_detail(request, object_id)
+        key = self.get_object(request, object_id)
+        return [] if key is not None and key.revoked_at is not None else offered
 
     @action(description="New text", icon="autorenew", permissions=["rotate"])  # type: ignore[untyped-decorator]
     def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -257,8 +265,6 @@ class ApiKeyAdmin(ServiceAdmin):
         key = self.get_object(request, object_id)
         if key is None:
             raise Http404
-        if not self.has_change_permission(request, key):
-            raise PermissionDenied
         page = reverse("admin:accounts_apikey_change", args=[key.pk])
         form = RotationForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
@@ -290,6 +296,9 @@ class ApiKeyAdmin(ServiceAdmin):
         if key is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[no-any-return]
         page = reverse("admin:accounts_apikey_change", args=[key.pk])
+        if key.revoked_at is not None:
+            messages.warning(request, f"{key}: nothing to do, it was so already.")
+            return HttpResponseRedirect(page)
         if request.method == "POST":
             keys.revoke(by=at_admin(request), key=key, now=timezone.now())
             messages.success(request, f"{key}: revoked.")

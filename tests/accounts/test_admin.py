@@ -320,6 +320,21 @@ class TestKeys:
         assert 'name="_save"' not in sam.get(f"{path}change/").content.decode()
         assert sam.post(f"{path}change/", {"name": "New"}).status_code == 403
 
+    def test_that_are_revoked_say_so_to_who_comes_from_a_page_of_before(
+        self, world: World, sam: Client
+    ) -> None:
+        key = world.reader_key
+        ApiKey.objects.filter(pk=key.pk).update(revoked_at=timezone.now())
+        path = f"/admin/accounts/apikey/{key.pk}/"
+        shown = sam.get(f"{path}change/").content.decode()
+        for act, given, said in (
+            ("revoke", {}, f"{key}: nothing to do, it was so already."),
+            ("rotate", {"hours": "0"}, "This key is revoked."),
+        ):
+            assert f"{path}{act}/" not in shown
+            answer = sam.post(f"{path}{act}/", given, follow=True)
+            assert [str(one) for one in answer.context["messages"]] == [said]
+
     def test_get_a_new_text(self, world: World, sam: Client) -> None:
         key, old = world.reader_key, world.secret_of(world.reader_key)
         assert "New text" in sam.get(f"/admin/accounts/apikey/{key.pk}/change/").content.decode()
