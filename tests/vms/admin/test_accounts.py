@@ -222,6 +222,28 @@ class TestActs:
         assert account.may_buy(timezone.now())
         assert last_event(account).details == {"name": "dock", "was": "BadCredentials: no"}
 
+    @pytest.mark.parametrize(
+        ("columns", "offered"),
+        [
+            ({}, {"pause"}),
+            ({"is_paused": True}, {"resume"}),
+            ({"paused_until": timezone.now() + timedelta(days=1), "paused_why": "no"}, {"pause", "resume"}),
+        ],
+    )
+    def test_are_offered_where_they_change_something_and_say_so_else(self, account, sam, columns, offered):
+        ProviderAccount.objects.update(**columns)
+        shown = sam.get(page_of(account)).content.decode()
+        assert set(re.findall(rf"{account.pk}/(pause|resume)/", shown)) == offered
+        for name in {"pause", "resume"} - offered:
+            told = messages(sam.post(f"{ACCOUNTS}{account.pk}/{name}/", follow=True))
+            assert told == ["dock: nothing to do, it was so already."]
+
+    def test_pause_what_we_have_paused_for_some_minutes(self, account, sam):
+        ProviderAccount.objects.update(paused_until=timezone.now() + timedelta(minutes=10), paused_why="no")
+        assert messages(sam.post(f"{ACCOUNTS}{account.pk}/pause/", follow=True)) == ["dock: paused."]
+        account.refresh_from_db()
+        assert account.is_paused
+
     def test_from_the_list_say_what_was_so_already(self, account, sam):
         other = ProviderAccount.objects.create(name="other", kind="tensordock", is_paused=True)
         chosen = {"action": "pause", "_selected_action": [account.pk, other.pk]}
