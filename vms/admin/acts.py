@@ -79,7 +79,7 @@ ACTS: tuple[Act, ...] = (
     Act(
         "extend", "Extend by an hour",
         "The end of its session moves by an hour, and no further away than at its start.",
-        "an hour added", "more_time", services.extend, frozenset({Status.RUNNING}),
+        "extended", "more_time", services.extend, frozenset({Status.RUNNING}),
     ),
     Act(
         "retry", "Retry",

@@ -296,7 +296,7 @@ class TestActs:
         VM.objects.filter(pk=chosen[0].pk).update(session_ends_at=timezone.now())
         posted = {"action": "extend", "confirmed": "yes", "_selected_action": [str(vm.pk) for vm in chosen]}
         told = messages(sam.post(FLEET, posted, follow=True))
-        assert len([text for text in told if "an hour added" in text]) == 1
+        assert len([text for text in told if text.endswith(": extended.")]) == 1
         assert len([text for text in told if "not done" in text]) == 2
 
     def test_on_many_are_about_those_ticked_though_the_lists_filter_holds_no_longer(self, by_status, sam):
