@@ -27,6 +27,7 @@ from gamer.errors import Conflict, NotAuthenticated, NotFound, bad_field
 from gamer.web.throttles import Rate, demand, give_back
 from monitoring import services as monitoring
 from monitoring.measures import Reading
+from redaction.masks import mask
 from vms import activity, sessions
 from vms.models import VM, GameSession, VMQuerySet
 from vms.reconcile.apply import happening
@@ -168,7 +169,8 @@ def report(
     _check_clock("at", at, now)
     why = ""
     if state == GameSession.Status.FAILED:
-        why = reason or ("the game was killed" if exit_code is None else f"exit status {exit_code}")
+        # A session keeps it as it is; what is read over SSH is masked where outcomes are written.
+        why = mask(reason) or ("the game was killed" if exit_code is None else f"exit status {exit_code}")
     with transaction.atomic():
         VM.objects.filter(pk=vm.pk).hold()  # first, as wherever a session moves
         if sessions.move(vm_id=vm.pk, session_id=session_id, status=state, at=min(at, now), error_text=why):

@@ -308,6 +308,13 @@ class TestSessionEvents:
         assert vm.sessions.get().error_text == why
         assert Event.objects.get(action="session_failed").details["why"] == why
 
+    def test_say_no_secret_of_a_games_log(self, vm, agent, path, as_alice):
+        line = "cannot open https://gamer:hunter2@library.test/nes: password=hunter2"
+        assert post(agent, path, {**event("failed", 3), "reason": line}).status_code == 204
+        told = as_alice.get(f"/vms/{vm.pk}/sessions").json()[0]["error"]
+        assert told.startswith("cannot open https://***@library.test/nes")
+        assert "hunter2" not in told
+
     @pytest.mark.parametrize("late", ["launched", "ended", "failed"])
     def test_never_move_it_back(self, vm, agent, path, late):
         post(agent, path, event("ended", 0))
