@@ -60,6 +60,13 @@ class TestWithoutMatches:
         assert '<a href="?"' in page
         assert "Searched is: " in page
 
+    def test_leads_back_to_a_window_in_which_a_row_is_still_picked(self, sam: Client) -> None:
+        page = shown(sam, "accounts/project", q="nothing-at-all", _popup="1")
+        assert "Nothing matches" in page
+        assert '<a href="?_popup=1" class="border' in page
+        empty = shown(sam, "billing/budget", _popup="1", _to_field="id")
+        assert '<a href="/admin/billing/budget/add/?_popup=1&amp;_to_field=id" class="bg' in empty
+
     def test_of_a_filter_is_not_taken_for_an_empty_list(self, sam: Client) -> None:
         page = shown(sam, "vms/vm", status="running")
         assert "Nothing matches" in page
