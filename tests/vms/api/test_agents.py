@@ -8,6 +8,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from cryptography.fernet import Fernet
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -114,6 +115,14 @@ class TestRegister:
         assert post(APIClient(), REGISTER, body).status_code == 401
         without = made(as_bob)  # not placed yet, so without a secret
         assert post(APIClient(), REGISTER, {**body, "vm_id": str(without.pk)}).status_code == 401
+
+    def test_is_put_off_while_no_key_opens_the_secret(self, vm, settings):
+        body = {"vm_id": str(vm.pk), "bootstrap_token": vm.agent_bootstrap.reveal()}
+        keys, settings.GAMER_KEYS = settings.GAMER_KEYS, [Fernet.generate_key().decode()]
+        answer = post(APIClient(), REGISTER, body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+        settings.GAMER_KEYS = keys
+        assert post(APIClient(), REGISTER, body).status_code == 200
 
     def test_is_refused_for_a_while_after_many_failures_but_not_after_successes(self, vm, settings):
         rates = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]
