@@ -9,9 +9,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+import psycopg
 from django.db import connection
 
 from gamer.env import ROOT
@@ -34,6 +37,16 @@ def environment(database_url: str | None = None, settings: str = SETTINGS) -> di
         "GAMER_PROCESS": "worker",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def heard(ear: psycopg.Connection[Any], channel: str) -> list[str]:
+    """Which channels rang since the last time, of those that a connection listens on: `channel`, and others.
+
+    However long they take: they come in the order of their commits, and the last one is our own.
+    """
+    ear.execute("SELECT pg_notify(%s, 'ours')", [channel])
+    rings = takewhile(lambda ring: ring.payload != "ours", ear.notifies(timeout=30))
+    return [ring.channel for ring in rings]
 
 
 COMMAND = [sys.executable, "manage.py", "qworker"]
@@ -118,7 +131,7 @@ def running(
     cluster = WorkerCluster(process.pid)
     try:
         if until_complete:
-            eventually(lambda: cluster.is_complete() or process.poll() is not None, timeout_s=20)
+            eventually(lambda: cluster.is_complete() or process.poll() is not None)
             assert process.poll() is None, log.read_text()
         yield cluster, process
     finally:

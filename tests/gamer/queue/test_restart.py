@@ -87,8 +87,8 @@ class TestListener:
             server.stop()
             assert not listener.wait(0.3)
             server.start()
-            assert listener.wait(10)  # the connection is new, so a ring may have been missed
-            waiting = Thread(target=lambda: heard.append(listener.wait(10)))
+            assert listener.wait(30)  # the connection is new, so a ring may have been missed
+            waiting = Thread(target=lambda: heard.append(listener.wait(30)))
             waiting.start()
             ring("door")
             waiting.join()

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, transaction
 
 from gamer.queue.wake import Listener, close_listeners, listen, ring
-from tests.gamer.queue.cluster import own_url
+from tests.gamer.queue.cluster import heard, own_url
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -21,28 +21,24 @@ def ear() -> Iterator[psycopg.Connection]:
         yield raw
 
 
-def heard(ear: psycopg.Connection) -> list[str]:
-    return [each.channel for each in ear.notifies(timeout=0.3)]
-
-
 class TestRing:
     def test_is_heard_at_once_outside_a_transaction(self, ear: psycopg.Connection) -> None:
         ring("door")
-        assert heard(ear) == ["door"]
+        assert heard(ear, "door") == ["door"]
 
     def test_is_heard_once_per_channel_after_the_commit(self, ear: psycopg.Connection) -> None:
         with transaction.atomic():
             for _ in range(3):
                 ring("door")
             ring("gate")
-            assert list(ear.notifies(timeout=0)) == []
-        assert heard(ear) == ["door", "gate"]
+            assert heard(ear, "door") == []
+        assert heard(ear, "door") == ["door", "gate"]
 
     def test_is_not_heard_after_a_rollback(self, ear: psycopg.Connection) -> None:
         with transaction.atomic():
             ring("door")
             transaction.set_rollback(True)
-        assert heard(ear) == []
+        assert heard(ear, "door") == []
 
     def test_of_an_undone_savepoint_takes_no_other_ring_with_it(self, ear: psycopg.Connection) -> None:
         with transaction.atomic():
@@ -53,7 +49,7 @@ class TestRing:
                 ring("gate")
                 transaction.set_rollback(True)
             ring("door")
-        assert heard(ear) == ["door"]
+        assert heard(ear, "door") == ["door"]
 
     def test_is_heard_once_when_savepoints_were_released_between(self, ear: psycopg.Connection) -> None:
         with transaction.atomic():
@@ -62,7 +58,7 @@ class TestRing:
                     ring("door")
                 ring("door")
             ring("door")
-        assert heard(ear) == ["door"]
+        assert heard(ear, "door") == ["door"]
 
     def test_is_heard_when_an_inner_one_was_undone_and_another_released(
         self, ear: psycopg.Connection
@@ -73,7 +69,7 @@ class TestRing:
                 transaction.set_rollback(True)
             with transaction.atomic():
                 ring("door")
-        assert heard(ear) == ["door"]
+        assert heard(ear, "door") == ["door"]
 
 
 class TestListener:
@@ -83,7 +79,7 @@ class TestListener:
             with transaction.atomic():
                 ring("door")
                 ring("door")
-            assert listener.wait(5)
+            assert listener.wait(30)
             assert not listener.wait(0.1)
 
     def test_hears_its_own_channel_only(self) -> None:
@@ -97,13 +93,13 @@ class TestListener:
             listener.wait(0)
             with psycopg.connect(own_url(), autocommit=True) as other:
                 other.execute(
-                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database()"
+                    "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity WHERE datname = current_database()"
                     " AND query = 'LISTEN \"door\"'"
                 )
-            assert listener.wait(10)
+            assert listener.wait(30)
             assert not listener.wait(0)
             ring("door")
-            assert listener.wait(5)
+            assert listener.wait(30)
 
 
 class TestListen:
@@ -115,7 +111,7 @@ class TestListen:
     def test_keeps_its_connection_between_calls(self) -> None:
         listen("door", 0)
         ring("door")
-        assert listen("door", 5)
+        assert listen("door", 30)
         assert not listen("door", 0.1)
 
     def test_waits_on_two_channels_apart(self) -> None:
@@ -123,7 +119,7 @@ class TestListen:
         listen("gate", 0)
         ring("gate")
         assert not listen("door", 0.1)
-        assert listen("gate", 5)
+        assert listen("gate", 30)
 
     def test_leaves_no_connection_behind_in_a_thread_that_ended(self) -> None:
         ended = Thread(target=listen, args=("door", 0))
