@@ -28,7 +28,7 @@ from gamer.env import ROOT, STATE_DIR, kept_keys
 
 HOST = "127.0.0.1"
 PYTHON = sys.executable
-ANSWER_TIMEOUT_S = 2
+ANSWER_TIMEOUT_S, FAREWELL_S = 2, 10
 SANDBOX_READY = "sandbox.json"
 
 
@@ -209,7 +209,7 @@ Ctrl-C ends everything.
 def farewell(control: str) -> str:
     """Which sandbox machines are left. They end with the sandbox; at a real cloud they would go on costing money."""
     where = urlsplit(control)
-    connection = http.client.HTTPConnection(where.netloc, timeout=ANSWER_TIMEOUT_S)
+    connection = http.client.HTTPConnection(where.netloc, timeout=FAREWELL_S)
     try:
         connection.request("GET", f"{where.path}/alive")
         alive: list[dict[str, Any]] = json.loads(connection.getresponse().read())

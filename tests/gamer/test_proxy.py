@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from gamer.env import ROOT
+from tests import ports
 from tests.gamer.conftest import NGINX
-from tests.vms.setup.sshd import free_port
 from tests.waiting import eventually
 
 # As shipped, but for its port, which is no other's, and the certificate, of which none is here.
@@ -22,7 +22,7 @@ pid {folder}/pid;
 error_log {folder}/error.log;
 events {{}}
 http {{
-    access_log off;
+    access_log off; lingering_timeout 60s;
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
     upstream gamer_api {{ server unix:{folder}/nobody; }}
@@ -34,7 +34,7 @@ http {{
 
 @pytest.fixture(scope="module")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder, port = tmp_path_factory.mktemp("proxy"), free_port()
+    folder, port = tmp_path_factory.mktemp("proxy"), ports.free()
     served = (ROOT / "deploy/nginx/gamer.conf").read_text()
     maps, _, server = served.partition("server {")
     server = server[server.index("server {") :]  # the first one only leads to https
@@ -54,21 +54,21 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def _answers(url: str) -> bool:
     try:
-        return bool(requests.get(url, timeout=5).status_code)
+        return bool(requests.get(url, timeout=30).status_code)
     except requests.ConnectionError:
         return False
 
 
 @pytest.mark.parametrize("path", ["/vms", "/health", "/adminish", "/events/stream"])
 def test_tells_programs_in_the_apis_shape_that_nobody_is_there(proxy: str, path: str) -> None:
-    answer = requests.get(proxy + path, timeout=5)
+    answer = requests.get(proxy + path, timeout=30)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.json()["error"]["code"] == "unavailable"
 
 
 @pytest.mark.parametrize("path", ["/admin", "/admin/vms/vm/", "/password/forgotten"])
 def test_tells_people_on_a_page_that_asks_again(proxy: str, path: str) -> None:
-    answer = requests.get(proxy + path, timeout=5)
+    answer = requests.get(proxy + path, timeout=30)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert '<meta http-equiv="refresh" content="5">' in answer.text
@@ -78,7 +78,7 @@ def test_tells_people_on_a_page_that_asks_again(proxy: str, path: str) -> None:
     "path", ["/admin/events/event/export/", "/admin/billing/usageday/export/?what=table"]
 )
 def test_does_not_ask_for_a_file_again_by_itself(proxy: str, path: str) -> None:
-    answer = requests.get(proxy + path, timeout=5)
+    answer = requests.get(proxy + path, timeout=30)
     assert (answer.status_code, "<h1>No file</h1>" in answer.text) == (503, True)
     assert "refresh" not in answer.text
     assert "Retry-After" not in answer.headers
@@ -86,12 +86,12 @@ def test_does_not_ask_for_a_file_again_by_itself(proxy: str, path: str) -> None:
 
 def test_refuses_large_bodies_in_the_shape_of_who_asks(proxy: str) -> None:
     large = b"x" * (1024 * 1024 + 1)
-    assert requests.post(f"{proxy}/vms", large, timeout=5).json()["error"]["code"] == "too_large"
-    page = requests.post(f"{proxy}/admin/vms/vm/", large, timeout=5)
+    assert requests.post(f"{proxy}/vms", large, timeout=30).json()["error"]["code"] == "too_large"
+    page = requests.post(f"{proxy}/admin/vms/vm/", large, timeout=30)
     assert (page.status_code, "<h1>Too large</h1>" in page.text) == (413, True)
 
 
 def test_takes_the_larger_bodies_of_saves(proxy: str, tmp_path: Path) -> None:
     (tmp_path / "save").write_bytes(b"x" * (2 * 1024 * 1024))
     with (tmp_path / "save").open("rb") as save:
-        assert requests.put(f"{proxy}/agent/saves", save, timeout=5).status_code == 503
+        assert requests.put(f"{proxy}/agent/saves", save, timeout=30).status_code == 503

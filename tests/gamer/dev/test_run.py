@@ -24,6 +24,7 @@ import requests
 from gamer.dev.__main__ import CannotRun, alone, farewell, free_port, welcome
 from gamer.dev.embedded import Cluster
 from gamer.env import ROOT
+from tests import ports
 from tests.gamer.queue.cluster import below, is_alive
 from tests.sandbox.vendor import Vendor
 from tests.waiting import eventually
@@ -38,12 +39,6 @@ OURS = (
     "GAMER_PROCESS",
     "SAVES_URL",
 )
-
-
-def a_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture
@@ -89,7 +84,7 @@ class Running:
 
 @contextmanager
 def running(state: Path, **environment: str) -> Iterator[Running]:
-    port, log = a_port(), state / "log"
+    port, log = ports.free(), state / "log"
     inherited = {name: value for name, value in os.environ.items() if name not in OURS}
     own = {
         "PORT": str(port),
@@ -118,12 +113,12 @@ class TestRun:
     def test_brings_everything_up_and_takes_everything_down(self, state: Path) -> None:
         with running(state) as run:
             everyone = [seen.pid for seen in below(run.process.pid)]
-            assert requests.get(f"{run.url}/health", timeout=5).json()["status"] == "healthy"
+            assert requests.get(f"{run.url}/health", timeout=30).json()["status"] == "healthy"
             assert signs_in(run.url, "admin@gamer.local", run.said(r"password +(\S+)"))
             key = {"X-API-Key": run.said(r"API key +(\S+)")}
-            assert requests.get(f"{run.url}/config/emulators", headers=key, timeout=5).status_code == 200
-            names = {seen.name for seen in below(run.process.pid)}
-            assert {"postgres", "q-sentinel", "q-pusher"} <= names
+            assert requests.get(f"{run.url}/config/emulators", headers=key, timeout=30).status_code == 200
+            wanted = {"postgres", "q-sentinel", "q-pusher"}
+            eventually(lambda: wanted <= {seen.name for seen in below(run.process.pid)})
             with run.sandbox() as vendor:
                 machine = vendor.create()
             run.process.send_signal(signal.SIGINT)
@@ -138,12 +133,12 @@ class TestRun:
             everyone = [seen.pid for seen in below(run.process.pid)]
             assert "postgres" not in {seen.name for seen in below(run.process.pid)}
             key = {"X-API-Key": run.said(r"API key +(\S+)")}
-            assert requests.get(f"{run.url}/config/emulators", headers=key, timeout=5).status_code == 200
+            assert requests.get(f"{run.url}/config/emulators", headers=key, timeout=30).status_code == 200
             style = re.search(
-                r'href="(/static/[^"]+\.css)"', requests.get(f"{run.url}/admin/login/", timeout=5).text
+                r'href="(/static/[^"]+\.css)"', requests.get(f"{run.url}/admin/login/", timeout=30).text
             )
             assert style
-            assert requests.get(run.url + style[1], timeout=5).status_code == 200
+            assert requests.get(run.url + style[1], timeout=30).status_code == 200
             run.process.kill()
             eventually(lambda: not any(is_alive(pid) for pid in everyone))
         with psycopg.connect(own_database) as raw:
@@ -161,11 +156,11 @@ class TestRun:
 
 def signs_in(url: str, user: str, password: str) -> bool:
     with requests.Session() as browser:
-        page = browser.get(f"{url}/admin/login/", timeout=5)
+        page = browser.get(f"{url}/admin/login/", timeout=30)
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
         assert token
         form = {"csrfmiddlewaretoken": token[1], "username": user, "password": password, "next": "/admin/"}
-        answer = browser.post(f"{url}/admin/login/", data=form, headers={"Referer": url}, timeout=10)
+        answer = browser.post(f"{url}/admin/login/", data=form, headers={"Referer": url}, timeout=30)
         return answer.status_code == 200 and answer.url == f"{url}/admin/"
 
 
@@ -204,6 +199,6 @@ class TestWelcome:
 class TestFarewell:
     def test_says_when_nobody_answers(self) -> None:
         assert (
-            farewell(f"http://127.0.0.1:{a_port()}/control")
+            farewell(f"http://127.0.0.1:{ports.closed()}/control")
             == "the sandbox does not say which machines are left"
         )

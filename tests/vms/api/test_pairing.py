@@ -6,10 +6,10 @@ import socket
 
 import pytest
 
+from tests import ports
 from tests.at_once import at_once
 from tests.bad_inputs import sweep_bodies
 from tests.vms.api.asking import details, made, post
-from tests.vms.setup.sshd import free_port
 from tests.world import client_of
 from vms.models import VM
 
@@ -18,7 +18,7 @@ from vms.models import VM
 def vm(played) -> VM:
     """Alice's running VM, whose machine has gone out of reach."""
     vm = VM.objects.get()
-    VM.objects.filter(pk=vm.pk).update(ip_address="127.0.0.1", ssh_port=free_port())
+    VM.objects.filter(pk=vm.pk).update(ip_address="127.0.0.1", ssh_port=ports.closed())
     return vm
 
 
@@ -69,11 +69,12 @@ class TestPairing:
         machine.settimeout(30)
         VM.objects.filter(pk=vm.pk).update(ssh_port=machine.getsockname()[1])
 
+        client = client_of(world.alice)
+
         def meanwhile():
             held, _ = machine.accept()  # the first look is on its way
             machine.close()
             with held:
-                client = client_of(world.alice)
                 return client.get(path), post(client, path, {"pin": "1234"})
 
         first, (second, pin) = at_once(lambda: client_of(world.alice).get(path), meanwhile)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests import ports
 from tests.vms.providers.literal import LiteralServer
 from tests.vms.providers.specs import spec, tag
 from tests.vms.providers.wire import HTML, ID, OFFER, QUICK, TOKEN
@@ -149,9 +150,8 @@ class TestUnsent:
     """A create of which the vendor surely never heard may be tried again."""
 
     def test_by_a_refused_connection(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as closed:
-            port = closed.getsockname()[1]
-        provider = TensorDockProvider(TOKEN, f"http://127.0.0.1:{port}/api/v2", timeouts=QUICK)
+        address = f"http://127.0.0.1:{ports.closed()}/api/v2"
+        provider = TensorDockProvider(TOKEN, address, timeouts=QUICK)
         with pytest.raises(Unavailable):
             provider.create(spec(OFFER), tag())
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import socket
 import traceback
 from typing import Any
 
 import pytest
 
+from tests import ports
 from tests.vms.providers.literal import LiteralServer
 from tests.vms.providers.specs import spec
 from tests.vms.providers.wire import DETAIL, ID, OFFER, QUICK, TOKEN, VERBS
@@ -74,9 +74,7 @@ class TestSecrets:
         self, caplog: pytest.LogCaptureFixture, verb: str
     ) -> None:
         caplog.set_level(logging.DEBUG)
-        with socket.create_server(("127.0.0.1", 0)) as closed:
-            port = closed.getsockname()[1]
-        provider = TensorDockProvider(TOKEN, f"http://127.0.0.1:{port}", timeouts=QUICK)
+        provider = TensorDockProvider(TOKEN, f"http://127.0.0.1:{ports.closed()}", timeouts=QUICK)
         with pytest.raises(ProviderError) as raised:
             VERBS[verb](provider)
         assert_hidden(raised.value, caplog)

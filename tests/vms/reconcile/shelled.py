@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tests import ports
 from tests.vms.control_plane import ControlPlane
-from tests.vms.setup.sshd import free_port
 from vms.models import VM, ProviderAccount
 from vms.providers.memory import MemoryProvider
 
@@ -18,4 +18,4 @@ def ask_over_ssh(plane: ControlPlane, vm: VM, *, port: int = 0) -> None:
     plane.reconciler.open_provider = plane.actor.open_provider = lambda account: Shelled(
         plane.clouds[account.pk]
     )
-    VM.objects.filter(pk=vm.pk).update(ip_address="127.0.0.1", ssh_port=port or free_port())
+    VM.objects.filter(pk=vm.pk).update(ip_address="127.0.0.1", ssh_port=port or ports.closed())

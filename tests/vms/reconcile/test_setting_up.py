@@ -10,9 +10,10 @@ import pytest
 
 from events.models import Event
 from gamer.sealed import Sealed
+from tests import ports
 from tests.vms.control_plane import ControlPlane, story
 from tests.vms.reconcile.shelled import Shelled
-from tests.vms.setup.sshd import Machine, free_port, started
+from tests.vms.setup.sshd import Machine, started
 from vms.lifecycle import DEADLINES, Phase
 from vms.models import VM, Attempt, SetupStep
 from vms.providers.base import MachineState
@@ -38,7 +39,7 @@ def vm(stocked: ControlPlane) -> VM:
         return (Shelled if is_first else MemoryProvider)(stocked.cloud)
 
     stocked.actor.open_provider = shelled
-    VM.objects.filter(pk=vm.pk).update(ip_address="127.0.0.1", ssh_port=free_port())
+    VM.objects.filter(pk=vm.pk).update(ip_address="127.0.0.1", ssh_port=ports.closed())
     return vm
 
 

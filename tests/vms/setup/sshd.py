@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sandbox.guests import wolf
+from tests.ports import free as free_port
 from tests.waiting import eventually
 from vms.setup import Address, Target, make_keypair
 
@@ -54,12 +55,6 @@ NOTED = (
     "umount",
 )
 TOKEN = "agent-token-canary"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Machine:
