@@ -9,7 +9,7 @@ from gamer.env import ROOT
 
 if __name__ == "__main__":
     names, commands = sys.argv[1::2], sys.argv[2::2]
-    with Supervisor(cwd=ROOT, grace_s=5) as supervisor:
+    with Supervisor(cwd=ROOT, grace_s=60) as supervisor:
         for name, command in zip(names, commands, strict=True):
             supervisor.start(Program(name, ["sh", "-c", command]))
         try:
