@@ -3,6 +3,7 @@ import traceback
 import pytest
 
 from locations.finder import FinderUnavailable, LocationFinder
+from tests.waiting import eventually
 
 from .finder_stand_in import PROJECT, location
 
@@ -12,7 +13,7 @@ AWS = ["us-east-2", "us-east-1", "us-west-2"]
 @pytest.fixture
 def finder(location_finder):
     location_finder.order["aws", "us-central1"] = AWS
-    with LocationFinder(project=PROJECT, url=location_finder.url, timeout_s=5) as finder:
+    with LocationFinder(project=PROJECT, url=location_finder.url, timeout_s=30) as finder:
         yield finder
 
 
@@ -102,15 +103,15 @@ class TestClosest:
     def test_gives_up_after_its_time(self, location_finder):
         location_finder.delay_s = 30
         with LocationFinder(project=PROJECT, url=location_finder.url, timeout_s=0.5) as finder:
-            assert "Timeout" in str(refused(finder))
+            eventually(lambda: "Timeout" in str(refused(finder)))  # it may not come to its question in time
 
     def test_gives_up_on_an_answer_that_never_ends(self, location_finder):
         location_finder.drips = True
         with LocationFinder(project=PROJECT, url=location_finder.url, timeout_s=0.5) as finder:
-            assert "too slow" in str(refused(finder))
+            eventually(lambda: "too slow" in str(refused(finder)))  # its first byte may not come in time
 
     def test_says_when_nobody_is_there(self, location_finder):
-        with LocationFinder(project=PROJECT, url="http://127.0.0.1:9/v1", timeout_s=5) as finder:
+        with LocationFinder(project=PROJECT, url="http://127.0.0.1:9/v1", timeout_s=30) as finder:
             assert "no answer" in str(refused(finder))
 
 

@@ -44,7 +44,7 @@ def catalogue(db):
 @pytest.fixture
 def finder(location_finder):
     location_finder.order["aws", "us-south1"] = AWS_FROM_DALLAS
-    with LocationFinder(project=PROJECT, url=location_finder.url, timeout_s=5) as finder:
+    with LocationFinder(project=PROJECT, url=location_finder.url, timeout_s=30) as finder:
         yield finder
 
 

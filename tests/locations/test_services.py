@@ -25,7 +25,7 @@ ATLANTIS = PlaceName("Atlantis Heights", "Idaho", "United States")
 
 @pytest.fixture
 def geocoder(nominatim):
-    with NominatimGeocoder(user_agent="gamer-tests/1", url=nominatim.url, timeout_s=5) as geocoder:
+    with NominatimGeocoder(user_agent="gamer-tests/1", url=nominatim.url, timeout_s=30) as geocoder:
         yield geocoder
 
 
