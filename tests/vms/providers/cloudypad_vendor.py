@@ -99,7 +99,7 @@ class VendorClock:
         return time.monotonic() + self._skipped
 
     def nap(self) -> None:
-        if self._harness.is_quiet():
+        if self._harness.is_quiet() and not self._harness.unattended():
             self._skipped += 3600
         else:
             threading.Event().wait(0.01)
@@ -156,6 +156,12 @@ class StandInHarness(Harness):
         """Whether every run there is waits for the vendor's clock."""
         return all(self._waits(name) for name in self.busy())
 
+    def unattended(self) -> list[str]:
+        """The machines with orders that nobody carries out yet: to see whether somebody does, another may hold their lock just then."""
+        busy = self.busy()
+        pages = {name: self.home.book(name).page() for name in self.home.books() if name not in busy}
+        return [name for name, page in pages.items() if page is not None and page.queue]
+
     def busy(self) -> list[str]:
         """The machines somebody carries out an order of."""
         found = []
@@ -183,8 +189,10 @@ class StandInHarness(Harness):
         return {"kind": "cloudypad", "folder": str(self.vendor.parent), "command": self.account.command}
 
     def hold(self, verb: str, moment: str) -> None:
-        """A create and a start take their time by themselves."""
-        if verb in ("offers", "list", "get"):
+        """A start takes its time by itself. So does a create, but who ordered it does not wait for its end."""
+        if verb == "create":
+            self.fault("late", ["create"])
+        elif verb in ("offers", "list", "get"):
             self.fault("hangs", ["get" if verb == "get" else "list"])
         elif verb in ("stop", "delete"):
             self.fault("slow", ["destroy" if verb == "delete" else verb])

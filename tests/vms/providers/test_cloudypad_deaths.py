@@ -201,7 +201,7 @@ class TestTheToolsOwnLock:
     def test_that_an_overdue_create_left_is_lifted_for_the_delete_behind_it(
         self, harness: StandInHarness
     ) -> None:
-        hasty = cli.Times(names=0, status=0, probe=0, create_watch=60, act_watch=60, create_limit=1)
+        hasty = cli.Times(names=0, status=0, probe=0, create_watch=60, act_watch=60, create_limit=5)
         harness.fault("never_runs", ["create"])
         provider = harness.open(times=hasty)
         stand_up(harness, provider)
@@ -227,7 +227,7 @@ class TestOrders:
         assert provider.get(NAME).state is MachineState.STOPPED
 
     def test_that_take_too_long_are_ended_and_said_so(self, harness: StandInHarness) -> None:
-        hasty = cli.Times(names=0, status=0, probe=0, create_watch=60, act_watch=60, create_limit=1)
+        hasty = cli.Times(names=0, status=0, probe=0, create_watch=60, act_watch=60, create_limit=5)
         harness.fault("never_runs", ["create"])
         provider = harness.open(times=hasty)
         provider.create(spec(provider.offers(Need())[0]), tag())
