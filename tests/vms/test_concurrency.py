@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -20,7 +21,7 @@ from tests.at_once import at_once
 from tests.emulators.saving import packed
 from tests.vms.control_plane import ControlPlane
 from tests.waiting import is_somebody_waiting
-from tests.world import World
+from tests.world import Clock, World
 from vms import agents, endings, services, sessions
 from vms.models import VM, Attempt, GameSession, ProviderAccount, Stray
 from vms.queries import events_of
@@ -261,39 +262,50 @@ class TestClaims:
         assert sum(one for one in given if isinstance(one, int)) == 10
 
 
+class Rounds:
+    """Time that passes when all have come round: who waits long for its turn of the machine has not slept for as long."""
+
+    def __init__(self, clock: Clock, sides: int) -> None:
+        self._clock, self._turns, self._lock = clock, [0] * sides, threading.Lock()
+
+    def over(self, side: int) -> None:
+        with self._lock:
+            before = min(self._turns)
+            self._turns[side] += 1
+            if min(self._turns) > before:
+                self._clock.advance(seconds=0.5)
+
+
 class TestManyReconcilers:
     def test_and_actors_on_the_same_rows_send_each_order_once(self, plane: ControlPlane) -> None:
         """Two of each turn as fast as they can until every VM runs, is stopped by its player, and is gone."""
         for cloud in plane.clouds.values():
             cloud._machines.boot_s = 0
         vms = [plane.launch() for _ in range(12)]
-        until = timezone.now() + timedelta(seconds=30)
-
-        def is_over(phase: str) -> bool:
-            return VM.objects.filter(phase=phase).count() == len(vms) or timezone.now() > until
-
-        def reconcile(phase: str) -> None:
-            reconciler = Reconciler(
-                clock=plane.clock, open_provider=plane.open, ring=lambda _: None, threads=2
-            )
-            while not is_over(phase):
-                reconciler.turn()
-                plane.clock.advance(seconds=0.2)
-            reconciler.close()
-
-        def act(phase: str) -> None:
-            actor = Actor(clock=plane.clock, open_provider=plane.open, threads=4)
-            while not is_over(phase):
-                actor.run_batch(limit=5)
-            actor.close()
 
         def settle(phase: str) -> None:
-            sides = [
-                lambda: reconcile(phase),
-                lambda: reconcile(phase),
-                lambda: act(phase),
-                lambda: act(phase),
-            ]
+            rounds, until = Rounds(plane.clock, 4), timezone.now() + timedelta(seconds=45)
+
+            def is_over() -> bool:
+                return VM.objects.filter(phase=phase).count() == len(vms) or timezone.now() > until
+
+            def reconcile(side: int) -> None:
+                reconciler = Reconciler(
+                    clock=plane.clock, open_provider=plane.open, ring=lambda _: None, threads=2
+                )
+                while not is_over():
+                    reconciler.turn()
+                    rounds.over(side)
+                reconciler.close()
+
+            def act(side: int) -> None:
+                actor = Actor(clock=plane.clock, open_provider=plane.open, threads=4)
+                while not is_over():
+                    actor.run_batch(limit=5)
+                    rounds.over(side)
+                actor.close()
+
+            sides = [partial(one, side) for side, one in enumerate((reconcile, reconcile, act, act))]
             assert at_once(*sides) == [None] * len(sides)
             assert set(VM.objects.values_list("phase", flat=True)) == {phase}
 
