@@ -15,8 +15,8 @@ from typing import Any, Self, cast
 
 import requests
 
-START_S = 20.0
-STOP_S = 10.0
+START_S = 60.0
+STOP_S = 30.0
 
 
 class Control:

@@ -85,8 +85,8 @@ class Machine:
             pkey=key.key,
             look_for_keys=False,
             allow_agent=False,
-            timeout=10,
-            banner_timeout=10,
+            timeout=30,
+            banner_timeout=30,
         )
         return client
 
@@ -103,7 +103,7 @@ class Machine:
 
 
 def run(client: paramiko.SSHClient, command: str, stdin: str = "") -> Result:
-    sent, stdout, stderr = client.exec_command(command, timeout=20)
+    sent, stdout, stderr = client.exec_command(command, timeout=60)
     sent.write(stdin)
     sent.channel.shutdown_write()
     out, err = stdout.read().decode(), stderr.read().decode()

@@ -180,7 +180,7 @@ class TestCreate:
         assert vendor.server.control.alive() == []
 
     def test_refuses_what_is_not_json(self, vendor: Vendor) -> None:
-        answer = vendor.session.post(vendor.server.base_url + "/instances", data="{", timeout=10)
+        answer = vendor.session.post(vendor.server.base_url + "/instances", data="{", timeout=60)
         assert answer.status_code == 400
 
 
@@ -224,13 +224,13 @@ class TestList:
 class TestStopAndStart:
     def test_pass_through_stopping_and_starting(self, vendor: Vendor) -> None:
         control = vendor.server.control
-        control.settings(stop_s=10, start_s=10)
+        control.settings(stop_s=1000, start_s=1000)
         path = f"/instances/{vendor.create()}"
         answered, seen = [], []
         for verb in ("stop", "start"):
             answered.append(vendor.send("POST", f"{path}/{verb}").json()["data"]["attributes"]["status"])
             seen.append(vendor.get(path)["status"])
-            control.advance(10)
+            control.advance(1000)
             seen.append(vendor.get(path)["status"])
         assert answered == ["stopping", "starting"]
         assert seen == ["stopping", "stopped", "starting", "running"]

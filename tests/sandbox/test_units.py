@@ -50,7 +50,7 @@ class TestSystemctl:
         assert supervised.run("systemctl is-active counter").stdout == "active\n"
         assert supervised.run("systemctl is-enabled counter").status == 0
         assert "Counts its starts" in supervised.run("systemctl status counter").stdout
-        assert supervised.run("journalctl -u counter").stdout == "started\n"
+        eventually(lambda: supervised.run("journalctl -u counter").stdout == "started\n")
 
     def test_starts_it_again_when_it_dies(self, supervised: Machine) -> None:
         supervised.run("kill -9 $(systemctl show counter -p MainPID --value)")

@@ -26,7 +26,7 @@ class Vendor:
         self.session.headers["Authorization"] = f"Bearer {token or server.token}"
 
     def send(self, method: str, path: str, body: object = None) -> requests.Response:
-        return self.session.request(method, self.server.base_url + path, json=body, timeout=10)
+        return self.session.request(method, self.server.base_url + path, json=body, timeout=60)
 
     def hang_up(self, method: str, path: str, body: object = None) -> None:
         """Sends a request and closes the connection as soon as the sandbox holds it."""
