@@ -428,10 +428,10 @@ class TestTheRealAgent:
             program.start()
             program.play(str(session.pk), slot=str(session.slot_id))
             program.write("three moons")
-            eventually(lambda: session.slot.versions.exists(), timeout_s=20)
+            eventually(lambda: session.slot.versions.exists(), timeout_s=45)
             eventually(lambda: program.waiting() == [])
             program.write("four moons")
-            eventually(lambda: session.slot.versions.count() == 2, timeout_s=20)
+            eventually(lambda: session.slot.versions.count() == 2, timeout_s=45)
             eventually(lambda: program.slot(str(session.slot_id))["base"] == 2)
         finally:
             program.end()

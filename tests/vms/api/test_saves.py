@@ -301,7 +301,7 @@ class TestDownload:
             answer = self.fetch(as_alice, slot)
             assert (answer.status_code, s3.asked) == (302, [])  # nobody waits for a storage
             assert urlsplit(answer["Location"]).netloc == urlsplit(s3.url).netloc
-            given = requests.get(answer["Location"], timeout=10)
+            given = requests.get(answer["Location"], timeout=30)
             assert given.content == ONE
             assert (
                 given.headers["Content-Disposition"] == 'attachment; filename="snes-zelda-second-v1.tar.gz"'
