@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import hypothesis
 import psycopg
 import pytest
 from django.db import connection
@@ -20,6 +21,9 @@ from tests.world import Clock, World, client_of, client_with_key
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+# A busy machine is not a fault.
+hypothesis.settings.register_profile("without-deadline", deadline=None)
+hypothesis.settings.load_profile("without-deadline")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -3,7 +3,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
 from django.conf import settings
 
@@ -11,10 +10,6 @@ from locations.geocoding.gazetteer import Gazetteer
 
 from .finder_stand_in import PROJECT, FinderStandIn
 from .geocoding.nominatim_stand_in import NominatimStandIn
-
-# A busy machine is not a fault.
-hypothesis.settings.register_profile("without-deadline", deadline=None)
-hypothesis.settings.load_profile("without-deadline")
 
 
 @pytest.fixture(scope="session")
