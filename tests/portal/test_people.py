@@ -18,7 +18,7 @@ from events.models import Event
 from tests.bad_inputs import sweep_bodies, sweep_query
 from tests.billing.usage import of, used
 from tests.factories import ProjectFactory, QuotaFactory, UserFactory
-from tests.vms.api.asking import made, running
+from tests.vms.api.asking import made, run_ahead, running
 from tests.vms.control_plane import ControlPlane
 from tests.world import World, client_of
 from vms.models import VM, Attempt
@@ -51,6 +51,7 @@ class TestDashboard:
     ) -> None:
         QuotaFactory(user=world.alice, max_vms=3)
         own = ProjectFactory(name="Solo", owner=world.alice)
+        run_ahead(plane)
         vm = running(plane, as_alice, project_id=own.pk)
         made(as_bob)
         used(of(world.alice), *an_hour(), charge="1.5")
@@ -159,6 +160,7 @@ class TestSpend:
     def test_is_a_projects_too(
         self, plane: ControlPlane, world: World, as_alice: APIClient, as_mona: APIClient, as_sam: APIClient
     ) -> None:
+        run_ahead(plane)
         running(plane, as_alice, project_id=world.tournament.pk)
         running(plane, as_mona)
         used(of(world.alice, project=world.tournament), *an_hour(), cost="2", charge="3")

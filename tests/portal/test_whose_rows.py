@@ -12,7 +12,7 @@ from accounts.models import Project, Quota, Scope, User
 from events.models import Event
 from tests.billing.usage import of, used
 from tests.factories import ApiKeyFactory, ProjectFactory, QuotaFactory
-from tests.vms.api.asking import SNES, made, post, running
+from tests.vms.api.asking import SNES, made, post, run_ahead, running
 from tests.vms.control_plane import ControlPlane
 from tests.world import World, client_of, client_with_key
 from vms.models import VM, GameSession
@@ -119,6 +119,7 @@ class TestVms:
     ) -> None:
         own, start = ProjectFactory(owner=world.charlie), timezone.now().replace(day=1, hour=0, minute=0)
         hour = (start, start + timedelta(hours=1))
+        run_ahead(plane)
         running(plane, as_charlie, project_id=own.pk)
         used(of(world.charlie, project=own), *hour, cost="2", charge="3")
         User.objects.filter(pk=world.charlie.pk).update(department=world.arcade, department_role="member")
