@@ -65,6 +65,7 @@ class TestSecondFactor:
         page.fill("[name=code]", shown_code())
         page.get_by_role("button", name="Turn it on").click()
         page.get_by_role("heading", name="Your recovery codes").wait_for()
+        page.wait_for_load_state()
         codes = page.locator("#codes li").all_inner_texts()
         assert len(codes) == 10
         page.get_by_role("link", name="I have kept them").click()

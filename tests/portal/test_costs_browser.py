@@ -66,7 +66,8 @@ def opened(live_server, browser: Browser) -> Iterator[Callable[..., Page]]:
 
 
 def total(page: Page, column: str) -> Decimal:
-    """The exact figure of the table's last line."""
+    """The exact figure of the table's last line, once the page is there as a whole."""
+    page.wait_for_load_state()
     heads = [text.rstrip(" ▲▼") for text in page.locator("#costs thead th").all_inner_texts()]
     cell = page.locator("#costs tfoot tr > *").nth(heads.index(column))
     return Decimal((cell.get_attribute("title") or "").removeprefix("$"))
