@@ -2,11 +2,13 @@
 
 `python -m tests.billing.customers customer|closer|keeper <account> <how many> <seed> …`; prints how many launches were let in, or
 meters cut, a line for each seed: of several, each is a process. A keeper closes hours for so many customers until it is killed.
-Each has a clock of its own that jumps back now and then; what is due is said twice, as a queue would.
+Each has a clock of its own that jumps back now and then; what is due is said twice, as a queue would. Who is told of a gate waits there:
+customers after their first launch, closers before their first pass.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import sys
@@ -20,12 +22,19 @@ BEGIN = datetime(2026, 6, 15, 12, tzinfo=UTC)
 Process = get_context("fork").Process
 STEP = timedelta(minutes=4)
 PAUSE_S = 0.2
+GATE = "CUSTOMERS_GATE"  # a file that is locked while it is shut
 
 
 def clock(chance: random.Random, number: int) -> datetime:
     """On by some minutes each time, and every fifth time back by up to an hour."""
     back = timedelta(minutes=chance.randint(1, 60)) if chance.random() < 0.2 else timedelta()
     return max(BEGIN + STEP * number - back, BEGIN)
+
+
+def pass_the_gate() -> None:
+    if gate := os.environ.get(GATE):
+        with open(gate) as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
 
 
 def play(account_id: int, count: int, seed: int) -> int:
@@ -60,6 +69,8 @@ def play(account_id: int, count: int, seed: int) -> int:
                     holds.release(vm)
                 crash_point("customer.inside")
             now += timedelta(minutes=chance.randint(-10, 60))
+        if number == 0:
+            pass_the_gate()
     return let_in
 
 
@@ -68,6 +79,7 @@ def close(count: int, seed: int) -> int:
     from billing.services import hours
 
     chance = random.Random(seed)
+    pass_the_gate()
     return sum(hours.close_hours(clock(chance, number), batch=3) for number in range(count))
 
 

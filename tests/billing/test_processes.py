@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 from copy import copy
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from django.db import IntegrityError, transaction
 
 from accounts.principal import command
-from billing.models import Meter, UsageRecord
+from billing.models import Meter, Subject, UsageRecord
 from billing.services import accounts, credits, holds, hours
 from gamer.errors import InsufficientCredits
 from tests import world as worlds
 from tests.at_once import at_once
-from tests.billing.customers import BEGIN
+from tests.billing.customers import BEGIN, GATE
 from tests.billing.metered import PLAYS, RESTS, D, Till, broken, records
 from tests.billing.processes import clear_up, results, start
+from tests.waiting import eventually
 from tests.world import World
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
@@ -31,16 +34,22 @@ def world(transactional_db: None) -> World:
 
 
 class TestEightProcesses:
-    def test_on_one_account_count_every_second_once_whoever_dies(self, world: World) -> None:
+    def test_on_one_account_count_every_second_once_whoever_dies(self, world: World, tmp_path: Path) -> None:
+        """Each has its first launch, and one its death, before anybody goes on: later there may be no credit left for it."""
         till = Till(world.alice, BEGIN)
         credits.change(by=command("test"), owner=world.alice, usd=D("100"), reason="Test", now=BEGIN)
         account = till.account
-        customers = start("customer", account, LAUNCHES, *range(CUSTOMERS - 2))
-        doomed = [
-            start("customer", account, LAUNCHES, 90, GAMER_DIE_AT="customer.inside"),
-            start("closer", account, 40, 91, GAMER_DIE_AT="hours.inside"),
-        ]
-        closers = start("closer", account, 60, 70, 71)
+        with (tmp_path / "gate").open("w") as gate:
+            fcntl.flock(gate, fcntl.LOCK_EX)
+            gated = {GATE: gate.name}
+            customers = start("customer", account, LAUNCHES, *range(CUSTOMERS - 2), **gated)
+            doomed = [
+                start("customer", account, LAUNCHES, 90, GAMER_DIE_AT="customer.inside"),
+                start("closer", account, 40, 91, GAMER_DIE_AT="hours.inside", **gated),
+            ]
+            closers = start("closer", account, 60, 70, 71, **gated)
+            first = Subject.objects.filter(key__endswith="-0")
+            eventually(lambda: first.count() == CUSTOMERS - 2 and doomed[0].poll() is not None, timeout_s=90)
         let_in = results([customers])
         assert len(let_in) == CUSTOMERS - 2
         assert all(count > 0 for count in let_in), let_in
