@@ -298,7 +298,7 @@ class TestStock:
     def test_lists_offers_with_place_price_and_why_they_cool(self, plane, sam):
         plane.settle(seconds=3)
         offer = Offer.objects.first()
-        until = timezone.now() + timedelta(minutes=1)
+        until = timezone.now() + timedelta(minutes=58)
         Offer.objects.filter(pk=offer.pk).update(cools_until=until, cools_why="NoCapacity: sold out")
         page = sam.get("/admin/vms/offer/", {"q": offer.city[:3]}).content.decode()
         assert offer.location_name in page

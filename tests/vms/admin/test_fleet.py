@@ -73,7 +73,7 @@ class TestList:
 
     def test_adds_up_what_every_machine_of_a_vm_has_cost(self, running, sam):
         ordered = timezone.now() - timedelta(hours=2)
-        Attempt.objects.filter(vm=running).update(sent_at=ordered, answered_at=ordered, usd_per_hour="1.5")
+        Attempt.objects.filter(vm=running).update(sent_at=ordered, answered_at=ordered, usd_per_hour="0.15")
         lost = Attempt.objects.get(vm=running)
         lost.pk, lost.number, lost.tag, lost.machine_id = None, 2, "another", "m-2"
         lost.gone_at = ordered + timedelta(hours=1)
@@ -82,7 +82,7 @@ class TestList:
         never.pk, never.number, never.tag, never.machine_id = None, 3, "never", ""
         never.gone_at = timezone.now()
         never.save()
-        assert "$4.50" in sam.get(FLEET).content.decode()
+        assert "$0.45" in sam.get(FLEET).content.decode()
 
     def test_filters_by_the_status_of_the_api(self, by_status, sam):
         for status in Status:
