@@ -59,6 +59,14 @@ def _played(now: datetime) -> tuple[dict[str, Any], float]:
 
 
 @pytest.fixture
+def paces(settings: Any) -> None:
+    """As many as ever, but by the day: none flows back while a test asks, however long that takes."""
+    rates = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]
+    by_the_day = {name: f"{rate.partition('/')[0]}/day" for name, rate in rates.items()}
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": by_the_day}
+
+
+@pytest.fixture
 def played(world: World, clock: Clock) -> ControlPlane:
     """`plane` in which alice plays: the one VM there is, as after `asking.running`."""
     cloud, seconds = _played(clock() - BEFORE)  # the launch itself is never in the real time's future

@@ -194,7 +194,7 @@ class TestRefusal:
         )
         assert answer.status_code == 413
 
-    def test_of_too_many_at_once(self, agent, session):
+    def test_of_too_many_at_once(self, agent, session, paces):
         Allowance.objects.all().delete()
         codes = [put(agent, told(session)).status_code for _ in range(14)]
         assert codes == [200] * 12 + [429] * 2

@@ -206,7 +206,7 @@ class TestHeartbeat:
         assert (happened.resource_id, happened.owner_id) == (str(vm.pk), vm.owner_id)
         assert happened.details == {"session_id": str(session.pk), "why": "too much"}
 
-    def test_has_a_pace(self, agent):
+    def test_has_a_pace(self, agent, paces):
         Allowance.objects.all().delete()
         codes = {post(agent, HEARTBEAT, beat()).status_code for _ in range(70)}
         assert codes == {204, 429}

@@ -269,7 +269,7 @@ class TestUpload:
         assert "delete some slots" in answer.json()["detail"]
         assert answer.status_code == 409
 
-    def test_has_a_pace(self, as_alice, slot):
+    def test_has_a_pace(self, as_alice, slot, paces):
         Allowance.objects.all().delete()
         codes = [upload(as_alice, slot, b"no archive").status_code for _ in range(22)]
         assert codes == [400] * 20 + [429] * 2
