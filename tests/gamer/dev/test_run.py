@@ -109,6 +109,7 @@ def running(state: Path, **environment: str) -> Iterator[Running]:
         process.wait(60)
 
 
+@pytest.mark.timeout(240)
 class TestRun:
     def test_brings_everything_up_and_takes_everything_down(self, state: Path) -> None:
         with running(state) as run:

@@ -23,7 +23,7 @@ from tests.gamer.queue import cluster as clusters
 from tests.gamer.queue.cluster import is_alive
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 NOTE, HOLD, DIE, OVERRUN = (f"tests.gamer.queue.tasks.{name}" for name in ("note", "hold", "die", "overrun"))
 ROLES = ("worker", "monitor", "pusher", "sentinel", "main")
 
