@@ -124,7 +124,8 @@ class Agent:
             "socket_path": str(folder / "run" / "agent.sock"),
             "session_command": ["sleep", "600"],
             "heartbeat_s": 0.05,
-            "grace_s": 5,
+            # What ends when asked is never killed, however late it is on a busy machine.
+            "grace_s": 20,
             **settings,
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -146,7 +147,7 @@ class Agent:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        status = self.process.wait(10)
+        status = self.process.wait(60)
         self.process = None
         return status
 
@@ -155,14 +156,19 @@ class Agent:
             self.config.socket_path,
             self.config.agent_token,
             {"method": method, "path": path, "body": body},
-            wait_s=10,
+            wait_s=60,
+            timeout_s=60,
         )
         return answer["status"], answer["body"]
 
     def launch(self, session_id: str, *argv: str, **env: str) -> dict[str, Any]:
+        """The session once its game has begun: an agent does not wait for ever for one that is slow to start."""
         order = {"session_id": session_id, "game_id": f"game of {session_id}", "argv": argv, "env": env}
         status, view = self.ask("POST", "/sessions", order)
         assert status in (200, 201), view
+        if view["state"] == "queued":
+            eventually(lambda: self.session(session_id)["state"] != "queued")
+            view = self.session(session_id)
         return view
 
     def session(self, session_id: str) -> dict[str, Any]:

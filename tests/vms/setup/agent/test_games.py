@@ -20,6 +20,8 @@ from vms.setup.agent.session import Session
 
 # A game that ignores a polite end.
 DEAF = ("sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.02; done")
+# A game that takes its time to end, and fails then.
+SLOW = "trap 'echo asked' TERM; echo up; until [ -e {gate} ]; do sleep 0.02; done; exit 9"
 # A game that writes down each of its starts and then plays on.
 PLAY = "echo started >>{log}; exec sleep 600"
 
@@ -33,8 +35,17 @@ def saving(saved: Path) -> tuple[str, ...]:
     return ("sh", "-c", f"trap 'echo yes >{saved}; exit 0' TERM; echo up; while :; do sleep 0.02; done")
 
 
+# Waits until its keeper has shortened its log, for good: what is said while that goes on may be lost.
+TALK = "yes | head -c 3000000; until [ $(wc -c <{log}) -lt 1048576 ]; do sleep 0.02; done; echo said; exec sleep 600"
+
+
 def starts(log: Path) -> int:
     return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def but_time(view: dict[str, Any]) -> dict[str, Any]:
+    """Without how long it was played, which grows by itself."""
+    return {name: value for name, value in view.items() if name != "played_s"}
 
 
 class TestLaunch:
@@ -64,7 +75,7 @@ class TestLaunch:
         first = agent.launch("s1", *play(log))
         eventually(lambda: starts(log))
         again = agent.launch("s1", *play(log))
-        assert again == first
+        assert but_time(again) == but_time(first)
         assert starts(log) == 1
 
     def test_is_done_once_when_asked_by_many_at_once(self, agent: Agent, tmp_path: Path) -> None:
@@ -80,7 +91,7 @@ class TestLaunch:
     def test_is_not_repeated_for_a_session_that_is_over(self, agent: Agent) -> None:
         agent.launch("s1", "true")
         over = agent.until("s1", "ended")
-        assert agent.launch("s1", "true") == over
+        assert but_time(agent.launch("s1", "true")) == but_time(over)
 
     def test_ends_the_running_game_first(self, agent: Agent) -> None:
         agent.launch("s1")
@@ -150,7 +161,8 @@ class TestEnd:
         agent.start()
         agent.launch("s1", *DEAF)
         eventually(lambda: agent.session("s1")["log_tail"] == "up\n")
-        assert agent.ask("DELETE", "/sessions/s1")[1]["state"] == "ended"
+        # Who kills it may be late on a busy machine, and the agent says so: it is asked again.
+        eventually(lambda: agent.ask("DELETE", "/sessions/s1")[1].get("state") == "ended")
         assert not is_running(agent.games()["s1"])
 
     def test_takes_along_what_the_game_started(self, agent: Agent) -> None:
@@ -160,8 +172,9 @@ class TestEnd:
 
     def test_may_be_asked_again(self, agent: Agent) -> None:
         agent.launch("s1")
-        first = agent.ask("DELETE", "/sessions/s1")
-        assert agent.ask("DELETE", "/sessions/s1") == first
+        status, first = agent.ask("DELETE", "/sessions/s1")
+        again, second = agent.ask("DELETE", "/sessions/s1")
+        assert (again, but_time(second)) == (status, but_time(first))
 
     def test_leaves_other_processes_alone(self, agent: Agent) -> None:
         agent.launch("s1")
@@ -183,8 +196,8 @@ class TestRestart:
         agent.stop(number)
         assert is_running(game)
         agent.start()
-        assert agent.session("s1") == before
-        assert agent.launch("s1", *play(log)) == before
+        assert but_time(agent.session("s1")) == but_time(before)
+        assert but_time(agent.launch("s1", *play(log))) == but_time(before)
         assert starts(log) == 1
         agent.ask("DELETE", "/sessions/s1")
         assert not is_running(game)
@@ -243,22 +256,24 @@ class TestRestart:
         with (folder / "lock").open("w") as lock:
             os.lockf(lock.fileno(), os.F_LOCK, 0)
             argv = [sys.executable, str(agent.program), "keep", "--folder", str(folder), "--grace", "1"]
-            assert subprocess.run(argv, check=False, timeout=20).returncode == 1
+            assert subprocess.run(argv, check=False, timeout=60).returncode == 1
         assert starts(log) == 0
 
     def test_ends_a_game_whose_end_was_asked_of_the_agent_before(
-        self, make_agent: Callable[..., Agent]
+        self, make_agent: Callable[..., Agent], tmp_path: Path
     ) -> None:
-        agent = make_agent(grace_s=1)
+        agent = make_agent(grace_s=600)
         agent.start()
-        agent.launch("s1", *DEAF)
+        gate = tmp_path / "gate"
+        agent.launch("s1", "sh", "-c", SLOW.format(gate=gate))
         eventually(lambda: agent.session("s1")["log_tail"] == "up\n")
         asker = threading.Thread(target=ask_in_vain, args=(agent,))
         asker.start()
-        eventually((agent.folder / "state/sessions/s1/end").exists)
+        eventually(lambda: agent.session("s1")["log_tail"] == "up\nasked\n")
         agent.stop(signal.SIGKILL)
         asker.join()
         agent.start()
+        gate.touch()
         assert agent.until("s1", "ended")["reason"] == "ended on request"
 
     def test_knows_that_everything_died_with_it(self, agent: Agent) -> None:
@@ -297,7 +312,7 @@ class TestRestart:
         caller.stop()
         (caller.folder / "state/sessions/s1/played.json").write_text('{"played_s": "long"}')
         # Half an agent would answer on; its supervisor can start a whole one.
-        assert caller.start(is_awaited=False).wait(10) == 1
+        assert caller.start(is_awaited=False).wait(60) == 1
         assert "ValueError" in caller.log.read_text()
 
     def test_ends_at_once_when_asked(self, agent: Agent) -> None:
@@ -307,7 +322,7 @@ class TestRestart:
     def test_refuses_to_run_twice(self, agent: Agent, tmp_path: Path) -> None:
         running = agent.process
         second = agent.start(is_awaited=False)
-        assert second.wait(10) == 1
+        assert second.wait(60) == 1
         agent.process = running
         assert agent.state()["vm_id"] == "vm1"
 
@@ -321,8 +336,8 @@ class TestKeeping:
         assert sorted(path.name for path in (agent.folder / "state/sessions").iterdir()) == sorted(kept)
 
     def test_keeps_a_talkative_game_from_filling_the_disk(self, agent: Agent) -> None:
-        agent.launch("s1", "sh", "-c", "yes | head -c 3000000; echo said; exec sleep 600")
         folder = agent.folder / "state/sessions/s1"
+        agent.launch("s1", "sh", "-c", TALK.format(log=folder / "log"))
         eventually(lambda: (folder / "log.before").exists() and (folder / "log").stat().st_size < 1024 * 1024)
         eventually(lambda: agent.session("s1")["log_tail"].endswith("said\n"))
 
