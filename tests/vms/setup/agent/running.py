@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -211,3 +212,23 @@ def packed_of(folder: Path, files: dict[str, str]) -> tuple[str, bytes]:
     target = folder.with_suffix(".tgz")
     digest, _ = archive.pack(folder, target)
     return digest, target.read_bytes()
+
+
+@contextmanager
+def full(*files: Path) -> Iterator[None]:
+    """Nothing can be written to these, as on a full disk: where it would be written first there is a folder."""
+    parts = [file.with_name(f"{file.name}.part") for file in files]
+    for part in parts:
+        eventually(lambda part=part: made(part))
+    yield
+    for part in parts:
+        part.rmdir()
+
+
+def made(part: Path) -> bool:
+    """Not while the agent writes there."""
+    try:
+        part.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    return True

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tests.vms.setup.agent.playing import Playing, app
-from tests.vms.setup.agent.running import Agent, PublicUrl
+from tests.vms.setup.agent.running import Agent, PublicUrl, full
 from tests.vms.setup.agent.test_saves import SLOT, Console, make_console
 from tests.vms.setup.sshd import end_group
 from tests.waiting import eventually
@@ -17,26 +17,6 @@ from vms.setup.agent import archive
 from vms.setup.agent.archive import EMPTY
 
 __all__ = ["make_console"]
-
-
-@contextmanager
-def full(*files: Path) -> Iterator[None]:
-    """Nothing can be written to these, as on a full disk: where it would be written first there is a folder."""
-    parts = [file.with_name(f"{file.name}.part") for file in files]
-    for part in parts:
-        eventually(lambda part=part: made(part))
-    yield
-    for part in parts:
-        part.rmdir()
-
-
-def made(part: Path) -> bool:
-    """Not while the agent writes there."""
-    try:
-        part.mkdir(parents=True)
-    except FileExistsError:
-        return False
-    return True
 
 
 def is_running(word: str) -> bool:
@@ -117,6 +97,7 @@ class TestFullDisk:
     ) -> None:
         agent = make_agent(root=str(tmp_path / "root"), wolf_sockets=[str(wolf.socket)])
         agent.start()
+        eventually(lambda: agent.state()["activity"]["is_wolf_up"])  # from here on it hears who comes
         clock = tmp_path / "root/srv/gamer/apps/zelda/clock"
         save = {"slot": SLOT, "folder": "/srv/gamer/saves/zelda", "base": 0, "digest": EMPTY}
         timed = {**save, "clock": 946_684_800, "clock_file": "/srv/gamer/apps/zelda/clock"}

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from emulators import archives
-from tests.vms.setup.agent.running import Agent, PublicUrl, packed_of
+from tests.vms.setup.agent.running import Agent, PublicUrl, full, packed_of
 from tests.waiting import eventually
 from vms.setup.agent import archive
 from vms.setup.agent.archive import EMPTY
@@ -222,7 +222,8 @@ class TestWaiting:
         for text in ("one", "two", "three"):
             console.write(text)
             console.one(text)
-        assert len(list((console.kept / "outgoing").iterdir())) == 2
+        # Beside them the part of an archive may lie for a moment, while the agent looks once more.
+        eventually(lambda: len(list((console.kept / "outgoing").iterdir())) == 2)
 
     def test_goes_when_it_is_stored_and_the_next_begins_there(self, console: Console) -> None:
         console.play()
@@ -281,16 +282,13 @@ class TestWaiting:
         console.play()
         other = "/srv/gamer/saves/other"
         console.play("s2", slot=OTHER, folder=other)
-        for path in (f"outgoing/{SLOT}.part", f"slots/{SLOT}.json.part"):
-            (console.kept / path).mkdir()
-        console.write("no room")
-        (console.folder / "root" / other[1:] / "zelda.srm").write_text("room")
-        status, told = console.ask("POST", "/saves/flush", {})
-        assert status == 200
-        assert [len(one["pending"]) for one in told["saves"]] == [0, 1]
-        assert "Is a directory" in console.slot()["error"]
-        for path in (f"outgoing/{SLOT}.part", f"slots/{SLOT}.json.part"):
-            (console.kept / path).rmdir()
+        with full(console.kept / f"outgoing/{SLOT}", console.kept / f"slots/{SLOT}.json"):
+            console.write("no room")
+            (console.folder / "root" / other[1:] / "zelda.srm").write_text("room")
+            status, told = console.ask("POST", "/saves/flush", {})
+            assert status == 200
+            assert [len(one["pending"]) for one in told["saves"]] == [0, 1]
+            assert "Is a directory" in console.slot()["error"]
         console.ask("POST", "/saves/flush", {})
         assert (len(console.slot()["pending"]), console.slot()["error"]) == (1, "")
 
@@ -376,7 +374,9 @@ class TestDeath:
         console.play("s2", base=2, digest=digest)
         assert (console.slot()["base"], console.slot()["digest"]) == (2, digest)
 
-    def test_while_packing_leaves_no_litter(self, console: Console) -> None:
+    def test_while_packing_leaves_no_litter(self, make_console: Callable[..., Console]) -> None:
+        console = make_console(save_quiet_s=600, save_interval_s=600)  # it packs nothing when it starts again
+        console.start()
         console.play()
         console.stop(signal.SIGKILL)
         for name in (f"{SLOT}.part", f"{SLOT}-{'b' * 64}.tgz", f"{SLOT}-{'c' * 64}.json.part"):
@@ -398,7 +398,8 @@ class TestPush:
         assert seen["token"] == "Bearer issued-1"
         assert archives.digest_of(seen["body"]) == seen["told"]["digest"]
         assert seen["told"]["session_id"] == "s1"
-        assert (seen["told"]["base"], seen["told"]["played_s"]) == ("0", "0")
+        assert seen["told"]["base"] == "0"
+        assert 0 <= int(seen["told"]["played_s"]) <= console.session("s1")["played_s"]
         eventually(lambda: console.slot()["base"] == 8)
         assert console.waiting() == []
 
@@ -463,12 +464,15 @@ class TestPlaytime:
         console = make_console(public_url.url)
         console.start()
         console.play()
-        began = time.monotonic()
-        eventually(lambda: console.session("s1")["played_s"] >= 4)
+        played = eventually(lambda: (so_far := console.session("s1")["played_s"]) >= 4 and so_far)
+        seen_at = time.monotonic()
         console.stop(signal.SIGKILL)
         console.start()
         # What was counted and not written down yet is in it, and so is the time without an agent.
-        eventually(lambda: console.session("s1")["played_s"] > time.monotonic() - began - 2.5)
+        eventually(
+            lambda: console.session("s1")["played_s"] > played + time.monotonic() - seen_at - 2.5,
+            timeout_s=60,
+        )
         console.ask("DELETE", "/sessions/s1")
         told = eventually(
             lambda: [
