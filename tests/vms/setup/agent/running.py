@@ -50,6 +50,7 @@ class PublicUrl:
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
         self.answers: dict[str, Answer] = {
             "register": (200, b'{"token": "issued-1"}'),
             "heartbeat": (200, b"{}"),
@@ -69,8 +70,7 @@ class PublicUrl:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 seen = {"path": self.path, "token": self.headers["Authorization"], "body": json.loads(body)}
-                answer = public.answers[self.path.rpartition("/")[2]]
-                public.requests.append(seen)
+                answer = public._asked(seen)
                 if callable(answer):
                     answer(self)
                     return
@@ -85,8 +85,7 @@ class PublicUrl:
                 content = self.rfile.read(int(self.headers["Content-Length"]))
                 told = dict(parse_qsl(query))
                 seen = {"path": path, "token": self.headers["Authorization"], "told": told, "body": content}
-                public.requests.append(seen)
-                answer = public.answers[path.rpartition("/")[2]]
+                answer = public._asked(seen)
                 assert not callable(answer)
                 self.send_response(answer[0])
                 self.send_header("Content-Length", str(len(answer[1])))
@@ -97,6 +96,17 @@ class PublicUrl:
                 """Quiet."""
 
         return Handler
+
+    def _asked(self, seen: dict[str, Any]) -> Answer:
+        with self._lock:
+            self.requests.append(seen)
+            return self.answers[seen["path"].rpartition("/")[2]]
+
+    def turn(self, answers: dict[str, Answer]) -> None:
+        """Answers so from now on, and forgets what came: all that it knows of later has been answered so."""
+        with self._lock:
+            self.answers.update(answers)
+            self.requests.clear()
 
     def seen(self, word: str) -> list[dict[str, Any]]:
         """The requests so far whose path ends so."""

@@ -1,6 +1,7 @@
 """We are away for an hour, in small: the agent as the process it is, told by its configuration how long a minute is.
 
-A failed heartbeat stands for a minute here. Half an hour of patience is dead_man_s.
+A failed heartbeat stands for a minute here. Half an hour of patience is dead_man_s: longer than a busy machine stands still, or the
+agent would be alone before a test says so.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ import pytest
 
 from emulators import archives
 from tests.vms.setup.agent.playing import Playing, app
-from tests.vms.setup.agent.running import PublicUrl
+from tests.vms.setup.agent.running import Answer, PublicUrl
 from tests.vms.setup.agent.test_saves import FOLDER, SLOT, Console
 from tests.waiting import eventually
 from vms.setup.agent.activity import CONTROL_PORT
 from vms.setup.agent.archive import EMPTY
 from vms.setup.agent.backlog import MOST
 
-MINUTE_S, PATIENCE_S = 0.1, 3.0
-AWAY = (503, b"")
-HERE: dict[str, tuple[int, bytes]] = {
+MINUTE_S, PATIENCE_S = 0.2, 6.0
+AWAY: Answer = (503, b"")
+HERE: dict[str, Answer] = {
     "register": (200, b'{"token": "issued-1"}'),
     "heartbeat": (200, b"{}"),
     "events": (200, b"{}"),
@@ -42,12 +43,10 @@ class Service:
         self.public_url = public_url
 
     def leave(self) -> None:
-        self.public_url.answers.update(dict.fromkeys(HERE, AWAY))
-        self.public_url.requests.clear()
+        self.public_url.turn(dict.fromkeys(HERE, AWAY))
 
     def come_back(self) -> None:
-        self.public_url.requests.clear()
-        self.public_url.answers.update(HERE)
+        self.public_url.turn(HERE)
 
     def was_missed(self, times: int) -> bool:
         return len(self.public_url.seen("heartbeat")) >= times
@@ -82,6 +81,7 @@ def console(service: Service, wolf: Playing, shutdowns: Path, tmp_path: Path) ->
         dead_man_s=PATIENCE_S,
     )
     console.start()
+    eventually(lambda: console.state()["activity"]["is_wolf_up"])  # from here on it hears who comes
     save = {"slot": SLOT, "folder": FOLDER, "base": 0, "digest": EMPTY, "clock": None}
     order = {"session_id": "s1", "game_id": "zelda", "app": app(), "save": save}
     assert console.ask("POST", "/sessions", order)[0] == 201
@@ -156,8 +156,7 @@ class TestAnHourWithoutUs:
         assert moments == sorted(moments)
         assert moments[0] < last < moments[-1] < first["sent_at"]
         assert all("ram_used_mb" in one["metrics"] for one in first["earlier"])
-        eventually(lambda: len(service.public_url.seen("heartbeat")) > 1)
-        assert "earlier" not in service.public_url.seen("heartbeat")[-1]["body"]
+        eventually(lambda: "earlier" not in service.public_url.seen("heartbeat")[-1]["body"])
 
     def test_tells_afterwards_what_became_of_the_game(self, console: Console, service: Service) -> None:
         service.leave()
@@ -176,7 +175,7 @@ class TestDeadManSwitch:
         eventually(lambda: service.was_missed(60), timeout_s=60)
         assert not shutdowns.exists()
         wolf.does("leave", client_id="77")
-        eventually(lambda: shutdowns.exists() and shutdowns.read_text().startswith("-h now"), timeout_s=20)
+        eventually(lambda: shutdowns.exists() and shutdowns.read_text().startswith("-h now"), timeout_s=60)
 
     def test_does_not_act_before_its_time(
         self, console: Console, service: Service, wolf: Playing, shutdowns: Path, tmp_path: Path
@@ -185,19 +184,19 @@ class TestDeadManSwitch:
         heard = tmp_path / "heard"
         eventually(lambda: console.state()["activity"]["is_playing"] is False)
         service.leave()
+        heard.touch()
         # Asking it is a word from us; from here on it is alone.
         console.state()
-        heard.touch()
-        eventually(shutdowns.exists, timeout_s=30)
+        eventually(shutdowns.exists, timeout_s=60)
         assert shutdowns.stat().st_mtime - heard.stat().st_mtime >= PATIENCE_S - 0.5
 
     def test_is_calmed_when_we_are_back_in_time(
         self, console: Console, service: Service, wolf: Playing, shutdowns: Path
     ) -> None:
         wolf.does("leave", client_id="77")
-        for _ in range(4):
+        for _ in range(15):
             service.leave()
-            eventually(lambda: service.was_missed(10), timeout_s=60)
+            eventually(lambda: service.was_missed(3), timeout_s=60)
             service.come_back()
             eventually(lambda: service.public_url.seen("heartbeat"))
         assert not shutdowns.exists()
