@@ -8,10 +8,10 @@ who pairs under `pin`) and B (2025: profiles and lobbies, ids as text). Both hav
 `success` envelopes, status 500 for the client's mistakes, 404 without a body, no answer to /runners/start on success, bodies by
 Content-Length only, and pending pairings that stay in the list.
 
-What players would do is asked of the API socket: POST /stand-in/pair {client_ip}, /stand-in/paired {pair_secret, pin} (is it a
-client now?), /stand-in/stream {client_id, app_id}, /stand-in/resume, /stand-in/pause and /stand-in/leave {client_id}. The game of the
-newest app can be played, too: /stand-in/save {file, text} writes into its mount at /saves, /stand-in/saved shows what is there, and
-the variables it would run with.
+What players would do is asked of the API socket: POST /stand-in/pair {client_ip, pin} (with the PIN that it shows, it is a client as
+soon as Wolf is given that one), /stand-in/paired {pair_secret, pin} (is it a client now?), /stand-in/stream {client_id, app_id},
+/stand-in/resume, /stand-in/pause and /stand-in/leave {client_id}. The game of the newest app can be played, too: /stand-in/save
+{file, text} writes into its mount at /saves, /stand-in/saved shows what is there, and the variables it would run with.
 """
 
 from __future__ import annotations
@@ -169,9 +169,12 @@ class Wolf:
 
     def _acts(self, path: str, body: Object) -> Object:
         if path == "/pair/client":
-            if not any(one["pair_secret"] == body["pair_secret"] for one in self.pending):
+            asking = [one for one in self.pending if one["pair_secret"] == body["pair_secret"]]
+            if not asking:
                 raise Refused("Invalid pair secret")
             self.pins[body["pair_secret"]] = str(body["pin"])
+            if "pin" in asking[0]:
+                self._paired(body["pair_secret"], asking[0]["pin"])
         elif path == "/unpair/client":
             self.clients.remove(str(body["client_id"]))
             self._keep()
@@ -248,7 +251,8 @@ class Wolf:
     def _played(self, act: str, body: Object) -> Object:
         if act == "pair":
             secret = os.urandom(8).hex()
-            self.pending.append({"pair_secret": secret, "client_ip": body["client_ip"]})
+            shown = {"pin": str(body["pin"])} if "pin" in body else {}
+            self.pending.append({"pair_secret": secret, "client_ip": body["client_ip"], **shown})
             self.tell("PairSignal", {"client_ip": body["client_ip"], "host_ip": "127.0.0.1"})
             return {"success": True, "pair_secret": secret}
         if act in ("save", "saved"):

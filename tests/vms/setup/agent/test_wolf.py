@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -266,13 +265,11 @@ class TestUnknownSessions:
 class TestPairing:
     def test_shows_who_waits_and_hands_over_the_pin(self, agent, wolf):
         assert agent.ask("GET", "/pairing")[1] == {"pending": [], "clients": []}
-        secret = wolf.does("pair", client_ip="198.51.100.7")["pair_secret"]
+        secret = wolf.does("pair", client_ip="198.51.100.7", pin="4711")["pair_secret"]
         ((waiting,), _) = agent.ask("GET", "/pairing")[1].values()
         assert waiting["client_ip"] == "198.51.100.7"
         assert secret not in str(waiting)
-        moonlight = Moonlight(wolf, secret, "4711")
         status, answer = agent.ask("POST", "/pairing", {"pin": "4711", "request_id": waiting["request_id"]})
-        moonlight.join()
         assert (status, answer["is_paired"]) == (200, True)
         assert agent.ask("GET", "/pairing")[1]["clients"] == [answer["client_id"]]
 
@@ -283,26 +280,22 @@ class TestPairing:
 
     def test_gives_no_pin_to_whom_it_may_not_be_meant_for(self, agent, wolf):
         """Wolf's port is open to the world: a stranger's request may be the newest, or the next."""
-        own = wolf.does("pair", client_ip="198.51.100.7")["pair_secret"]
+        wolf.does("pair", client_ip="198.51.100.7", pin="4711")
         strange = wolf.does("pair", client_ip="203.0.113.9")["pair_secret"]
         status, answer = agent.ask("POST", "/pairing", {"pin": "4711"})
         assert status == 400
         first, second = agent.ask("GET", "/pairing")[1]["pending"]
         named = f"{first['request_id']} from 203.0.113.9, {second['request_id']} from 198.51.100.7"
         assert answer["error"].endswith(named)
-        moonlight = Moonlight(wolf, own, "4711")
         answer = agent.ask("POST", "/pairing", {"pin": "4711", "request_id": second["request_id"]})[1]
-        moonlight.join()
         assert answer["is_paired"]
         assert not wolf.does("paired", pair_secret=strange, pin="4711")["client_id"]
 
     def test_tries_all_of_one_address(self, agent, wolf):
         """Every failed try of a Moonlight makes another request, and some versions keep the old ones."""
-        older = wolf.does("pair", client_ip="198.51.100.7")["pair_secret"]
+        wolf.does("pair", client_ip="198.51.100.7", pin="4711")
         wolf.does("pair", client_ip="198.51.100.7")
-        moonlight = Moonlight(wolf, older, "4711")
         assert agent.ask("POST", "/pairing", {"pin": "4711"})[1]["is_paired"]
-        moonlight.join()
 
     @pytest.mark.parametrize(
         "body", [{}, {"pin": 4711}, {"pin": "47"}, {"pin": "4711", "request_id": "none"}, {"pin": "४७११"}]
@@ -313,20 +306,6 @@ class TestPairing:
     def test_is_away_with_wolf(self, agent, wolf):
         wolf.stop()
         assert agent.ask("GET", "/pairing")[0] == 503
-
-
-class Moonlight:
-    """Asks until it is a client, as the device does after it has shown its PIN."""
-
-    def __init__(self, wolf: Playing, secret: str, pin: str) -> None:
-        self._thread = threading.Thread(target=self._ask, args=(wolf, secret, pin))
-        self._thread.start()
-
-    def _ask(self, wolf: Playing, secret: str, pin: str) -> None:
-        eventually(lambda: wolf.does("paired", pair_secret=secret, pin=pin)["client_id"])
-
-    def join(self) -> None:
-        self._thread.join()
 
 
 class TestWolf:
