@@ -23,6 +23,14 @@ if not (SSHD and shutil.which("rclone")):
     collect_ignore.append("test_mounting.py")
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this machine is busy one look still comes to the end, and nobody hangs up. Tests of giving up say when."""
+    for name, seconds in {"LOOK_S": 60, "CONNECT_S": 30, "AGENT_START_S": 15}.items():
+        monkeypatch.setattr(f"vms.setup.machine.{name}", seconds)
+    monkeypatch.setattr("vms.setup.ssh.CUT_S", 60)
+
+
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
     """A fresh machine that answers SSH (up in some 10 ms)."""

@@ -175,11 +175,11 @@ class TestCloudypad:
             looking = pool.submit(driver.look, site, target, seen=known.version, wait_s=60)
             with (home(target) / "log").open("a") as log:
                 log.write("Installing the driver\n")
-            said = looking.result(20)
+            said = looking.result(60)
             assert "Installing the driver" in said.reason
             looking = pool.submit(driver.look, site, target, seen=said.version, wait_s=60)
             self.kill(target)
-            assert looking.result(20).state == "idle"
+            assert looking.result(60).state == "idle"
 
     def test_is_gone_on_with_after_it_was_killed(self, driver, site, target, tmp_path):
         (tmp_path / "does").write_text("hangs")

@@ -14,7 +14,7 @@ import pytest
 
 from sandbox.guests.guest import HOST_KEY, Guest, Guests, GuestSpec
 from sandbox.guests.runtime import NO_UNSHARE
-from tests.vms.setup.looking import look_at, session_state
+from tests.vms.setup.looking import look_at, playing, session_state
 from tests.waiting import eventually
 from vms.setup import (
     Address,
@@ -120,14 +120,14 @@ class TestRentedMachine:
     def test_becomes_ready_and_runs_one_game_through_the_death_of_its_agent(self, rented: Rented) -> None:
         target, order = rented.target, SessionOrder("s1", "zelda", "switch")
         made_ready(target)
-        launched = launch_game(target, order)
+        launched = playing(target, order)
         assert launched.state == "launched"
         killed = main_pid(target)
         kill_agent(target)
         eventually(lambda: main_pid(target) not in ("0", killed))
         made_ready(target)
         assert session_state(target, "s1") == launched
-        second = launch_game(target, SessionOrder("s2", "mario", "switch", argv=("sh", "-c", "exit 3")))
+        second = playing(target, SessionOrder("s2", "mario", "switch", argv=("sh", "-c", "exit 3")))
         assert second.state in ("launched", "failed")
         assert session_state(target, "s1").state == "ended"
         eventually(lambda: session_state(target, "s2").exit_code == 3)

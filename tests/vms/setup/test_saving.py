@@ -104,7 +104,8 @@ class TestLaunch:
 
         with pytest.raises(SshError):
             launch_game(machine.target(), wanted, cut)
-        assert launch_game(machine.target(), wanted, lambda: packed).state == "launched"
+        launch_game(machine.target(), wanted, lambda: packed)
+        eventually(lambda: session_state(machine.target(), "s1").state == "launched")
         assert len(machine.game_pids()) == 1
         assert (place(machine) / "zelda.srm").read_text() == "from far"
 
@@ -213,7 +214,7 @@ class TestCollect:
             found.update(save.slot for save, _ in fetched)
             return len(found) == 2
 
-        eventually(has_come_to_both)
+        eventually(has_come_to_both, timeout_s=90)  # each look begins with either
 
     def test_says_what_could_not_be_packed(self, machine: Machine, store: Store) -> None:
         launch_game(machine.target(), order())

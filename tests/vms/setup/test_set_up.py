@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.vms.setup.agent.running import PublicUrl
-from tests.vms.setup.looking import look_at, session_state
+from tests.vms.setup.looking import look_at, playing, session_state
 from tests.vms.setup.sshd import TOKEN, Machine, end_process, free_port, is_running
 from tests.waiting import eventually
 from vms.setup import (
@@ -17,6 +17,7 @@ from vms.setup import (
     Ready,
     SessionOrder,
     StepReport,
+    Target,
     Unreachable,
     end_session,
     launch_game,
@@ -43,7 +44,7 @@ ZELDA = SessionOrder("s1", "zelda", "switch", save_id="save-1", env={"LANG": "C"
 
 
 class Reports:
-    """Keeps what `set_up` reports; `act_at` maps a step's name to what happens when it begins."""
+    """Keeps what `set_up` reports; `act_at` maps a step's name to what happens when it is heard of before it is done."""
 
     def __init__(self) -> None:
         self.all: list[StepReport] = []
@@ -52,7 +53,7 @@ class Reports:
     def __call__(self, report: StepReport) -> None:
         self.all.append(report)
         act = self.act_at.get(report.name)
-        if report.state == "running" and callable(act):
+        if report.state != "done" and callable(act):
             act()
 
     def states(self) -> list[tuple[str, str]]:
@@ -68,6 +69,13 @@ def reports() -> Reports:
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A failed step is tried twice again, at once."""
     monkeypatch.setattr("vms.setup.plan.PAUSES_S", (0.01, 0.01))
+
+
+def begin(target: Target, report: Reports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One look that begins the work and leaves it alone: another one, before it runs, would begin it once more."""
+    with monkeypatch.context() as hasty:
+        hasty.setattr("vms.setup.machine.LOOK_S", 0)
+        assert isinstance(set_up(target, report), NotYet)
 
 
 def setup_state(machine: Machine) -> dict[str, dict[str, object]]:
@@ -95,6 +103,8 @@ class TestSetUp:
         self, machine: Machine, reports: Reports
     ) -> None:
         set_up(machine.target(), reports)
+        # Until nothing comes and goes any more.
+        eventually(lambda: machine.agent_pid() and not machine.pid_of("gamer-setup.service"))
         holders = [
             path
             for path in machine.root.rglob("*")
@@ -119,8 +129,10 @@ class TestSetUp:
         self, machine: Machine, reports: Reports, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         machine.path("modprobe.hangs").touch()
+        begin(machine.target(), reports, monkeypatch)
+        eventually(lambda: machine.calls("modprobe"))
         monkeypatch.setattr("vms.setup.machine.LOOK_S", 0.5)
-        for _ in range(3):
+        for _ in range(2):
             outcome = set_up(machine.target(), reports)
             assert isinstance(outcome, NotYet)
         assert outcome.step == "base"
@@ -135,13 +147,15 @@ class TestSetUp:
         program, words = MIDDLES[step]
         target = replace(machine.target(), has_gpu=True, images=(IMAGE,))
         machine.hang(program, words)
-        monkeypatch.setattr("vms.setup.machine.LOOK_S", 1)
 
-        def is_in_the_middle() -> bool:
-            set_up(target, reports)
-            return step in setup_state(machine) and any(words in call for call in machine.calls(program))
+        def times() -> int:
+            """How often it has come to the middle of the step."""
+            return (
+                sum(words in call for call in machine.calls(program)) if step in setup_state(machine) else 0
+            )
 
-        eventually(is_in_the_middle, timeout_s=60)
+        begin(target, reports, monkeypatch)
+        eventually(lambda: times() == 1, timeout_s=60)
         if victim == "machine":
             machine.lose_power()
             assert isinstance(set_up(target, reports), NotYet)
@@ -150,7 +164,8 @@ class TestSetUp:
             machine.start()
         else:
             end_process(machine.pid_of("gamer-setup.service"))
-        monkeypatch.setattr("vms.setup.machine.LOOK_S", 60)
+            # It is started again by the machine: who looks before might begin it as well.
+            eventually(lambda: times() > 1)
         assert isinstance(set_up(target, reports), Ready)
         assert {name: one["tries"] for name, one in setup_state(machine).items()} == dict.fromkeys(STEPS, 0)
         # What was done before is not done again.
@@ -209,7 +224,7 @@ class TestSetUp:
         self, machine: Machine, reports: Reports
     ) -> None:
         set_up(machine.target(), reports)
-        launched = launch_game(machine.target(), ZELDA)
+        launched = playing(machine.target(), ZELDA)
         (game,) = machine.game_pids()
         renewed = replace(machine.target(), agent_token="renewed")
         assert isinstance(set_up(renewed, reports), Ready)
@@ -421,7 +436,7 @@ class TestAfterSetUp:
         assert isinstance(set_up(machine.target(), reports), Ready)
 
     def test_a_game_is_launched_once(self, machine: Machine) -> None:
-        launched = launch_game(machine.target(), ZELDA)
+        launched = playing(machine.target(), ZELDA)
         assert (launched.session_id, launched.game_id, launched.state) == ("s1", "zelda", "launched")
         assert launch_game(machine.target(), ZELDA) == launched
         assert session_state(machine.target(), "s1") == launched
@@ -442,7 +457,7 @@ class TestAfterSetUp:
 
     def test_another_game_replaces_the_first(self, machine: Machine) -> None:
         launch_game(machine.target(), ZELDA)
-        second = launch_game(machine.target(), replace(ZELDA, session_id="s2", game_id="mario"))
+        second = playing(machine.target(), replace(ZELDA, session_id="s2", game_id="mario"))
         assert second.state == "launched"
         assert session_state(machine.target(), "s1").state == "ended"
 
@@ -458,7 +473,7 @@ class TestAfterSetUp:
             session_state(machine.target(), "never")
 
     def test_a_game_survives_the_death_of_the_agent(self, machine: Machine) -> None:
-        launched = launch_game(machine.target(), ZELDA)
+        launched = playing(machine.target(), ZELDA)
         (game,) = machine.game_pids()
         agent = eventually(machine.agent_pid)
         end_process(agent)

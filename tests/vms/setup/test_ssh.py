@@ -153,13 +153,14 @@ class TestRun:
 
     def test_feeds_and_collects_more_than_any_pipe_holds(self, shell: Shell) -> None:
         sent = bytes(range(256)) * 20_000
-        assert shell.run(["cat"], stdin=sent, max_output=len(sent)).stdout == sent
+        assert shell.run(["cat"], stdin=sent, max_output=len(sent), timeout_s=60).stdout == sent
 
     def test_survives_a_command_that_ignores_its_input(self, shell: Shell) -> None:
-        assert shell.run(["true"], stdin=b"x" * 5_000_000).exit_status == 0
+        assert shell.run(["true"], stdin=b"x" * 5_000_000, timeout_s=60).exit_status == 0
 
     def test_keeps_only_the_end_of_a_flood(self, shell: Shell) -> None:
-        result = shell.run(["sh", "-c", "/usr/bin/yes | /usr/bin/head -c 3000000; echo end"], max_output=1000)
+        flood = "/usr/bin/yes | /usr/bin/head -c 3000000; echo end"
+        result = shell.run(["sh", "-c", flood], max_output=1000, timeout_s=60)
         assert len(result.stdout) == 1000
         assert result.stdout.endswith(b"y\nend\n")
         assert result.is_truncated
@@ -169,7 +170,10 @@ class TestRun:
             shell.run(["sleep", "60"], timeout_s=0.2)
         assert shell.run(["echo", "again"]).stdout == b"again\n"
 
-    def test_gives_up_on_a_machine_that_does_not_even_say_whether_it_runs_a_command(self) -> None:
+    def test_gives_up_on_a_machine_that_does_not_even_say_whether_it_runs_a_command(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("vms.setup.ssh.CUT_S", 0.1)
         host, user = make_keypair(), make_keypair()
         with (
             mute_host(host.private_openssh) as port,
@@ -179,7 +183,7 @@ class TestRun:
             shell.run(["true"], timeout_s=0.2)
 
     def test_does_not_wait_for_what_a_command_leaves_behind(self, shell: Shell) -> None:
-        result = shell.run(["sh", "-c", "sleep 60 & echo $!"], timeout_s=20)
+        result = shell.run(["sh", "-c", "sleep 600 & echo $!"], timeout_s=60)
         shell.run(["kill", result.stdout.decode().strip()])
         assert result.exit_status == 0
 
@@ -191,7 +195,7 @@ class TestRun:
         killer = threading.Thread(target=lambda: (eventually(started.exists), machine.drop_connections()))
         killer.start()
         with pytest.raises(Unreachable):
-            shell.run(["sh", "-c", f"touch {started}; exec sleep 60"])
+            shell.run(["sh", "-c", f"touch {started}; exec sleep 600"], timeout_s=60)
         killer.join()
         with pytest.raises(Unreachable):
             shell.run(["true"])
