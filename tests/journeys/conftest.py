@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -18,8 +18,9 @@ from vms.providers.tensordock import TensorDockProvider
 from vms.providers.tensordock.client import Timeouts
 
 TOKEN = "journeys-token"
-# A create that never answers is given up after a second here, instead of two minutes.
-QUICK = Timeouts(read=10, create=1.5, act=2, backoff=0.01)
+QUICK = Timeouts(read=10, create=20, act=2, backoff=0.01)
+# Where a create shall never answer: it is given up after a second, instead of two minutes. On a busy machine a refusal may be as late.
+HASTY = replace(QUICK, create=1.5)
 
 
 @dataclass
@@ -27,6 +28,7 @@ class SandboxPlane(ControlPlane):
     """A control plane whose provider is the sandbox; `control` steers the cloud."""
 
     server: SandboxServer | None = None
+    timeouts: Timeouts = QUICK
     may_skip = False
 
     @property
@@ -35,7 +37,7 @@ class SandboxPlane(ControlPlane):
         return self.server.control
 
     def open(self, account: ProviderAccount) -> Provider:  # type: ignore[override]
-        return TensorDockProvider(account.credentials["token"], account.base_url, timeouts=QUICK)
+        return TensorDockProvider(account.credentials["token"], account.base_url, timeouts=self.timeouts)
 
     def turn(self, seconds: float = 1.0) -> int:
         happened = super().turn(seconds)

@@ -47,4 +47,4 @@ class Processes:
         for process in self.running.values():
             process.terminate()
         for process in self.running.values():
-            eventually(lambda process=process: process.poll() is not None, timeout_s=30)
+            eventually(lambda process=process: process.poll() is not None, timeout_s=60)

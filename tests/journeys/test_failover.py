@@ -12,7 +12,7 @@ import pytest
 
 from emulators.services import seed
 from sandbox.testing import SandboxServer
-from tests.journeys.conftest import QUICK, TOKEN
+from tests.journeys.conftest import HASTY, QUICK, TOKEN
 from tests.vms.control_plane import ControlPlane, story
 from tests.vms.providers.cloudypad_vendor import VERBS, StandInHarness
 from tests.world import Clock
@@ -43,7 +43,8 @@ class ManyClouds(ControlPlane):
     def open(self, account: ProviderAccount) -> Provider:  # type: ignore[override]
         if account.kind in self.pads:
             return self.pads[account.kind].open(kind=account.kind)
-        return TensorDockProvider(TOKEN, account.base_url, timeouts=QUICK)
+        timeouts = HASTY if account.name == "time-out" else QUICK
+        return TensorDockProvider(TOKEN, account.base_url, timeouts=timeouts)
 
     def turn(self, seconds: float = 5.0) -> int:
         happened = super().turn(seconds)

@@ -6,6 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
 import requests
 
 from gamer.env import ROOT
@@ -35,12 +36,13 @@ def shell(run: Running, key: str, folder: Path) -> str:
     ended = subprocess.run(
         ["bash", "-c", PRELUDE + "".join(map(lines, SECTIONS)) + REPORT],
         env={"PATH": "/usr/bin:/bin:/usr/local/bin", "URL": run.url, "KEY": key},
-        capture_output=True, text=True, timeout=100, cwd=folder,
+        capture_output=True, text=True, timeout=200, cwd=folder,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
 
+@pytest.mark.timeout(280)
 def test_goes_as_readme_tells_it(state: Path, tmp_path: Path) -> None:
     with running(state) as run:
         key = run.said(r"API key +(\S+)")
@@ -59,8 +61,8 @@ def test_goes_as_readme_tells_it(state: Path, tmp_path: Path) -> None:
         staff = {"X-API-Key": key}
 
         def is_closed() -> bool:
-            project = requests.get(f"{run.url}/projects/{found[1]}", headers=staff, timeout=10).json()
-            vm = requests.get(f"{run.url}/vms/{found[2]}", headers=staff, timeout=10).json()
+            project = requests.get(f"{run.url}/projects/{found[1]}", headers=staff, timeout=60).json()
+            vm = requests.get(f"{run.url}/vms/{found[2]}", headers=staff, timeout=60).json()
             return bool(vm["status"] == "terminated" and project["state"] in ("closing", "closed"))
 
         eventually(is_closed, 60)

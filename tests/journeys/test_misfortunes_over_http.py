@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accounts.principal import policy
-from tests.journeys.conftest import SandboxPlane
+from tests.journeys.conftest import HASTY, SandboxPlane
 from tests.vms.control_plane import story
 from vms import installation, services
 from vms.models import VM, Attempt, ProviderAccount, Stray
@@ -55,6 +55,7 @@ class TestOrders:
 
     def test_are_not_repeated_when_the_answer_was_lost(self, city: SandboxPlane) -> None:
         city.control.fault("create_then_timeout", times=1)
+        city.timeouts = HASTY
         vm = city.until(launch(city), "running")
         assert classes(vm) == [""]
         assert city.alive_tags() == {vm.attempt.tag}
@@ -71,6 +72,7 @@ class TestOrders:
 
     def test_are_found_though_the_first_lists_do_not_show_them(self, city: SandboxPlane) -> None:
         city.control.fault("create_then_timeout", times=1)
+        city.timeouts = HASTY
         city.control.fault("list_without_new", times=1, args={"lists": 2})
         vm = city.until(launch(city), "running")
         assert classes(vm) == [""]

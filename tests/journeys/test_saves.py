@@ -60,6 +60,11 @@ def end(city: SandboxPlane, vm: VM) -> None:
     city.until(vm, "terminated", seconds=300, step=1)
 
 
+def is_waiting(vm: VM) -> bool:
+    """Once the agent has looked: half a minute after it looked before, and that may have been just before the game saved."""
+    return on_machine(vm, "python3", "-c", WAITING) == b"1"
+
+
 def slot() -> SaveSlot:
     return SaveSlot.objects.select_related("current").get()
 
@@ -201,7 +206,7 @@ class TestWhilePlaying:
     def test_saves_are_fetched_where_no_push_arrives(self, city: SandboxPlane, alice: User) -> None:
         vm = playing(city, alice)
         save(vm, "one moon")
-        eventually(lambda: on_machine(vm, "python3", "-c", WAITING) == b"1", timeout_s=20)
+        eventually(lambda: is_waiting(vm), timeout_s=60)
         city.settle(seconds=70, step=5)
         assert numbers() == [(1, True)], story(vm)
         # The next look tells the machine, and it forgets.
@@ -213,7 +218,7 @@ class TestWhilePlaying:
     def test_a_death_after_the_fetch_takes_nothing_twice(self, city: SandboxPlane, alice: User) -> None:
         vm = playing(city, alice)
         save(vm, "one moon")
-        eventually(lambda: on_machine(vm, "python3", "-c", WAITING) == b"1", timeout_s=20)
+        eventually(lambda: is_waiting(vm), timeout_s=60)
         with dying_at("watch.after_call"), pytest.raises(Died):
             city.settle(seconds=90, step=5)
         city.__post_init__()
@@ -241,7 +246,7 @@ class TestWhilePlaying:
     ) -> None:
         vm = playing(city, alice)
         save(vm, "mine")
-        eventually(lambda: on_machine(vm, "python3", "-c", WAITING) == b"1", timeout_s=20)
+        eventually(lambda: is_waiting(vm), timeout_s=60)
         city.settle(seconds=70, step=5)
         session = vm.sessions.get()
         # Restored meanwhile by somebody, say: a version that this machine never saw.
@@ -289,7 +294,7 @@ class TestHostileMachine:
     ) -> None:
         vm = playing(city, alice)
         save(vm, "forged")
-        eventually(lambda: on_machine(vm, "python3", "-c", WAITING) == b"1", timeout_s=20)
+        eventually(lambda: is_waiting(vm), timeout_s=60)
         other = SaveSlot.objects.create(
             owner=User.objects.get(email="bob@gamer.test"), console_id="switch", game_id="mario-odyssey"
         )
