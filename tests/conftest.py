@@ -22,7 +22,7 @@ from tests.world import Clock, World, client_of, client_with_key
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-# A busy machine is not a fault.
+# A busy machine is not a fault. Here, because a test keeps what holds when it is loaded.
 hypothesis.settings.register_profile("without-deadline", deadline=None)
 hypothesis.settings.load_profile("without-deadline")
 
