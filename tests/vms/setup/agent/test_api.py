@@ -184,7 +184,7 @@ class TestCall:
             cut_off(listener)
             with listener.accept()[0] as connection:
                 connection.recv(4096)
-                connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n{}")
+                connection.sendall(b"HTTP/1.0 200 OK\r\nConnection: close\r\n\r\n{}")
             assert looking.result(60) == {"status": 200, "body": {}}
 
     def test_tells_when_nobody_listens(self, make_agent: Callable[..., Agent]) -> None:
