@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager
 from typing import Any
 
 from events.models import Event
 from vms.models import VM
 from vms.reconcile.outcome import Subject
 from vms.reconcile.steps.setup import target_of
-from vms.setup import connect
+from vms.setup import agent_link, connect
+from vms.setup.ssh import Shell
 
 # What a player's Moonlight does, asked of the machine's own Wolf.
 PLAYER = """import http.client, json, socket, sys
@@ -32,11 +34,22 @@ sys.stdout.write("\\n".join(one["title"] for one in json.loads(answer.read())["a
 """
 
 
-def on_machine(vm: VM, *argv: str) -> bytes:
+def shell_of(vm: VM) -> AbstractContextManager[Shell]:
     vm.refresh_from_db()
     target = target_of(Subject(vm, vm.attempt, [], []))
-    with connect(target.address, target.private_key, target.host_public_key) as shell:
+    return connect(target.address, target.private_key, target.host_public_key)
+
+
+def on_machine(vm: VM, *argv: str) -> bytes:
+    with shell_of(vm) as shell:
         return shell.run(argv, as_root=True, check=True).stdout
+
+
+def packed(vm: VM) -> int:
+    """How many versions wait on the machine, once its agent has packed what games wrote: by itself it looks twice a minute."""
+    with shell_of(vm) as shell:
+        told = agent_link.ask(shell, "POST", "/saves/flush", {}, timeout_s=60)
+    return sum(len(slot["pending"]) for slot in told["saves"])
 
 
 def moonlight(vm: VM, act: str, **body: Any) -> dict[str, Any]:

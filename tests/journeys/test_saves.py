@@ -18,7 +18,7 @@ from emulators.services import saves
 from events.models import Event
 from gamer.crash import Died, dying_at
 from tests.journeys.conftest import SandboxPlane
-from tests.journeys.player import events, moonlight, on_machine
+from tests.journeys.player import events, moonlight, on_machine, packed
 from tests.vms.control_plane import story
 from tests.waiting import eventually
 from tests.world import World, client_of
@@ -58,11 +58,6 @@ def saved(vm: VM) -> dict[str, str]:
 def end(city: SandboxPlane, vm: VM) -> None:
     services.destroy(vm=vm, by=policy("test"), now=city.clock())
     city.until(vm, "terminated", seconds=300, step=1)
-
-
-def is_waiting(vm: VM) -> bool:
-    """Once the agent has looked: half a minute after it looked before, and that may have been just before the game saved."""
-    return on_machine(vm, "python3", "-c", WAITING) == b"1"
 
 
 def slot() -> SaveSlot:
@@ -206,7 +201,7 @@ class TestWhilePlaying:
     def test_saves_are_fetched_where_no_push_arrives(self, city: SandboxPlane, alice: User) -> None:
         vm = playing(city, alice)
         save(vm, "one moon")
-        eventually(lambda: is_waiting(vm), timeout_s=60)
+        assert packed(vm) == 1
         city.settle(seconds=70, step=5)
         assert numbers() == [(1, True)], story(vm)
         # The next look tells the machine, and it forgets.
@@ -218,7 +213,7 @@ class TestWhilePlaying:
     def test_a_death_after_the_fetch_takes_nothing_twice(self, city: SandboxPlane, alice: User) -> None:
         vm = playing(city, alice)
         save(vm, "one moon")
-        eventually(lambda: is_waiting(vm), timeout_s=60)
+        assert packed(vm) == 1
         with dying_at("watch.after_call"), pytest.raises(Died):
             city.settle(seconds=90, step=5)
         city.__post_init__()
@@ -246,7 +241,7 @@ class TestWhilePlaying:
     ) -> None:
         vm = playing(city, alice)
         save(vm, "mine")
-        eventually(lambda: is_waiting(vm), timeout_s=60)
+        assert packed(vm) == 1
         city.settle(seconds=70, step=5)
         session = vm.sessions.get()
         # Restored meanwhile by somebody, say: a version that this machine never saw.
@@ -294,7 +289,7 @@ class TestHostileMachine:
     ) -> None:
         vm = playing(city, alice)
         save(vm, "forged")
-        eventually(lambda: is_waiting(vm), timeout_s=60)
+        assert packed(vm) == 1
         other = SaveSlot.objects.create(
             owner=User.objects.get(email="bob@gamer.test"), console_id="switch", game_id="mario-odyssey"
         )
