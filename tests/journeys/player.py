@@ -42,7 +42,7 @@ def shell_of(vm: VM) -> AbstractContextManager[Shell]:
 
 def on_machine(vm: VM, *argv: str) -> bytes:
     with shell_of(vm) as shell:
-        return shell.run(argv, as_root=True, check=True).stdout
+        return shell.run(argv, as_root=True, check=True, timeout_s=60).stdout
 
 
 def packed(vm: VM) -> int:

@@ -111,7 +111,7 @@ class TestCloudypad:
         assert {"--yes", "--skip-pairing", "--autostop=no"} <= set(create)
         assert {get[0] for get in gets} == {"get"}
         driver.begin(site, target)
-        eventually(lambda: driver.look(site, target).state == "done")
+        eventually(lambda: driver.look(site, target).state == "done", timeout_s=60)
         steps = driver.look(site, target).steps
         around = ["emulators", "saves", "clock", "monitor", "agent"]
         assert [step.name for step in steps] == ["cloudypad", *around]
