@@ -10,9 +10,10 @@ import pytest
 from emulators.services import seed
 from sandbox.testing import Control, SandboxServer
 from tests.vms.control_plane import ControlPlane
+from tests.waiting import eventually
 from tests.world import Clock
 from vms import installation
-from vms.models import ProviderAccount
+from vms.models import VM, ProviderAccount
 from vms.providers.base import Provider
 from vms.providers.tensordock import TensorDockProvider
 from vms.providers.tensordock.client import Timeouts
@@ -43,6 +44,13 @@ class SandboxPlane(ControlPlane):
         happened = super().turn(seconds)
         self.control.advance(seconds)
         return happened
+
+    def play(self, vm: VM) -> VM:
+        """Turns until the game has begun, which takes its machine some seconds of real time, on a busy one more."""
+        eventually(
+            lambda: self.turn() is not None and vm.sessions.filter(status="launched").exists(), timeout_s=60
+        )
+        return vm
 
     def alive_tags(self) -> set[str]:
         return {machine["name"] for machine in self.control.alive()}

@@ -52,6 +52,12 @@ def packed(vm: VM) -> int:
     return sum(len(slot["pending"]) for slot in told["saves"])
 
 
+def is_playing(vm: VM) -> bool | None:
+    """What the machine's agent has heard of from Wolf by now."""
+    with shell_of(vm) as shell:
+        return agent_link.state(shell).is_playing
+
+
 def moonlight(vm: VM, act: str, **body: Any) -> dict[str, Any]:
     answer: dict[str, Any] = json.loads(on_machine(vm, "python3", "-c", PLAYER, act, json.dumps(body)))
     return answer

@@ -8,7 +8,7 @@ from accounts.principal import policy
 from events.models import Event
 from gamer.crash import Died, dying_at
 from tests.journeys.conftest import SandboxPlane
-from tests.journeys.player import APPS, events, moonlight, on_machine
+from tests.journeys.player import APPS, events, is_playing, moonlight, on_machine
 from tests.vms.control_plane import story
 from tests.waiting import eventually
 from tests.world import World, client_of
@@ -62,8 +62,7 @@ class TestDeath:
         with dying_at(point), pytest.raises(Died):
             city.settle(seconds=120)
         city.__post_init__()
-        city.until(vm, "running", seconds=600)
-        eventually(lambda: city.turn() is not None and vm.sessions.filter(status="launched").exists())
+        city.play(city.until(vm, "running", seconds=600))
         titles = on_machine(vm, "python3", "-c", APPS).split(b"\n")
         assert len(titles) == 2, titles
         assert city.alive_tags() == {vm.attempt.tag}
@@ -87,18 +86,20 @@ class TestPlaying:
         assert staff.post(pairing, asked, format="json").json() == {"is_paired": False}
         assert moonlight(vm, "paired", pair_secret=secret, pin="4711")["client_id"]
         assert staff.get(pairing).json()["paired_clients"] == 1
-        city.settle(seconds=5)
+        city.play(vm)
         assert vm.sessions.get().status == "launched", story(vm)
 
     def test_is_seen_over_ssh_where_no_heartbeat_arrives(self, city: SandboxPlane, vm: VM) -> None:
         city.settle(seconds=5)
         moonlight(vm, "stream", client_id="77")
         moonlight(vm, "resume", client_id="77")
+        eventually(lambda: is_playing(vm) is True)
         city.settle(seconds=150, step=10)
         vm.refresh_from_db()
         assert vm.last_moonlight_connection is not None
         assert vm.idle_since is None
         moonlight(vm, "leave", client_id="77")
+        eventually(lambda: is_playing(vm) is False)
         city.settle(seconds=150, step=10)
         vm.refresh_from_db()
         assert vm.idle_since is not None
@@ -149,9 +150,7 @@ class TestPlannedEnd:
 
     @pytest.fixture
     def playing(self, city: SandboxPlane, vm: VM) -> VM:
-        city.settle(seconds=5)
-        assert vm.sessions.get().status == "launched", story(vm)
-        return vm
+        return city.play(vm)
 
     def test_ends_the_game_before_the_machine(self, city: SandboxPlane, playing: VM) -> None:
         services.destroy(vm=playing, by=policy("test"), now=city.clock())

@@ -31,8 +31,7 @@ def end(city: SandboxPlane, vm: VM) -> None:
 
 class TestLaunch:
     def test_plays_on_the_nearest_machine_and_leaves_nothing_behind(self, city: SandboxPlane) -> None:
-        vm = city.until(launch(city), "running")
-        city.settle(seconds=3)
+        vm = city.play(city.until(launch(city), "running"))
         assert vm.attempt.location_name.startswith("Dallas")
         assert vm.sessions.get().status == "launched", story(vm)
         assert city.alive_tags() == {vm.attempt.tag}

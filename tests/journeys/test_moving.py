@@ -19,9 +19,7 @@ GERMANY = Destination(region="Germany")
 @pytest.fixture
 def playing(city: SandboxPlane) -> VM:
     vm = city.until(city.launch(), "running")
-    city.settle(seconds=5)
-    assert vm.sessions.get().status == "launched", story(vm)
-    return vm
+    return city.play(vm)
 
 
 def move(city: SandboxPlane, vm: VM, to: Destination = GERMANY) -> None:
@@ -43,7 +41,7 @@ class TestMove:
     ) -> None:
         before = playing.attempt
         move(city, playing)
-        vm = settled(city, playing)
+        vm = city.play(settled(city, playing))
         assert vm.attempt.location_name.startswith("Frankfurt am Main"), story(vm)
         first, second = vm.sessions.order_by("queued_at")
         assert (first.status, first.error_text) == ("ended", "the machine is ending")
@@ -66,7 +64,7 @@ class TestMove:
         before = playing.attempt_id
         city.control.fault("stale_offer")
         move(city, playing)
-        vm = settled(city, playing)
+        vm = city.play(settled(city, playing))
         assert vm.attempt_id == before
         assert {one.error_class for one in Attempt.objects.filter(vm=vm).exclude(pk=before)} == {"NoCapacity"}
         assert vm.sessions.order_by("queued_at").last().status == "launched", story(vm)
@@ -77,6 +75,6 @@ class TestMove:
         with pytest.raises(Died), dying_at("part.after_call"):
             city.settle(seconds=30)
         city.__post_init__()
-        vm = settled(city, playing)
+        vm = city.play(settled(city, playing))
         assert vm.sessions.filter(status="launched").count() == 1, story(vm)
         assert city.alive_tags() == {vm.attempt.tag}

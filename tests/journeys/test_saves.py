@@ -40,9 +40,7 @@ def alice(world: World) -> User:
 
 def playing(city: SandboxPlane, owner: User, **wish: Any) -> VM:
     """A VM on which the player's game runs."""
-    vm = city.until(city.launch(owner, **wish), "running")
-    eventually(lambda: city.turn() is not None and vm.sessions.filter(status="launched").exists())
-    return vm
+    return city.play(city.until(city.launch(owner, **wish), "running"))
 
 
 def save(vm: VM, text: str, file: str = "odyssey.srm") -> None:
@@ -107,7 +105,7 @@ class TestJourney:
             moonlight(vm, "paired", pair_secret=secret, pin="4711")
             assert client.get(f"/vms/{vm.pk}/pairing").json()["paired_clients"] == 1
         with step("playing"):
-            eventually(lambda: city.turn() is not None and vm.sessions.filter(status="launched").exists())
+            city.play(vm)
             moonlight(vm, "stream", client_id="77")
             moonlight(vm, "resume", client_id="77")
         with step("save changed"):
@@ -161,7 +159,8 @@ class TestPlannedEnd:
         services.play(vm=vm, by=policy("test"), game_id="mario-odyssey", save_id="second", now=city.clock())
         second = vm.sessions.get(save_id="second")
         eventually(
-            lambda: city.turn() is not None and GameSession.objects.get(pk=second.pk).status == "launched"
+            lambda: city.turn() is not None and GameSession.objects.get(pk=second.pk).status == "launched",
+            timeout_s=60,
         )
         assert saved(vm) == {}
         save(vm, "my sister's")
