@@ -110,9 +110,14 @@ def mask(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def scrub(text: str, secrets: Iterable[str] = (), *, limit: int = TEXT_LIMIT) -> str:
-    """`text` masked, on one line of at most `limit` characters."""
-    text = " ".join(mask(text, secrets).split())
+    """`text` masked and legible, on one line of at most `limit` characters."""
+    text = " ".join(legible(mask(text, secrets)).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def legible(text: str) -> str:
+    """Without NUL and lone surrogates, which PostgreSQL stores in no text."""
+    return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
 
 
 def masked(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ class TestScrub:
 
     def test_keeps_one_short_line(self) -> None:
         assert scrub("two\n  lines") == "two lines"
+        assert scrub("what\x00no\udcffcolumn holds") == "what\ufffdno?column holds"
         assert len(scrub("x" * 1000)) == TEXT_LIMIT
 
     def test_masks_before_it_cuts(self) -> None:

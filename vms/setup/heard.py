@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from redaction.masks import legible
+
 # No number of ours is larger that is not told its own bound.
 MOST = 2**31 - 1
 
@@ -15,11 +17,6 @@ def read(said: bytes) -> Any:
         return _legible(json.loads(said))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-
-
-def legible(text: str) -> str:
-    """Without NUL and lone surrogates, which PostgreSQL stores in no text."""
-    return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
 
 
 def number(value: object, most: float = MOST) -> float:

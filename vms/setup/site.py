@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from redaction.masks import legible
 from vms.setup import heard
 from vms.setup.ssh import CommandFailed, Shell, SshError
 
@@ -82,5 +83,5 @@ def survey(shell: Shell) -> Site:
             bool(seen["has_driver"]),
         )
     except (ValueError, KeyError, TypeError) as error:
-        tail = heard.legible(result.stderr[-200:].decode(errors="replace")).strip()
+        tail = legible(result.stderr[-200:].decode(errors="replace")).strip()
         raise CommandFailed("python3", result.exit_status, tail) from error

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paramiko.ssh_exception import AuthenticationException, IncompatiblePeer, SSHException
 
-from vms.setup.heard import legible
+from redaction.masks import legible
 
 KEY_TYPE = "ssh-ed25519"
 DEFAULT_OUTPUT = 64 * 1024

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from redaction.masks import mask
+from redaction.masks import legible, mask
 from vms.providers.base import NotFound
 from vms.providers.cloudypad.answers import Unreadable, failure_in, state_in
 from vms.providers.cloudypad.names import name_of, tag_of
@@ -28,7 +28,6 @@ from vms.setup import installing
 from vms.setup.agent.files import is_locked, read_json, read_tail
 from vms.setup.drivers import wolf
 from vms.setup.drivers.base import Driver
-from vms.setup.heard import legible
 from vms.setup.orders import Cloudypad, Progress, Report, StepReport, Target
 from vms.setup.plan import Step
 from vms.setup.site import Site
