@@ -8,7 +8,6 @@ from functools import cache
 
 # The kernel gives none of these to whoever asks for any port, or for none as who connects does: nobody takes a chosen one meanwhile.
 OURS = range(20_000, 30_000)
-_taken: list[socket.socket] = []
 
 
 def free() -> int:
@@ -28,5 +27,6 @@ def closed() -> int:
     """One that refuses connections for good: it is taken, and nobody listens there."""
     taken = socket.socket()
     taken.bind(("127.0.0.1", 0))
-    _taken.append(taken)
-    return int(taken.getsockname()[1])
+    port = int(taken.getsockname()[1])
+    taken.detach()  # open as long as this process is
+    return port
