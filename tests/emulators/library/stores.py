@@ -15,9 +15,9 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import asyncssh
 
+from tests import ports
 from tests.emulators.gcs import Gcs
 from tests.emulators.s3 import S3
-from tests.vms.setup.sshd import free_port
 from tests.waiting import eventually
 
 USER, PASSWORD = "reader", "pass-canary"
@@ -151,7 +151,7 @@ def asyncssh_server(
 @contextmanager
 def rclone_server(root: Path) -> Iterator[int]:
     """The SFTP server that rclone is; its port."""
-    port = free_port()
+    port = ports.free()
     assert RCLONE is not None
     serve = [RCLONE, "serve", "sftp", str(root), "--addr", f"127.0.0.1:{port}"]
     with (root.parent / "rclone.log").open("wb") as log:

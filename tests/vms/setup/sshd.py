@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sandbox.guests import wolf
-from tests.ports import free as free_port
+from tests import ports
 from tests.waiting import eventually
 from vms.setup import Address, Target, make_keypair
 
@@ -76,7 +76,7 @@ class Machine:
             (self.bin / name).symlink_to("noted")
         (self.bin / "python3").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
         (self.bin / "python3").chmod(0o755)
-        self.port = free_port()
+        self.port = ports.free()
         self.host = make_keypair()
         self.user = make_keypair()
         self._sshd: subprocess.Popen[bytes] | None = None

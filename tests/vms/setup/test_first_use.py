@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import ports
 from tests.vms.control_plane import ControlPlane, prepare
 from tests.vms.providers.cloudypad_vendor import CANARY
-from tests.vms.setup.sshd import Machine, free_port
+from tests.vms.setup.sshd import Machine
 from tests.world import Clock
 from vms.models import VM, Attempt
 from vms.providers.cloudypad.clouds import Account
@@ -47,13 +48,13 @@ class TestFirstUse:
         assert (outcome.vm, outcome.attempt) == ({}, {"host_public_key": machine.host.public_line})
 
     def test_is_waited_for_while_the_machine_boots(self, vm: VM, clock: Clock) -> None:
-        outcome = looked(vm, free_port(), clock)
+        outcome = looked(vm, ports.free(), clock)
         assert isinstance(outcome, Wait)
         assert not outcome.attempt
 
     def test_is_not_waited_for_without_end(self, vm: VM, clock: Clock) -> None:
         (subject,) = loading.subjects([vm.pk], with_secrets=True)
-        subject.vm.ip_address, subject.vm.ssh_port = "127.0.0.1", free_port()
+        subject.vm.ip_address, subject.vm.ssh_port = "127.0.0.1", ports.free()
         subject.vm.phase_since = clock()
         clock.advance(hours=1)
         outcome = setup.run(subject, PROVIDER, clock())

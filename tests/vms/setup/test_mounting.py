@@ -17,7 +17,8 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from tests.vms.setup.sshd import Machine, free_port
+from tests import ports
+from tests.vms.setup.sshd import Machine
 from tests.vms.setup.test_library import KEY
 from tests.waiting import eventually
 from vms.setup import NotYet, Ready, StepReport, Target, parse_library, set_up
@@ -36,7 +37,7 @@ def store(tmp_path: Path) -> Iterator[int]:
     for name in ("nes/Castle (World).nes", "emulators/ryubing.AppImage"):
         (tmp_path / "store" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "store" / name).write_bytes(b"content")
-    port, program = free_port(), shutil.which("rclone")
+    port, program = ports.free(), shutil.which("rclone")
     assert program is not None
     serve = [program, "serve", "sftp", str(tmp_path / "store"), "--addr", f"127.0.0.1:{port}"]
     serve += ["--dir-cache-time=0s", "--user", "reader", "--pass", PASSWORD]
@@ -151,7 +152,7 @@ class TestLibrary:
         rclone, config, verb, remote, _, *words = shlex.split(line.partition("=")[2])
         assert verb == "mount"
         words.remove("--allow-other")
-        port, cache = free_port(), f"--cache-dir={tmp_path}/cache"
+        port, cache = ports.free(), f"--cache-dir={tmp_path}/cache"
         serve = [rclone, config, "serve", "http", remote, f"--addr=127.0.0.1:{port}", cache, *words]
 
         def status(name: str) -> int:

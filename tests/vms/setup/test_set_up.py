@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from tests import ports
 from tests.vms.setup.agent.running import PublicUrl
 from tests.vms.setup.looking import look_at, playing, session_state
-from tests.vms.setup.sshd import TOKEN, Machine, end_process, free_port, is_running
+from tests.vms.setup.sshd import TOKEN, Machine, end_process, is_running
 from tests.waiting import eventually
 from vms.setup import (
     Failed,
@@ -233,7 +234,7 @@ class TestSetUp:
         assert is_running(game)
 
     def test_waits_for_a_machine_that_does_not_answer_yet(self, machine: Machine, reports: Reports) -> None:
-        address = replace(machine.address, port=free_port())
+        address = replace(machine.address, port=ports.free())
         outcome = set_up(replace(machine.target(), address=address), reports)
         assert isinstance(outcome, NotYet)
         assert outcome.retry_s > 0
@@ -486,7 +487,7 @@ class TestAfterSetUp:
     def test_each_failure_keeps_its_name(self, machine: Machine) -> None:
         target = machine.target()
         with pytest.raises(Unreachable):
-            launch_game(replace(target, address=replace(target.address, port=free_port())), ZELDA)
+            launch_game(replace(target, address=replace(target.address, port=ports.free())), ZELDA)
         with pytest.raises(AuthFailed):
             launch_game(replace(target, private_key=make_keypair().private_openssh), ZELDA)
         with pytest.raises(HostKeyMismatch):

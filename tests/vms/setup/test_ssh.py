@@ -9,8 +9,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests import ports
 from tests.mute import mute_host
-from tests.vms.setup.sshd import Machine, free_port
+from tests.vms.setup.sshd import Machine
 from tests.waiting import eventually
 from vms.setup.ssh import (
     PUT_SCRIPT,
@@ -68,7 +69,7 @@ class TestConnect:
             pass
 
     def test_tells_a_refused_port(self, machine: Machine) -> None:
-        address = replace(machine.address, port=free_port())
+        address = replace(machine.address, port=ports.free())
         with (
             pytest.raises(Unreachable),
             connect(address, machine.user.private_openssh, machine.host.public_line),
@@ -132,7 +133,7 @@ class TestLearnHostKey:
 
     def test_tells_a_refused_port(self) -> None:
         with pytest.raises(Unreachable):
-            learn_host_key(Address("127.0.0.1", free_port()))
+            learn_host_key(Address("127.0.0.1", ports.free()))
 
 
 class TestRun:
