@@ -30,7 +30,7 @@ from accounts.pages.own import own_account
 from accounts.principal import at_admin
 from gamer.errors import GamerError
 from gamer.web.admin import BoundedAdmin, ServiceAdmin
-from gamer.web.confirming import PAGE, Question, asks
+from gamer.web.confirming import PAGE, Question, asks, tell_it_was_so
 
 POWERS = ("is_staff", "is_superuser", "groups")
 END_LOGINS = Question(
@@ -186,7 +186,8 @@ class ApiKeyAdmin(ServiceAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
         """With its maker, on whom it depends who may change it: an action's question asks that of every key."""
-        return ApiKey.objects.select_related("department", "maker")
+        rows: QuerySet[ApiKey] = super().get_queryset(request)
+        return rows.select_related("department", "maker")
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Sequence[str]:
         return ("name", "department", "scopes", "expires_at") if obj is None else self.known_fields
@@ -297,7 +298,7 @@ class ApiKeyAdmin(ServiceAdmin):
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[no-any-return]
         page = reverse("admin:accounts_apikey_change", args=[key.pk])
         if key.revoked_at is not None:
-            messages.warning(request, f"{key}: nothing to do, it was so already.")
+            tell_it_was_so(request, key)
             return HttpResponseRedirect(page)
         if request.method == "POST":
             keys.revoke(by=at_admin(request), key=key, now=timezone.now())

@@ -28,6 +28,7 @@ from billing.models import CreditAccount, Hold, Leg
 from billing.services import credits
 from gamer.errors import GamerError
 from gamer.web.admin import ReadOnlyAdmin
+from gamer.web.confirming import tell_it_was_so
 
 LINES = 20
 
@@ -143,7 +144,7 @@ class CreditAccountAdmin(ReadOnlyAdmin):
             return self._gone(request, object_id)
         page = reverse("admin:billing_creditaccount_change", args=[account.pk])
         if account.is_postpaid is is_postpaid:
-            messages.warning(request, f"{account}: nothing to do, it was so already.")
+            tell_it_was_so(request, account)
             return HttpResponseRedirect(page)
         if request.method == "POST":
             credits.set_postpaid(

@@ -67,6 +67,11 @@ def ticked(page: Any, request: HttpRequest, listed: QuerySet[Any]) -> QuerySet[A
     return rows
 
 
+def tell_it_was_so(request: HttpRequest, row: Any) -> None:
+    """To who comes from a page of before: what they ask for is so already."""
+    messages.warning(request, f"{row}: nothing to do, it was so already.")
+
+
 def is_only_asking(page: Any, request: HttpRequest) -> bool:
     """Whether a list's posted action leads to its question, so that nothing is done yet; of several, whichever it is."""
     acts = (getattr(page, name, None) for name in request.POST.getlist("action"))

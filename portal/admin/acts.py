@@ -26,6 +26,7 @@ from accounts.models import DepartmentRole, User
 from accounts.principal import Principal
 from emulators.admin import by
 from gamer.errors import GamerError
+from gamer.web.confirming import tell_it_was_so
 
 PAGE = "portal/act.html"
 Call = Callable[[Principal, Any, dict[str, Any], datetime], object]
@@ -91,7 +92,7 @@ class Act:
 def ask(request: HttpRequest, row: Any, act: Act, back: str, context: dict[str, Any]) -> HttpResponse:
     """GET asks; POST does it and goes back, or shows what was refused. What was so already is told and not done."""
     if not act.fits(row):
-        messages.warning(request, f"{row}: nothing to do, it was so already.")
+        tell_it_was_so(request, row)
         return HttpResponseRedirect(back)
     form = act.form(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():

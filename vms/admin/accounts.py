@@ -18,7 +18,7 @@ from unfold.views import ChangeList
 
 from emulators.admin import by
 from gamer.web.admin import ServiceAdmin
-from gamer.web.confirming import PAGE, Question, asks
+from gamer.web.confirming import PAGE, Question, asks, tell_it_was_so
 from vms import provider_accounts, queries
 from vms.admin.account_form import AccountForm
 from vms.admin.wording import HEALTH_COLOURS, ago, health, hourly, kind_name
@@ -121,7 +121,7 @@ class ProviderAccountAdmin(ServiceAdmin):
     def _each(self, request: HttpRequest, accounts: Iterable[ProviderAccount], verb: Verb) -> None:
         for account in accounts:
             if verb.call(account=account, by=by(request), now=timezone.now()) is False:
-                messages.warning(request, f"{account}: nothing to do, it was so already.")
+                tell_it_was_so(request, account)
             else:
                 messages.success(request, f"{account}: {verb.done}")
 
