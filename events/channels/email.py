@@ -44,6 +44,8 @@ class EmailChannel(Channel):
         except smtplib.SMTPAuthenticationError:
             raise TryLater("The mail server refuses our login; see EMAIL_URL.") from None
         except smtplib.SMTPResponseException as error:
+            if isinstance(error, smtplib.SMTPDataError) and 500 <= error.smtp_code < 600:
+                raise Refused(f"The mail server refuses the message ({error.smtp_code}).") from None
             raise TryLater(f"The mail server answers {error.smtp_code}.") from None
         except OSError as error:  # every smtplib error is one, too
             raise TryLater(f"The mail server does not answer ({type(error).__name__}).") from None

@@ -8,17 +8,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from email import message_from_bytes
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core import mail
-from django.core.mail.backends.locmem import EmailBackend
 from django.test import override_settings
 
 from events import channels
 from events.channels.base import BadTarget, Channel, Message, Refused, TryLater
 from events.channels.email import EmailChannel
 from events.channels.webhook import WebhookChannel
+from tests.events.channels.moody import MoodyBackend, moody
 from tests.events.channels.receiver import Receiver
 from tests.world import NOON
 
@@ -51,17 +50,6 @@ class Harness:
     refuse: Callable[[], None]
 
 
-class MoodyBackend(EmailBackend):
-    """Django's backend in memory, with the two moods of a mail server."""
-
-    mood: Exception | None = None
-
-    def send_messages(self, messages: Any) -> int:
-        if MoodyBackend.mood is not None:
-            raise MoodyBackend.mood
-        return super().send_messages(messages)
-
-
 def told_by_mail() -> list[Told]:
     return [
         Told(one.extra_headers["Message-ID"].strip("<").partition("@")[0], one.subject, one.body)
@@ -75,7 +63,7 @@ def email() -> Iterator[Harness]:
         return lambda: setattr(MoodyBackend, "mood", error)
 
     refused = {"alice@gamer.test": (550, b"no such user")}
-    with override_settings(EMAIL_BACKEND=f"{__name__}.MoodyBackend"):
+    with moody():
         yield Harness(
             EmailChannel(sender="Gamer <gamer@gamer.test>"),
             "alice@gamer.test",
@@ -84,7 +72,6 @@ def email() -> Iterator[Harness]:
             mood(smtplib.SMTPServerDisconnected("gone, password hunter2")),
             mood(smtplib.SMTPRecipientsRefused(refused)),
         )
-    MoodyBackend.mood = None
 
 
 @pytest.fixture
@@ -185,6 +172,23 @@ class TestEmail:
             "Arcade Bcc: eve@gamer.test",
         )
         assert sent["Message-ID"] == "<msg_0001@gamer.test>"
+
+    @pytest.mark.parametrize(
+        ("mood", "error"),
+        [
+            (smtplib.SMTPRecipientsRefused({"alice@gamer.test": (450, b"busy")}), TryLater),
+            (smtplib.SMTPDataError(554, b"spam"), Refused),
+            (smtplib.SMTPDataError(451, b"busy"), TryLater),
+            # Not of this message: of all of ours, until somebody sets them right.
+            (smtplib.SMTPSenderRefused(553, b"who", "gamer@gamer.test"), TryLater),
+            (smtplib.SMTPAuthenticationError(535, b"no"), TryLater),
+        ],
+    )
+    def test_is_refused_for_good_only_where_the_message_is(
+        self, mood: Exception, error: type[Exception]
+    ) -> None:
+        with moody(mood), pytest.raises(error):
+            EmailChannel(sender="gamer@gamer.test").send(MESSAGE, target="alice@gamer.test")
 
     def test_is_tried_later_when_the_mail_servers_name_is_none(self) -> None:
         backend = "django.core.mail.backends.smtp.EmailBackend"
