@@ -280,4 +280,5 @@ def _taken(error: IntegrityError) -> Exception:
 
 def pending_invitations(department: Department) -> InvitationQuerySet:
     """The department's open offers, the newest first."""
-    return Invitation.objects.pending().filter(department=department).select_related("inviter")
+    offers = Invitation.objects.pending().with_refusals()
+    return offers.filter(department=department).select_related("inviter")

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.core.mail import send_mail
 from django.db import transaction
+from django.db.models import Q
 from django.utils.crypto import salted_hmac
 
 from accounts import departments
-from accounts.models import INVITED, Department, DepartmentRole, Invitation, User
-from accounts.principal import Principal
+from accounts.models import INVITED, Department, DepartmentRole, Invitation, InvitationQuerySet, User
+from accounts.principal import Principal, policy
+from events import channels
+from events.channels.base import Message, Refused
 from events.services import record
 from gamer.crash import crash_point
 from gamer.errors import Conflict, NotFound, PermissionDenied, bad_field
@@ -123,35 +126,45 @@ def accept(*, by: Principal, token: str, now: datetime) -> User:
 
 
 def mail(invitation_id: UUID | str, now: datetime) -> None:
-    """Sends an offer that is pending and was not sent. After a death in between it is sent again, with the same text."""
-    invitation = Invitation.objects.pending().select_related("department").filter(pk=invitation_id).first()
-    if invitation is None or invitation.mailed_at is not None or invitation.expires_at <= now:
+    """Sends an offer that is owed. After a death in between it is sent again, with the same text.
+
+    What the mail server refuses for good is told to the department and not tried again. Raises TryLater.
+    """
+    invitation = _owed(now).select_related("department").filter(pk=invitation_id).first()
+    if invitation is None:
         return
     token = token_of(invitation.pk)
     if (
         _digest(token) != invitation.digest
     ):  # our secret changed meanwhile: what was promised cannot be said any more
         return
-    send_mail(
-        subject=f"Join {invitation.department} on Gamer",
-        message=_text(invitation, token),
-        from_email=settings.DEFAULT_FROM_EMAIL,
-        recipient_list=[invitation.email],
-    )
+    subject, text = f"Join {invitation.department} on Gamer", _text(invitation, token)
+    message = Message(invitation.pk.hex, now, "department.invite", subject, text)
+    try:
+        channels.channel("email").send(message, target=invitation.email)
+    except Refused as error:
+        told = {"email": invitation.email, "why": str(error)}
+        about = departments.about(invitation.department, "mail_refused", policy("invitation"), now, **told)
+        record(replace(about, resource_id=f"invitation:{invitation.pk}"))
+        return
     crash_point("invitation.sent")
     Invitation.objects.filter(pk=invitation.pk).update(mailed_at=now)
 
 
 def mail_again(now: datetime) -> int:
     """Hands the queue anew what it gave up on while mail was away; how many."""
-    owed = Invitation.objects.pending().filter(
-        mailed_at=None, expires_at__gt=now, created_at__lt=now - QUEUE_FORGETS
-    )
+    owed = _owed(now).filter(created_at__lt=now - QUEUE_FORGETS)
     # In no order: those that can never be sent hold up nobody.
     identities = list(owed.order_by("?").values_list("pk", flat=True)[:MOST_AGAIN])
     for identity in identities:
         enqueue(TASK, str(identity))
     return len(identities)
+
+
+def _owed(now: datetime) -> InvitationQuerySet:
+    """Offers whose mail was neither sent nor refused for good."""
+    offers = Invitation.objects.pending().with_refusals()
+    return offers.filter(Q(refusal=None), mailed_at=None, expires_at__gt=now)
 
 
 def token_of(invitation_id: UUID) -> str:

@@ -96,6 +96,7 @@ ACTIONS: Mapping[str, str] = {
     # departments, projects, limits
     "invite": "somebody was invited",
     "uninvite": "an invitation was taken back",
+    "mail_refused": "a mail server refused the mail for good, with the reason; it is not tried again",
     "join": "somebody joined",
     "leave": "somebody left",
     "role": "somebody's role was changed",

@@ -38,6 +38,7 @@ _INVITATION = {
     "created_at": "2026-06-15T12:00:00Z",
     "expires_at": "2026-06-22T12:00:00Z",
     "mailed_at": "2026-06-15T12:00:01Z",
+    "refusal": None,
 }
 INVITATION = said("A seat that waits", _INVITATION)
 INVITED = said("A seat offered", {**_INVITATION, "mailed_at": None}, "201")

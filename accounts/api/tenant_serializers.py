@@ -60,15 +60,22 @@ class RoleSerializer(StrictSerializer):
 
 
 class InvitationSerializer(serializers.ModelSerializer[Invitation]):
-    """A seat that was offered and not yet taken. `mailed_at` is null until the mail has left."""
+    """A seat that was offered and not yet taken. `mailed_at` is null until the mail has left.
+
+    `refusal` says why it never will: the mail server refused it for good. Inviting again has it tried anew.
+    """
 
     invitation_id = serializers.UUIDField(source="id", read_only=True)
     role = serializers.ChoiceField(INVITED_ROLES, read_only=True)
     invited_by = serializers.CharField(source="inviter.handle", read_only=True, allow_null=True, default=None)
+    refusal = serializers.CharField(read_only=True, allow_null=True, default=None)
 
     class Meta:
         model = Invitation
-        fields = ("invitation_id", "email", "role", "invited_by", "created_at", "expires_at", "mailed_at")
+        fields = (
+            *("invitation_id", "email", "role", "invited_by", "created_at", "expires_at", "mailed_at"),
+            "refusal",
+        )
         read_only_fields = fields
 
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models import OuterRef, Q, Subquery, Value
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Concat, Lower
 from django.utils import timezone
 
 from accounts.models.people import INVITED, Department, Scope, User
 from events.history import keeps_history
+from events.models import Event
 
 if TYPE_CHECKING:
     from accounts.principal import Principal
@@ -109,6 +111,12 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
     def pending(self) -> InvitationQuerySet:
         """Neither accepted nor withdrawn; perhaps expired."""
         return self.filter(accepted_at=None, withdrawn_at=None)
+
+    def with_refusals(self) -> InvitationQuerySet:
+        """Each with `refusal`: why no mail server will ever take its mail, in words, as the events tell; else None."""
+        named = Concat(Value("invitation:"), Cast(OuterRef("pk"), models.CharField()))
+        told = Event.objects.filter(action="mail_refused", resource="departments", resource_id=named)
+        return self.annotate(refusal=Subquery(told.values_list(KeyTextTransform("why", "details"))[:1]))
 
 
 class Invitation(models.Model):

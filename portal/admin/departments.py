@@ -12,7 +12,7 @@ from unfold.decorators import action
 from unfold.views import ChangeList
 
 from accounts import departments, invitations
-from accounts.models import Department, DepartmentRole, Invitation, Project, User
+from accounts.models import Department, DepartmentRole, Invitation, InvitationQuerySet, Project, User
 from emulators.admin import by as principal_at
 from gamer.web.admin import ReadOnlyAdmin, ServiceAdmin
 from portal import services
@@ -73,13 +73,25 @@ class Members(acts.Shown):
     ordering = ("id",)
 
 
-class Invitations(acts.Shown):
+class Refusals:
+    """The mixin of what shows invitations, with why the mail of one was refused for good."""
+
+    def get_queryset(self, request: HttpRequest) -> InvitationQuerySet:
+        rows: InvitationQuerySet = super().get_queryset(request)  # type: ignore[misc]
+        return rows.with_refusals()
+
+    @admin.display(description="Mail refused for good")
+    def refusal(self, invitation: Any) -> str | None:
+        return f"{invitation.refusal} Invite again to have it tried anew." if invitation.refusal else None
+
+
+class Invitations(Refusals, acts.Shown):
     model = Invitation
-    fields = readonly_fields = ("email", "role", "created_at", "expires_at", "mailed_at")
+    fields = readonly_fields = ("email", "role", "created_at", "expires_at", "mailed_at", "refusal")
     verbose_name_plural = "Invitations that wait"
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Invitation]:
-        return Invitation.objects.pending()
+    def get_queryset(self, request: HttpRequest) -> InvitationQuerySet:
+        return super().get_queryset(request).pending()
 
 
 class Projects(acts.Shown):
@@ -197,7 +209,7 @@ class DepartmentAdmin(acts.Acting, ServiceAdmin):
 
 
 @admin.register(Invitation)
-class InvitationAdmin(acts.Acting, ReadOnlyAdmin):
+class InvitationAdmin(Refusals, acts.Acting, ReadOnlyAdmin):
     """Every offer ever made. Taken back by the action."""
 
     empty_hint = "One is sent from a department's page, under People."
@@ -207,6 +219,7 @@ class InvitationAdmin(acts.Acting, ReadOnlyAdmin):
         "role",
         "created_at",
         "mailed_at",
+        "refusal",
         "expires_at",
         "accepted_at",
         "withdrawn_at",

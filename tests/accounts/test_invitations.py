@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import smtplib
 from datetime import timedelta
 from typing import Any
 
@@ -16,11 +17,13 @@ from rest_framework.test import APIClient
 from accounts import departments, invitations, services, tasks
 from accounts.models import Invitation, User
 from accounts.principal import Principal
+from events.channels.base import TryLater
 from events.models import Event
 from gamer.crash import Died, dying_at
 from gamer.errors import Conflict, PermissionDenied
 from tests.at_once import at_once
 from tests.bad_inputs import sweep_bodies
+from tests.events.channels.moody import moody
 from tests.factories import UserFactory
 from tests.world import World, build, client_of
 
@@ -156,6 +159,53 @@ class TestMail:
         settings.SECRET_KEY = "another" * 10
         tasks.mail_invitation(str(Invitation.objects.get().pk))
         assert mail.outbox == []
+
+
+class TestMailThatIsRefused:
+    FOR_GOOD = smtplib.SMTPRecipientsRefused({"charlie@gamer.test": (550, b"no such user")})
+    BUSY = smtplib.SMTPRecipientsRefused({"charlie@gamer.test": (450, b"busy")})
+    WHY = "The mail server refuses the recipient (550)."
+
+    def refused(self, client: APIClient, world: World) -> Invitation:
+        invited(client, world)
+        invitation = Invitation.objects.get()
+        with moody(self.FOR_GOOD):
+            tasks.mail_invitation(str(invitation.pk))
+        return invitation
+
+    def test_for_good_is_tried_no_more(self, world: World, as_mona: APIClient) -> None:
+        invitation = self.refused(as_mona, world)
+        tasks.mail_invitation(str(invitation.pk))
+        assert (mail.outbox, invitations.mail_again(timezone.now() + timedelta(hours=1))) == ([], 0)
+
+    def test_for_good_is_told_to_who_invited(self, world: World, as_mona: APIClient) -> None:
+        invitation = self.refused(as_mona, world)
+        invited(as_mona, world, "kim@gamer.test")
+        listed = as_mona.get(f"/departments/{world.arcade.pk}/invitations").json()
+        assert [(one["email"], one["mailed_at"], one["refusal"]) for one in listed] == [
+            ("kim@gamer.test", None, None),
+            ("charlie@gamer.test", None, self.WHY),
+        ]
+        told = Event.objects.get(action="mail_refused")
+        assert (told.actor, told.department_id) == ("policy:invitation", world.arcade.pk)
+        assert told.details == {"email": "charlie@gamer.test", "why": self.WHY}
+        assert told.resource_id == f"invitation:{invitation.pk}"
+
+    def test_for_good_is_sent_when_somebody_invites_again(self, world: World, as_mona: APIClient) -> None:
+        self.refused(as_mona, world)
+        assert invited(as_mona, world).json()["refusal"] is None
+        assert token()
+        assert mail.outbox[0].to == ["charlie@gamer.test"]
+
+    @pytest.mark.parametrize("mood", [BUSY, smtplib.SMTPServerDisconnected("gone"), TimeoutError()])
+    def test_for_now_is_tried_again(self, world: World, as_mona: APIClient, mood: Exception) -> None:
+        invited(as_mona, world)
+        identity = str(Invitation.objects.get().pk)
+        with moody(mood), pytest.raises(TryLater):
+            tasks.mail_invitation(identity)
+        assert invitations.mail_again(timezone.now() + timedelta(hours=1)) == 1
+        tasks.mail_invitation(identity)
+        assert len(mail.outbox) == 1
 
 
 class TestMailAgain:

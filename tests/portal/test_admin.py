@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import smtplib
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from accounts import invitations
 from accounts.models import Department, Invitation, Project, Quota, User
 from billing.services.accounts import account_of
 from events.models import Event
 from tests.bad_inputs import ODD_TEXTS
+from tests.events.channels.moody import moody
 from tests.factories import DepartmentFactory, ProjectFactory, QuotaFactory, UserFactory
 from tests.vms.api.asking import made
 from tests.vms.control_plane import ControlPlane
@@ -159,6 +162,18 @@ class TestInvitation:
         shown = page(sam, f"invitation/{invitation.pk}/change/")
         assert invitation.digest not in shown
         assert f"invitation/{invitation.pk}/withdraw" not in shown
+
+    def test_says_why_its_mail_never_leaves(self, world: World, sam: Client) -> None:
+        do(sam, f"department/{world.arcade.pk}/invite", email="kim@gamer.test", role="member")
+        invitation = Invitation.objects.get()
+        with moody(smtplib.SMTPRecipientsRefused({"kim@gamer.test": (550, b"no such user")})):
+            invitations.mail(invitation.pk, timezone.now())
+        for path in (
+            f"department/{world.arcade.pk}/change/",
+            "invitation/",
+            f"invitation/{invitation.pk}/change/",
+        ):
+            assert "refuses the recipient (550). Invite again" in page(sam, path), path
 
 
 class TestProject:
