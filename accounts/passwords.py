@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import uuid4
 
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.core.mail import send_mail
 from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -18,7 +18,9 @@ from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 from accounts import lockout, logins
 from accounts.audit import about
 from accounts.models import User
-from accounts.principal import Principal
+from accounts.principal import Principal, policy
+from events import channels
+from events.channels.base import Message, Refused
 from events.services import record
 from gamer.errors import ValidationError, bad_field
 from gamer.queue.enqueue import enqueue
@@ -81,7 +83,9 @@ def ask_reset(*, email: str, ip: str, now: datetime) -> None:
 
 
 def send_reset(*, email: str, now: datetime) -> bool:
-    """Mails the way to a new password to who has this address. False when nobody does who may log in."""
+    """Mails the way to a new password to who has this address. False when nobody does who may log in, and when the mail server
+    refuses it for good, which is told. Raises TryLater.
+    """
     user = User.objects.filter(email=email, is_active=True).first()
     if user is None:
         return False
@@ -93,8 +97,20 @@ def send_reset(*, email: str, now: datetime) -> bool:
         "hours": settings.PASSWORD_RESET_TIMEOUT // 3600,
     }
     subject = render_to_string("accounts/password_reset_subject.txt", told).strip()
-    send_mail(subject, render_to_string("accounts/password_reset.txt", told), None, [email])
-    record(about(user, "password_reset_mailed", Principal(policy="password_reset"), now))
+    message = Message(
+        uuid4().hex,
+        now,
+        "user.password_reset",
+        subject,
+        render_to_string("accounts/password_reset.txt", told),
+    )
+    by = policy("password_reset")
+    try:
+        channels.channel("email").send(message, target=email)
+    except Refused as error:
+        record(about(user, "mail_refused", by, now, why=str(error)))
+        return False
+    record(about(user, "password_reset_mailed", by, now))
     return True
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import smtplib
 from datetime import timedelta
 from typing import Any
 
@@ -15,11 +16,13 @@ from rest_framework.test import APIClient
 
 from accounts import logins, passwords, tasks
 from accounts.models import Login, User
+from events.channels.base import TryLater
 from events.models import Event
 from gamer.errors import RateLimited, ValidationError
 from tests.accounts.hashing import count_hashes
 from tests.at_once import at_once
 from tests.bad_inputs import assert_error, sweep_bodies
+from tests.events.channels.moody import moody
 from tests.factories import UserFactory
 from tests.world import NOON, PASSWORD, Clock, World, client_of
 
@@ -147,6 +150,18 @@ class TestMail:
         for email in ("nobody@gamer.test", "gone@gamer.test", ""):
             tasks.send_password_reset(email)
         assert mail.outbox == []
+
+    def test_that_is_refused_for_good_is_tried_no_more_and_told(self, world: World) -> None:
+        with moody(smtplib.SMTPRecipientsRefused({"alice@gamer.test": (550, b"no such user")})):
+            tasks.send_password_reset("alice@gamer.test")
+        event = Event.objects.get()
+        assert (event.action, event.resource_id) == ("mail_refused", "alice@gamer.test")
+        assert event.details == {"why": "The mail server refuses the recipient (550)."}
+
+    def test_that_is_refused_for_now_is_tried_again(self, world: World) -> None:
+        with moody(smtplib.SMTPServerDisconnected("gone")), pytest.raises(TryLater):
+            tasks.send_password_reset("alice@gamer.test")
+        assert not Event.objects.exists()
 
 
 class TestReset:
