@@ -45,7 +45,8 @@ MOST_CALLS = {"tensordock": 100}
 # Whose tools sign in by a key alone; the others may also find what the host is signed in as.
 SIGNED_IN_BY_SECRET = ("cloudypad_paperspace", "cloudypad_scaleway")
 SHUT = (
-    "No key in GAMER_KEYS opens what is stored: put the key back, or give the secret and the settings again."
+    "No key in GAMER_KEYS opens what is stored: put the key back, or give the secret and the settings again; the settings alone where "
+    "the account stands on what the host is signed in as."
 )
 # As after a fresh start: the next call shows how the account is doing.
 WELL: Mapping[str, Any] = {"paused_until": None, "paused_why": "", "failures_in_a_row": 0}
@@ -177,7 +178,8 @@ def faults(draft: AccountDraft, *, former: ProviderAccount | None = None) -> dic
     if draft.kind == "tensordock" and not draft.secret and not has_secret:
         found["secret"] = "Without an API token the vendor answers nothing."
     found |= _cloud_faults(draft, has_secret)
-    if is_shut and not draft.secret:
+    may_be_the_hosts = draft.kind in CLOUDS and draft.kind not in SIGNED_IN_BY_SECRET and bool(draft.settings)
+    if is_shut and not draft.secret and not may_be_the_hosts:
         found["secret"] = SHUT
     if not found:
         try:
@@ -241,7 +243,8 @@ def change(*, account: ProviderAccount, draft: AccountDraft, by: Principal, now:
         told: dict[str, Any] = {name: [_plain(getattr(row, name)), _plain(changes[name])] for name in changes}
         former = plain_settings(row)
         if draft.secret or draft.settings != former:
-            changes["credentials"] = _credentials(draft, row.credentials)
+            is_shut = isinstance(row.credentials, ShutDict)
+            changes["credentials"] = _credentials(draft, None if is_shut else row.credentials)
         if draft.settings != former:
             told["settings"] = [former, dict(draft.settings)]
         if draft.secret:

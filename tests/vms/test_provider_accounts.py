@@ -187,7 +187,7 @@ class TestForm:
         address = f"/admin/vms/provideraccount/{made.pk}/change/"
         assert "No key in GAMER_KEYS opens what is stored" in client.get(address).content.decode()
         form = {"base_url": "", "calls_per_minute": 90, "secret": "", "settings": "project_id=q"}
-        refused = client.post(address, form)
+        refused = client.post(address, {**form, "settings": ""})
         assert (
             "No key in GAMER_KEYS opens what is stored"
             in refused.context["adminform"].form.errors["secret"][0]
@@ -195,6 +195,27 @@ class TestForm:
         assert client.post(address, {**form, "secret": "new"}).status_code == 302
         made.refresh_from_db()
         assert dict(made.credentials) == {"service_account": "new", "project_id": "q"}
+
+    def test_takes_settings_alone_for_an_account_that_the_host_signs_in(
+        self, world: World, clock: Clock, client: Client, settings: LazySettings
+    ) -> None:
+        client.force_login(world.sam)
+        by = Principal(user=world.sam)
+        made, other = (
+            provider_accounts.create(draft=one, by=by, now=clock())
+            for one in (
+                draft(project_id="p"),
+                replace(draft("cloudypad_scaleway", CANARY, project_id="p"), name="scaleway"),
+            )
+        )
+        settings.GAMER_KEYS = [Fernet.generate_key().decode()]
+        form = {"base_url": "", "calls_per_minute": 90, "secret": "", "settings": "project_id=q"}
+        page = "/admin/vms/provideraccount/{}/change/".format
+        assert client.post(page(made.pk), form).status_code == 302
+        made.refresh_from_db()
+        assert dict(made.credentials) == {"project_id": "q"}
+        refused = client.post(page(other.pk), form)
+        assert [*refused.context["adminform"].form.errors] == ["secret"]
 
     def test_says_that_paperspace_is_deprecated(self, world: World, client: Client) -> None:
         client.force_login(world.sam)
