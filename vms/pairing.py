@@ -84,7 +84,7 @@ def _asked(vm: VM, what: str, ask: Callable[[setup.Target], dict[str, Any]]) -> 
         with _alone(vm, what):
             return ask(target_of(Subject(vm, vm.attempt, [], [])))
     except setup.AgentRefused as error:
-        raise bad_field("pin", error.why) from error
+        raise bad_field("request_id", error.why) from error
     except setup.SshError as error:
         raise _silent() from error
 

@@ -76,7 +76,7 @@ class TestPlaying:
         pairing = f"/vms/{vm.pk}/pairing"
         assert staff.get(pairing).json() == {"pending": [], "paired_clients": 0}
         early = staff.post(pairing, {"pin": "4711"}, format="json")
-        assert early.json()["error"]["details"] == {"pin": ["no such request waits for a PIN"]}
+        assert early.json()["error"]["details"] == {"request_id": ["no such request waits for a PIN"]}
         secret = moonlight(vm, "pair", client_ip="198.51.100.7")["pair_secret"]
         (waiting,) = staff.get(pairing).json()["pending"]
         assert waiting["client_ip"] == "198.51.100.7"
