@@ -18,6 +18,7 @@ from django.utils import timezone
 from events.models import Delivery, Event
 from gamer.env import ROOT
 from tests.billing.usage import of, runs, used
+from tests.factories import UserFactory
 from tests.world import World
 
 pytestmark = pytest.mark.django_db
@@ -162,6 +163,13 @@ class TestUsageReport:
         assert capsys.readouterr().err == "--console: nothing of 'swich' was ever used; used were: switch\n"
         assert report.splitlines()[-1].split()[:2] == ["total", "0"]
         assert code == 0
+
+    def test_names_the_option_where_several_people_are_meant(self, world: World) -> None:
+        for department in (world.arcade, world.palace):
+            runs(of(UserFactory(handle="kim", department=department)), timezone.now() - timedelta(seconds=1))
+        with pytest.raises(CommandError) as caught:
+            call_command("usage_report", "--user", "kim")
+        assert str(caught.value).startswith("--user: several departments have a user of this name")
 
     @pytest.mark.parametrize(
         "arguments",

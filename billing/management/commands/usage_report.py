@@ -67,7 +67,7 @@ class Command(QuickCommand):
         try:
             filters = of_one_person(filters, STAFF)
         except ValidationError as error:
-            raise CommandError(f"--user: {error.message}") from error
+            raise CommandError(f"--user: {error.details['user_id'][0]}") from error
         now = timezone.now()
         found = report(period=self._period(options), sight=STAFF, now=now, filters=filters, group_by=groups)
         lines = {"table": _table, "csv": _csv, "json": _json}[options["format"]](found)
