@@ -127,6 +127,6 @@ class NewPasswordView(FrontPage, PasswordResetConfirmView):
         try:
             passwords.reset(token=token, new=form.cleaned_data["new_password1"], now=timezone.now())
         except GamerError as error:
-            form.add_error(None, error.message)
+            form.add_error(None, error.details.get("token", [error.message]))
             return self.form_invalid(form)
         return HttpResponseRedirect(str(self.success_url))

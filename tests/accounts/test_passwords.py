@@ -262,6 +262,15 @@ class TestPages:
     def test_say_when_a_link_is_none_of_ours(self, client: Client, path: str) -> None:
         assert "not good any more" in client.get(f"/password/new/{path}").content.decode()
 
+    def test_say_to_who_is_suspended_meanwhile_that_their_link_is_not_good(
+        self, world: World, client: Client
+    ) -> None:
+        opened = client.get(passwords.link_to(passwords.make_token(world.alice))).headers["Location"]
+        User.objects.filter(pk=world.alice.pk).update(is_active=False)
+        page = client.post(opened, {"new_password1": NEW, "new_password2": NEW}).content.decode()
+        assert "This link is not good any more; ask for a new one." in page
+        assert "token:" not in page
+
     def test_are_bounded_like_the_api(self, client: Client) -> None:
         for _ in range(5):
             assert client.post("/password/forgotten", {"email": "a@gamer.test"}).status_code == 302
