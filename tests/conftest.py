@@ -10,14 +10,14 @@ import hypothesis
 import psycopg
 import pytest
 from django.db import connection
-from django.test import override_settings
+from django.test import Client, override_settings
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 from gamer import urls  # noqa: F401  the admin's pages are registered in the order of the apps, whichever a test imports first
 from tests import browsing
 from tests import world as worlds
-from tests.world import Clock, World, client_of, client_with_key
+from tests.world import Clock, World, client_for, client_of, client_with_key
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -147,3 +147,9 @@ def as_admin_key(world: World) -> APIClient:
 def as_reader(world: World) -> APIClient:
     """The staff's key that may only read."""
     return client_with_key(world.secret_of(world.reader_key))
+
+
+@pytest.fixture
+def sam(world: World) -> Client:
+    """An administrator in a browser."""
+    return client_for(world.sam)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -101,6 +102,13 @@ def _build(_: datetime) -> World:
         secrets={key.pk: key.secret for key in keys.values()},
         **keys,
     )
+
+
+def client_for(user: User) -> Client:
+    """Somebody logged in on the pages."""
+    client = Client()
+    client.force_login(user)
+    return client
 
 
 def client_of(user: User, **options: Any) -> APIClient:

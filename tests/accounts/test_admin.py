@@ -21,16 +21,9 @@ from events.models import Event
 from gamer.errors import NotAuthenticated
 from tests.bad_inputs import ODD_TEXTS
 from tests.factories import ApiKeyFactory, UserFactory
-from tests.world import NOON, PASSWORD, World
+from tests.world import NOON, PASSWORD, World, client_for
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def sam(world: World) -> Client:
-    client = Client()
-    client.force_login(world.sam)
-    return client
 
 
 @pytest.fixture
@@ -39,9 +32,7 @@ def helper(world: World) -> Client:
     user = UserFactory(handle="helper", is_staff=True)
     names = ("view_user", "change_user", "view_apikey")
     user.user_permissions.set(Permission.objects.filter(codename__in=names))
-    client = Client()
-    client.force_login(user)
-    return client
+    return client_for(user)
 
 
 def user_form(user: User, **changes: Any) -> dict[str, Any]:

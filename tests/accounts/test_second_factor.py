@@ -26,7 +26,7 @@ from gamer.errors import InvalidState, NotAuthenticated, PermissionDenied
 from tests.at_once import at_once
 from tests.bad_inputs import assert_error
 from tests.factories import UserFactory
-from tests.world import NOON, PASSWORD, World
+from tests.world import NOON, PASSWORD, World, client_for
 
 pytestmark = pytest.mark.django_db
 
@@ -267,9 +267,7 @@ class TestAdminLogin:
 class TestOwnPage:
     @pytest.fixture
     def browser(self, world: World) -> Client:
-        client = Client()
-        client.force_login(world.sam)
-        return client
+        return client_for(world.sam)
 
     def test_is_for_staff(self, world: World, client: Client) -> None:
         client.force_login(world.alice)

@@ -26,17 +26,10 @@ from billing.services import accounts
 from events.models import Event
 from tests.billing.metered import PLAYS, D, Till
 from tests.factories import UserFactory
-from tests.world import World
+from tests.world import World, client_for
 
 pytestmark = pytest.mark.django_db
 HOME = "/admin/billing/"
-
-
-@pytest.fixture
-def sam(world: World) -> Client:
-    client = Client()
-    client.force_login(world.sam)
-    return client
 
 
 @pytest.fixture
@@ -179,8 +172,7 @@ class TestCredit:
             assert "doesn’t exist" in answer.content.decode()
 
     def test_is_given_by_those_only_who_may(self, till: Till) -> None:
-        client = Client()
-        client.force_login(UserFactory(is_staff=True))
+        client = client_for(UserFactory(is_staff=True))
         page = f"{HOME}creditaccount/{till.account.pk}/give/"
         assert client.post(page, self.form()).status_code == 403
         assert till.balance == D("2.66")

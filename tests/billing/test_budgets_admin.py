@@ -32,7 +32,7 @@ from events import deliveries
 from events.deliveries import Post
 from events.models import Event
 from tests.factories import UserFactory
-from tests.world import NOON, World
+from tests.world import NOON, World, client_for
 
 pytestmark = pytest.mark.django_db
 BUDGETS = "/admin/billing/budget/"
@@ -41,9 +41,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 @pytest.fixture
 def staff(world: World) -> Client:
-    client = Client()
-    client.force_login(world.sam)
-    return client
+    return client_for(world.sam)
 
 
 def typed(**changes: Any) -> dict[str, Any]:

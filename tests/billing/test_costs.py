@@ -31,7 +31,7 @@ from billing.reports.spending import STAFF
 from events.models import Event
 from tests.billing.usage import Where, at, of, runs, used
 from tests.factories import ProjectFactory, UserFactory
-from tests.world import NOON, World
+from tests.world import NOON, World, client_for
 
 pytestmark = pytest.mark.django_db
 PAGE = "/admin/billing/usageday/"
@@ -40,20 +40,11 @@ JUNE = Period(date(2026, 6, 1), date(2026, 6, 30), UTC)
 
 
 @pytest.fixture
-def sam(world: World) -> Client:
-    client = Client()
-    client.force_login(world.sam)
-    return client
-
-
-@pytest.fixture
 def staff(world: World) -> Callable[..., Client]:
     def made(*names: str) -> Client:
         user = UserFactory(handle=f"staff-{len(names)}", is_staff=True)
         user.user_permissions.set(Permission.objects.filter(codename__in=names))
-        client = Client()
-        client.force_login(user)
-        return client
+        return client_for(user)
 
     return made
 

@@ -20,7 +20,7 @@ from emulators.facts import KnownPlace, OfferFacts
 from emulators.models import Console, EmulatorConfig, Game, GpuClass, Preset, ProviderPreference
 from emulators.services.configs import upsert_provider
 from events.models import Event
-from tests.world import NOON
+from tests.world import NOON, client_for
 
 pytestmark = pytest.mark.usefixtures("shipped")
 CONFIGS = "/admin/emulators/emulatorconfig/"
@@ -44,9 +44,7 @@ urlpatterns = [
 
 @pytest.fixture
 def client(world) -> Client:
-    client = Client()
-    client.force_login(world.sam)
-    return client
+    return client_for(world.sam)
 
 
 def filled(answer) -> dict[str, object]:
@@ -285,8 +283,7 @@ class TestLists:
 
     @pytest.mark.parametrize("page", [CONFIGS, GPUS, "/admin/emulators/game/", "/admin/emulators/preset/"])
     def test_are_for_staff_only(self, world, page):
-        client = Client()
-        client.force_login(world.alice)
+        client = client_for(world.alice)
         assert client.get(page).status_code == 302
 
     def test_find_games_by_the_beginning_of_title_or_id(self, client):
@@ -388,8 +385,7 @@ class TestGpuPage:
         world.bob.is_staff = True
         world.bob.save()
         world.bob.user_permissions.add(Permission.objects.get(codename="view_gpuclass"))
-        client = Client()
-        client.force_login(world.bob)
+        client = client_for(world.bob)
         before = self.order()
         client.post(GPUS, self.dragged())
         assert self.order() == before

@@ -23,13 +23,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def sam(world: World) -> Client:
-    client = Client()
-    client.force_login(world.sam)
-    return client
-
-
-@pytest.fixture
 def event() -> Event:
     record(
         Happening(NOON, "user:alice", "create", "vms", "vm-1", {"game": "zelda"}),

@@ -18,13 +18,6 @@ from tests.world import NOON, World
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def sam(world: World) -> Client:
-    client = Client()
-    client.force_login(world.sam)
-    return client
-
-
 def told(resource: str, resource_id: object) -> list[Event]:
     return list(Event.objects.about(resource, resource_id))
 

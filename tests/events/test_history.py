@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.db import connection, transaction
-from django.test import Client
 
 from accounts.models import ApiKey, User
 from emulators.models import EmulatorConfig, Preset, ProviderPreference
 from emulators.services import seed
 from events.models import Event
 from gamer.context import about
-from tests.world import NOON, World, client_with_key
+from tests.world import NOON, World, client_for, client_with_key
 from vms.models import Installation, ProviderAccount
 
 pytestmark = pytest.mark.django_db
@@ -137,8 +136,7 @@ class TestActor:
         assert change.details["changes"]["max_session_hours"][1] == 3
 
     def test_is_the_person_at_the_admin(self, world: World) -> None:
-        client = Client()
-        client.force_login(world.sam)
+        client = client_for(world.sam)
         answer = client.post(
             "/admin/accounts/department/add/", {"name": "Backroom"}, REMOTE_ADDR="203.0.113.8"
         )

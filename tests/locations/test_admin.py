@@ -17,12 +17,6 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def sam(client, world):
-    client.force_login(world.sam)
-    return client
-
-
-@pytest.fixture
 def missing(db):
     locate(city="Atlantis Heights", state="Idaho", country="United States", now=NOW)
     return GeocodedPlace.objects.get()

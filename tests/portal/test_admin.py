@@ -20,17 +20,10 @@ from tests.events.channels.moody import moody
 from tests.factories import DepartmentFactory, ProjectFactory, QuotaFactory, UserFactory
 from tests.vms.api.asking import made
 from tests.vms.control_plane import ControlPlane
-from tests.world import World
+from tests.world import World, client_for
 from vms.models import VM
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def sam(world: World) -> Client:
-    client = Client()
-    client.force_login(world.sam)
-    return client
 
 
 def page(client: Client, path: str, **query: Any) -> str:
@@ -311,8 +304,7 @@ class TestPerson:
         helper = UserFactory(handle="helper", is_staff=True)
         names = ("view_user", "change_user")
         helper.user_permissions.set(Permission.objects.filter(codename__in=names))
-        client = Client()
-        client.force_login(helper)
+        client = client_for(helper)
         refused = client.post(f"/admin/accounts/user/{world.sam.pk}/suspend/", {"reason": "x"})
         assert "only an administrator" in refused.content.decode()
         assert client.post(f"/admin/accounts/department/{world.arcade.pk}/invite/", {}).status_code == 403

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from django.contrib import admin
 from django.test import Client
 
 from accounts.models import User
 from billing.models import UsageDay
-from tests.world import World
 from vms.models import Installation
 
 # Never without rows: there is one installation and who looks is a user; costs have a page of their own.
@@ -22,13 +20,6 @@ def test_every_list_of_ours_has_a_hint() -> None:
         if not getattr(page, "empty_hint", "") and model not in NEVER_EMPTY
     }
     assert without == {f"django_q.{name}" for name in ("Schedule", "Success", "Failure", "OrmQ")}
-
-
-@pytest.fixture
-def sam(world: World) -> Client:
-    client = Client()
-    client.force_login(world.sam)
-    return client
 
 
 def shown(client: Client, path: str, **query: str) -> str:

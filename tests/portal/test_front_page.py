@@ -19,17 +19,10 @@ from billing.budgets.rows import Target
 from billing.models import CreditAccount, FleetDifference, ProviderBalance, Verification
 from tests.billing.usage import Where, of, runs, used
 from tests.factories import DepartmentFactory, ProjectFactory, UserFactory
-from tests.world import World
+from tests.world import World, client_for
 
 pytestmark = pytest.mark.django_db
 BY = policy("test")
-
-
-@pytest.fixture
-def sam(world: World) -> Client:
-    client = Client()
-    client.force_login(world.sam)
-    return client
 
 
 def money(client: Client) -> dict[str, Any]:
@@ -104,8 +97,7 @@ class TestMoney:
 
     def test_is_for_those_who_may_see_costs(self, world: World) -> None:
         staff = UserFactory(is_staff=True)
-        client = Client()
-        client.force_login(staff)
+        client = client_for(staff)
         assert "money" not in client.get("/admin/").context
         staff.user_permissions.set(Permission.objects.filter(codename="view_usageday"))
         answer = client.get("/admin/")
@@ -130,8 +122,7 @@ class TestMoney:
         everything_amiss(world)
         staff = UserFactory(is_staff=True)
         staff.user_permissions.set(Permission.objects.filter(codename__in=["view_usageday", *names]))
-        client = Client()
-        client.force_login(staff)
+        client = client_for(staff)
         shown = money(client)
         assert (None if shown["alerts"] is None else [one.word for one in shown["alerts"]]) == words
         assert (shown["limits"] is not None) == ("view_budget" in names)

@@ -18,18 +18,11 @@ from tests.bad_inputs import ODD_TEXTS
 from tests.emulators.saving import brought, packed, slot_of
 from tests.factories import UserFactory
 from tests.vms.control_plane import ControlPlane
-from tests.world import World
+from tests.world import World, client_for
 from vms.models import GameSession
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/emulators/saveslot/"
-
-
-@pytest.fixture
-def sam(world: World) -> Client:
-    client = Client()
-    client.force_login(world.sam)
-    return client
 
 
 @pytest.fixture
@@ -197,8 +190,7 @@ class TestActs:
     def test_are_not_for_who_may_only_look(self, slot: SaveSlot) -> None:
         looker = UserFactory(is_staff=True)
         looker.user_permissions.add(Permission.objects.get(codename="view_saveslot"))
-        client = Client()
-        client.force_login(looker)
+        client = client_for(looker)
         shown = text(client, f"{LIST}{slot.pk}/change/")
         assert "/download/" not in shown
         assert "Rename" not in shown

@@ -12,6 +12,7 @@ from emulators.models import Game, GameUpload, LibraryScan
 from emulators.services import uploads
 from tests.emulators.library.conftest import Shelf, scanned
 from tests.factories import UserFactory
+from tests.world import client_for
 
 SCANS = "/admin/emulators/libraryscan/"
 FILES = "/admin/emulators/libraryfile/"
@@ -20,9 +21,7 @@ UPLOADS = "/admin/emulators/gameupload/"
 
 @pytest.fixture
 def client(world, shelf: Shelf) -> Client:
-    client = Client()
-    client.force_login(world.sam)
-    return client
+    return client_for(world.sam)
 
 
 def text_of(client: Client, path: str, **query: str) -> str:

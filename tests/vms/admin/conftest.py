@@ -9,11 +9,10 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import User
 from tests.browsing import CHROMIUM
 from tests.factories import UserFactory
 from tests.vms.control_plane import ControlPlane, prepare
-from tests.world import Clock, World
+from tests.world import Clock, World, client_for
 
 collect_ignore = [] if CHROMIUM.exists() else ["test_browser.py"]
 
@@ -21,18 +20,6 @@ collect_ignore = [] if CHROMIUM.exists() else ["test_browser.py"]
 @pytest.fixture
 def plane(db: None) -> ControlPlane:
     return prepare(Clock(timezone.now()))
-
-
-def client_for(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-@pytest.fixture
-def sam(world: World) -> Client:
-    """An administrator."""
-    return client_for(world.sam)
 
 
 @pytest.fixture

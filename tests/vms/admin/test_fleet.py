@@ -14,8 +14,7 @@ from accounts.principal import policy
 from events.models import Event
 from tests.bad_inputs import ODD_TEXTS
 from tests.factories import UserFactory
-from tests.vms.admin.conftest import client_for
-from tests.world import NOON
+from tests.world import NOON, client_for
 from vms import services
 from vms.lifecycle import Desired, Phase, Status
 from vms.models import VM, Attempt, GameSession, SetupStep
