@@ -115,11 +115,7 @@ def change(
     webhook_url: str | None = None, webhook_secret: str = "", **changes: Any,
 ) -> Made:  # fmt: skip
     """Changes columns of COLUMNS, thresholds, the webhook; what it covers stays. A raised limit lifts what no longer holds."""
-    # The crossings that a look writes meanwhile point at it.
-    row = Budget.objects.select_for_update(no_key=True).filter(pk=budget.pk).first()
-    # Since it was found somebody may have deleted it, or whom it is of may have left the manager's department.
-    if row is None or not Budget.objects.visible_to(by).filter(pk=row.pk).exists():
-        raise NotFound("There is no such budget.")
+    row = _lock(budget, by)
     unknown = set(changes) - set(COLUMNS)
     if unknown:
         raise TypeError(f"a budget has no changeable {', '.join(sorted(unknown))}")
@@ -145,11 +141,21 @@ def change(
 @transaction.atomic
 def delete(*, by: Principal, budget: Budget, now: datetime) -> None:
     """Ends a budget with all it forbids; what happened stays in the events."""
-    webhook = budget.webhook
-    _record(budget, "delete", by, now, {"name": budget.name})
-    budget.delete()
+    row = _lock(budget, by, for_deletion=True)
+    webhook = row.webhook
+    _record(row, "delete", by, now, {"name": row.name})
+    row.delete()
     if webhook is not None:
         webhook.delete()
+
+
+def _lock(budget: Budget, by: Principal, *, for_deletion: bool = False) -> Budget:
+    """The row until the end of the transaction, before anything that points at it. Not FOR UPDATE, unless it goes."""
+    row = Budget.objects.select_for_update(no_key=not for_deletion).filter(pk=budget.pk).first()
+    # Since it was found somebody may have deleted it, or whom it is of may have left the manager's department.
+    if row is None or not Budget.objects.visible_to(by).filter(pk=row.pk).exists():
+        raise NotFound("There is no such budget.")
+    return row
 
 
 def _may_steer(sight: Sight, covers: Covers, target: Target) -> None:

@@ -68,21 +68,31 @@ SPENT = """
         ) AS parts ON parts.id = periods.id
         GROUP BY periods.id, periods.start_day, periods.end_day, periods.limit_usd)
 """
-# `again`: what was lifted and is over once more, by figures of its own, and what holds longer or shorter because its budget's
-# period was changed.
+# `held`: the budgets whose crossings are no longer what they should be, but those that somebody changes or deletes now: they wait for
+# us, and we never for them. `again`: what was lifted and is over once more, by figures of its own, and what holds longer or shorter
+# because its budget's period was changed.
 CROSS = f"""
     WITH {SPENT},
     over AS MATERIALIZED (
         SELECT spent.*, threshold.percent FROM spent
         JOIN billing_threshold threshold ON threshold.budget_id = spent.id
         WHERE spent.usd * 100 >= threshold.percent * spent.limit_usd),
+    standing AS (
+        SELECT budget_id, percent, period_start, period_end FROM billing_budgetcrossing
+        WHERE lifted_at IS NULL AND period_end >= %(today)s AND (%(only)s::bigint[] IS NULL OR budget_id = ANY(%(only)s))),
+    held AS MATERIALIZED (
+        SELECT id FROM billing_budget WHERE id IN (
+            SELECT coalesce(over.id, budget_id) FROM over FULL JOIN standing
+            ON (over.id, over.percent, start_day, end_day) = (budget_id, standing.percent, period_start, period_end)
+            WHERE over.id IS NULL OR budget_id IS NULL)
+        FOR SHARE SKIP LOCKED),
     fresh AS (
         INSERT INTO billing_budgetcrossing (budget_id, percent, period_start, period_end, spent_usd, limit_usd, crossed_at)
-        SELECT id, percent, start_day, end_day, usd, limit_usd, %(now)s FROM over
+        SELECT id, percent, start_day, end_day, usd, limit_usd, %(now)s FROM over JOIN held USING (id)
         ON CONFLICT (budget_id, period_start, percent) DO NOTHING RETURNING id),
     lifted AS (
         UPDATE billing_budgetcrossing crossing SET lifted_at = %(now)s
-        WHERE lifted_at IS NULL AND period_end >= %(today)s AND (%(only)s::bigint[] IS NULL OR budget_id = ANY(%(only)s))
+        WHERE lifted_at IS NULL AND period_end >= %(today)s AND budget_id IN (SELECT id FROM held)
           AND NOT EXISTS (SELECT FROM over WHERE over.id = crossing.budget_id AND over.start_day = crossing.period_start
                           AND over.percent = crossing.percent)),
     again AS (
@@ -90,7 +100,7 @@ CROSS = f"""
             spent_usd = CASE WHEN lifted_at IS NULL THEN crossing.spent_usd ELSE over.usd END,
             limit_usd = CASE WHEN lifted_at IS NULL THEN crossing.limit_usd ELSE over.limit_usd END,
             crossed_at = CASE WHEN lifted_at IS NULL THEN crossed_at ELSE %(now)s END
-        FROM over
+        FROM over JOIN held USING (id)
         WHERE (crossing.lifted_at IS NOT NULL OR crossing.period_end <> over.end_day) AND over.id = crossing.budget_id
           AND over.start_day = crossing.period_start AND over.percent = crossing.percent)
     SELECT id FROM fresh

@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.core import mail
-from django.db import IntegrityError, connection, connections, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
@@ -23,10 +22,8 @@ from events.models import Delivery, Event, Webhook
 from gamer.errors import Conflict, NotFound, PermissionDenied, ValidationError
 from gamer.moments import written
 from gamer.web.views import description
-from tests.at_once import at_once
 from tests.billing.usage import at, of, runs, used
 from tests.events.channels.receiver import Receiver, receiving
-from tests.waiting import eventually, is_somebody_waiting
 from tests.world import NOON, Clock, World
 
 pytestmark = pytest.mark.django_db
@@ -160,37 +157,6 @@ class TestLooking:
         used(of(world.alice), at("2026-06-15 08:00"), at("2026-06-15 09:00"), cost="99")
         budget(is_active=False)
         assert crossed() == []
-
-
-@pytest.mark.django_db(transaction=True)
-class TestAtOnce:
-    def test_tells_a_crossing_once_from_many_processes(self, world: World) -> None:
-        one = budget(emails=["ops@gamer.test"])
-        used(of(world.alice), at("2026-06-15 08:00"), at("2026-06-15 09:00"), cost="9")
-        found = at_once(*[lambda: len(watch.evaluate(NOON))] * 4)
-        assert sorted(found) == [0, 0, 0, 1]
-        assert crossed(budget=one) == [80]
-        assert Delivery.objects.count() == 1
-        assert Event.objects.filter(action="budget_crossed").count() == 1
-
-    def test_changes_a_budget_while_a_look_crosses_it(self, world: World) -> None:
-        one = budget()
-        used(of(world.alice), at("2026-06-15 08:00"), at("2026-06-15 09:00"), cost="9")
-
-        def change() -> None:
-            try:
-                rows.change(by=OURS, budget=one, name="Fun", now=NOON)
-            finally:
-                connections.close_all()
-
-        with ThreadPoolExecutor(1) as pool:
-            with transaction.atomic():
-                assert len(watch.evaluate(NOON)) == 1
-                changed = pool.submit(change)
-                eventually(is_somebody_waiting)
-            changed.result(30)
-        one.refresh_from_db()
-        assert (one.name, crossed(budget=one)) == ("Fun", [80])
 
 
 class TestNotices:
