@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 import requests
+from django.conf import settings
 
+from emulators.archives import MAX_PACKED, MIB
 from gamer.env import ROOT
+from gamer.web.errors import error_body
 from tests import ports
 from tests.gamer.conftest import NGINX
 from tests.waiting import eventually
@@ -86,9 +89,17 @@ def test_does_not_ask_for_a_file_again_by_itself(proxy: str, path: str) -> None:
 
 def test_refuses_large_bodies_in_the_shape_of_who_asks(proxy: str) -> None:
     large = b"x" * (1024 * 1024 + 1)
-    assert requests.post(f"{proxy}/vms", large, timeout=30).json()["error"]["code"] == "too_large"
+    said = error_body("too_large", f"The body is larger than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.")
+    assert requests.post(f"{proxy}/vms", large, timeout=30).json() == said
     page = requests.post(f"{proxy}/admin/vms/vm/", large, timeout=30)
     assert (page.status_code, "<h1>Too large</h1>" in page.text) == (413, True)
+
+
+@pytest.mark.parametrize("path", ["/agent/saves", "/saves/7/versions/"])
+def test_names_the_bound_that_the_product_has_for_saves(proxy: str, path: str) -> None:
+    answer = requests.put(proxy + path, b"x" * (MAX_PACKED + 2 * MIB), timeout=30)
+    said = error_body("too_large", f"The body is larger than {MAX_PACKED} bytes.")
+    assert (answer.status_code, answer.json()) == (413, said)
 
 
 def test_takes_the_larger_bodies_of_saves(proxy: str, tmp_path: Path) -> None:
