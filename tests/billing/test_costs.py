@@ -383,6 +383,16 @@ class TestExport:
         assert len(sheet_of(sam.get(f"{PAGE}export/", asked))) == rows
         assert Event.objects.filter(action="export").count() == 1
 
+    def test_of_a_table_that_is_too_long_to_sort_is_refused_in_words(
+        self, week: World, sam: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(exports, "TABLE_ROWS", 1)
+        refused = sam.get(f"{PAGE}export/", {"by": "user"})
+        assert (refused.status_code, b"take fewer days" in refused.getvalue()) == (400, True)
+        monkeypatch.setattr(exports, "TABLE_ROWS", 2)
+        assert len(rows_of(sam.get(f"{PAGE}export/", {"by": "user"}))) == 3, "with the total"
+        assert Event.objects.filter(action="export").count() == 1
+
     @pytest.mark.parametrize("asked", [{"what": "secrets"}, {"as": "exe"}])
     def test_knows_its_files(self, week: World, sam: Client, asked: dict[str, str]) -> None:
         answer = sam.get(f"{PAGE}export/", asked)

@@ -1,4 +1,4 @@
-"""Reports to take along: the table, or every interval behind it, as CSV or XLSX. Memory stays flat however long they are."""
+"""Reports to take along: the table, up to a bound, or every interval behind it, as CSV or XLSX. Memory stays flat however many."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from gamer.web.streaming import attached, streamed
 WHATS = ("table", "intervals")
 FORMATS = ("csv", "xlsx")
 SHEET_ROWS = 1_048_576  # Excel's own limit, the heads included
+TABLE_ROWS = 100_000  # they are sorted in memory
 PIECE = 500
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 # A spreadsheet takes a text that begins so for a formula, and names are anybody's to choose.
@@ -39,7 +40,10 @@ FIGURES = (
 
 
 class TooLongError(Exception):
-    """There are more rows than a sheet of Excel holds."""
+    """There are too many rows; the message says how to ask for fewer."""
+
+    def __init__(self, text: str = "a sheet of Excel can hold: take the CSV, or fewer days") -> None:
+        super().__init__(f"There are more rows than {text}.")
 
 
 def export(
@@ -72,8 +76,17 @@ def export(
 
 def _table(question: Question, sight: Sight, now: datetime) -> tuple[Sequence[str], Generator[Sequence[Any]]]:
     found = report(
-        period=question.period, sight=sight, now=now, filters=question.filters, group_by=question.group_by
+        period=question.period,
+        sight=sight,
+        now=now,
+        filters=question.filters,
+        group_by=question.group_by,
+        most=TABLE_ROWS,
     )
+    if found.groups > TABLE_ROWS:
+        raise TooLongError(
+            f"the {TABLE_ROWS:,} of a table: take fewer days, group by less, or filter; intervals have no such bound"
+        )
     return [*question.group_by, *FIGURES], _figures(found, question)
 
 

@@ -61,8 +61,8 @@ class CostsAdmin(ReadOnlyAdmin):
             question = form.question()
             try:
                 return export(request, question, what=what, form=form_of_file, sight=STAFF, now=now)
-            except TooLongError:
-                problem = "There are more rows than a sheet of Excel can hold: take the CSV, or fewer days."
+            except TooLongError as error:
+                problem = str(error)
         if problem:
             form.add_error(None, problem)
         return TemplateResponse(
