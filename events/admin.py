@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, HttpResponseNotAllowed
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -15,6 +15,7 @@ from events import timeline
 from events.models import Delivery, Event, EventQuerySet
 from events.services import Happening, record
 from gamer.web.admin import ReadOnlyAdmin
+from gamer.web.streaming import streamed
 
 
 @admin.register(Event)
@@ -60,10 +61,8 @@ class EventAdmin(ReadOnlyAdmin):
             if text and name in (*timeline.PARAMETERS, "q")
         }
         record(Happening(now, f"user:{request.user}", "export", "events", "export", {"filters": asked}))
-        answer = StreamingHttpResponse(timeline.as_csv(rows), content_type="text/csv; charset=utf-8")
-        answer.headers["Content-Disposition"] = f'attachment; filename="events-{now:%Y%m%d-%H%M%S}.csv"'
-        answer.headers["Cache-Control"] = "no-store"
-        return answer
+        name = f"events-{now:%Y%m%d-%H%M%S}.csv"
+        return streamed(request, timeline.as_csv(rows), content_type="text/csv; charset=utf-8", filename=name)
 
     @admin.display(description="at (UTC)")
     def when(self, event: Event) -> str:

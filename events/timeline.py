@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
@@ -204,7 +204,7 @@ class _Echo:
         return text
 
 
-def as_csv(rows: EventQuerySet) -> Iterator[str]:
+def as_csv(rows: EventQuerySet) -> Generator[str]:
     """The rows as CSV, the newest first, read page by page. Cells a spreadsheet would run are quoted for it."""
     writer = csv.writer(_Echo())
     yield writer.writerow(COLUMNS)

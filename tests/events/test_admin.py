@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import connection
-from django.test import Client
+from django.test import AsyncClient, Client
 
 from accounts.models import Department
 from emulators.services import seed
@@ -159,6 +160,11 @@ class TestExport:
         )  # fmt: skip
         told = Event.objects.get(action="export")
         assert (told.actor, told.details) == (f"user:{world.sam.handle}", {"filters": {"actor": "user:al"}})
+
+    def test_is_not_read_to_its_end_before_the_first_byte_under_asgi(self, world: World) -> None:
+        client = AsyncClient()
+        client.force_login(world.sam)
+        assert async_to_sync(client.post)("/admin/events/event/export/").is_async
 
     def test_goes_on_past_a_page(self, sam: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(timeline, "PAGE", 2)
