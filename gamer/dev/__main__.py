@@ -114,7 +114,7 @@ def start_postgres(supervisor: Supervisor) -> None:
 
 def start_sandbox(supervisor: Supervisor) -> None:
     # A port of our choice, so that it is found in the same place after a restart.
-    argv = [PYTHON, "-m", "sandbox", "--port", str(_any_port()), "--state-dir", str(STATE_DIR / "sandbox")]
+    argv = [PYTHON, "-m", "sandbox", "--port", str(own_port()), "--state-dir", str(STATE_DIR / "sandbox")]
     ready = STATE_DIR / SANDBOX_READY
     ready.unlink(missing_ok=True)
     token = {"SANDBOX_TOKEN": secrets.token_urlsafe(24)}
@@ -154,10 +154,14 @@ def free_port(text: str) -> int:
     return int(text)
 
 
-def _any_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+def own_port() -> int:
+    """One that is ours as long as this process is: it stays bound, beside which the sandbox may listen as often as it starts."""
+    taken = socket.socket()
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    taken.bind((HOST, 0))
+    port = int(taken.getsockname()[1])
+    taken.detach()
+    return port
 
 
 @contextmanager

@@ -21,9 +21,10 @@ import psycopg
 import pytest
 import requests
 
-from gamer.dev.__main__ import CannotRun, alone, farewell, free_port, welcome
+from gamer.dev.__main__ import CannotRun, alone, farewell, free_port, own_port, welcome
 from gamer.dev.embedded import Cluster
 from gamer.env import ROOT
+from sandbox.addresses import bound
 from tests import ports
 from tests.gamer.queue.cluster import below, is_alive
 from tests.sandbox.vendor import Vendor
@@ -176,6 +177,14 @@ class TestPort:
     def test_must_be_one(self, text: str) -> None:
         with pytest.raises(CannotRun, match="must be a number from 1 to 65535"):
             free_port(text)
+
+    def test_of_the_sandbox_is_nobody_elses_before_it_starts_and_between_its_starts(self) -> None:
+        port = own_port()
+        for _ in range(2):
+            with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+                stranger.bind(("127.0.0.1", port))
+            with bound("127.0.0.1", port) as sandbox:
+                sandbox.listen()
 
 
 class TestAlone:
