@@ -11,8 +11,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -152,9 +152,9 @@ def answer_for(exc: BaseException | None) -> tuple[int, dict[str, Any], dict[str
                 error_body("unavailable", "The database is away; try again shortly.", details),
                 headers,
             )
-        case IntegrityError():
-            # Two at the same moment, and a law of the database that no service foresaw: one of them came first.
-            log.error("a law of the database was broken", exc_info=exc)
+        case IntegrityError() | ObjectDoesNotExist():
+            # Two at the same moment, and a law of the database or the end of a row that no service foresaw: one of them came first.
+            log.error("what the database holds contradicts a request", exc_info=exc)
             return 409, error_body("conflict", "This contradicts what is there; look again."), {}
         case DataError():
             # A value that passed every check and that Postgres still refuses is the client's, and a hole in a check.

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
+from accounts import departments
 from accounts.models import Project, User
 from accounts.principal import Principal
 from gamer.errors import Conflict
 from portal import services as portal
 from tests.at_once import at_once, met
-from tests.factories import ProjectFactory, QuotaFactory, UserFactory
+from tests.factories import DepartmentFactory, ProjectFactory, QuotaFactory, UserFactory
 from tests.vms.control_plane import ControlPlane
-from tests.world import World
+from tests.waiting import eventually, is_somebody_waiting
+from tests.world import World, client_of
 from vms import services
 from vms.lifecycle import Desired, Phase
 from vms.models import VM, Attempt
@@ -162,6 +166,26 @@ class TestLaunchAndLeave:
             *(project, world.alice),
         )
         assert Project.objects.get(pk=project.pk).owner == world.mona
+
+
+class TestLaunchAndDeletion:
+    def test_of_the_department_that_somebody_has_just_left_is_a_conflict(
+        self, plane: ControlPlane, world: World
+    ) -> None:
+        quota = QuotaFactory(department=DepartmentFactory(), max_vms=3)
+        user = UserFactory(department=quota.department)
+        client = client_of(user)
+        leaving = {"by": Principal(user=world.sam), "department": quota.department, "now": timezone.now()}
+        with ThreadPoolExecutor(1) as pool:
+            with transaction.atomic():
+                departments.lock(quota.department_id, for_deletion=True)
+                launched = pool.submit(at_once, lambda: client.post("/vms", {"console_type": "snes"}))
+                eventually(is_somebody_waiting)
+                departments.part(**leaving, member=user)
+                departments.delete(**leaving)
+            (answer,) = launched.result(30)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "conflict")
+        assert not VM.objects.exists()
 
 
 class TestLaunchAndSuspend:

@@ -136,6 +136,7 @@ FAULTS = {
     "cut": raiser(InterfaceError("gone")),
     "refused": refused_value,
     "twice": same_name_twice,
+    "gone": lambda: Department.objects.get(pk=0),
     "secretive": raiser(RuntimeError("the vendor said gk_abcd1234_" + "s" * 43)),
     "ours": raiser(RuntimeError("a fault of ours")),
 }

@@ -45,6 +45,7 @@ class TestShape:
             ("cut", 503, "unavailable", {"database": ["not reachable"]}),
             ("refused", 400, "validation_error", {}),
             ("twice", 409, "conflict", {}),
+            ("gone", 409, "conflict", {}),
         ],
     )
     def test_is_the_same_for_every_exception(
@@ -123,6 +124,7 @@ class TestServerError:
             ("plain/suspicious", 400, ("This cannot be read", "The request is not valid.")),
             ("plain/gamer", 402, ("There is not enough credit", "No money.")),
             ("plain/twice", 409, ("Somebody was faster", "This contradicts what is there; look again.")),
+            ("plain/gone", 409, ("Somebody was faster", "This contradicts what is there; look again.")),
         ],
     )
     def test_shows_people_a_page_with_a_way_out(
