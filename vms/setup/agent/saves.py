@@ -132,7 +132,7 @@ class Saves:
         while True:
             with self._lock:
                 now = time.monotonic()
-                moments = [self._changed_at(slot, now) for slot in self._shelf.slots()]
+                moments = [self._seen(slot, now).changed_at for slot in self._shelf.slots()]
             pause = min(max(moments, default=0.0) + self._quiet_s, deadline) - now
             if pause <= 0:
                 break
@@ -140,14 +140,6 @@ class Saves:
         with self._lock:
             for slot in self._shelf.slots():
                 self._pack_or_say_why(slot, is_torn_fine=True)
-
-    def _changed_at(self, slot: Slot, now: float) -> float:
-        """A folder that cannot be looked at is not waited for; the others are."""
-        try:
-            return self._seen(slot, now).changed_at
-        except OSError as error:
-            sys.stderr.write(f"saves: {slot.slot}: {error}\n")
-            return 0.0
 
     def _look_at(self, slot: Slot, active: str | None, now: float) -> float:
         """The seconds until this folder has to be looked at again."""
@@ -167,7 +159,13 @@ class Saves:
 
     def _seen(self, slot: Slot, now: float) -> Look:
         look = self._looks.setdefault(slot.slot, Look(now))
-        look.see(archive.signature(self._place(slot.folder)), now)
+        seen: Any
+        try:
+            seen = archive.signature(self._place(slot.folder))
+        except OSError as error:
+            # A change as any other: packed once it rests, it says why it cannot be, and costs no other slot its look.
+            seen = str(error)
+        look.see(seen, now)
         return look
 
     def _pack_or_say_why(self, slot: Slot, *, is_torn_fine: bool) -> bool:
