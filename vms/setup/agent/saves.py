@@ -150,12 +150,15 @@ class Saves:
         if slot.session_id == active:
             rests_at = max(rests_at, look.packed_at + self._interval_s)
         must_at = look.dirty_since + self._interval_s * PATIENCE_TIMES
-        due_at = min(rests_at, must_at)
+        due_at = max(min(rests_at, must_at), look.again_at)
         if now < due_at:
             return due_at - now
-        if self._pack_or_say_why(slot, is_torn_fine=now >= must_at):
+        again_s = self._pack_or_say_why(slot, is_torn_fine=now >= must_at)
+        if again_s is None:
             look.dirty_since, look.packed_at = None, now
-        return self._quiet_s
+            return self._quiet_s
+        look.again_at = now + again_s
+        return again_s
 
     def _seen(self, slot: Slot, now: float) -> Look:
         look = self._looks.setdefault(slot.slot, Look(now))
@@ -168,14 +171,21 @@ class Saves:
         look.see(seen, now)
         return look
 
-    def _pack_or_say_why(self, slot: Slot, *, is_torn_fine: bool) -> bool:
-        """Whether it is done with. What cannot be packed is said in the slot's state, and costs no other slot anything."""
+    def _pack_or_say_why(self, slot: Slot, *, is_torn_fine: bool) -> float | None:
+        """In how many seconds to try again, None when it is done with.
+
+        What cannot be packed is said in the slot's state, and costs no other slot anything.
+        """
+        again_s = None
         try:
             why = self._pack_what_fits(slot, is_torn_fine=is_torn_fine)
         except Changed:
-            return False
-        except (TooLarge, OSError) as error:
-            why = str(error) or type(error).__name__
+            return self._quiet_s
+        except TooLarge as error:
+            why = str(error)
+        except OSError as error:
+            # No room, say: there may be some before the game writes again.
+            why, again_s = str(error) or type(error).__name__, self._interval_s
         slot = self._shelf.slot(slot.slot) or slot
         self._unwritten.pop(slot.slot, None)
         if slot.error != why:
@@ -184,7 +194,7 @@ class Saves:
             except OSError as error:
                 sys.stderr.write(f"saves: {slot.slot}: {why or error}\n")
                 self._unwritten[slot.slot] = why or str(error)
-        return True
+        return again_s
 
     def _pack_what_fits(self, slot: Slot, *, is_torn_fine: bool) -> str:
         """As `_pack`, but without the states where it is too much with them; then it says so."""
@@ -310,7 +320,7 @@ class Look:
         self.seen: Any = None
         self.changed_at = now
         self.dirty_since: float | None = now
-        self.packed_at = -1e9
+        self.packed_at = self.again_at = -1e9
 
     def see(self, signature: Any, now: float) -> None:
         if self.seen is not None and signature != self.seen:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.vms.setup.agent.test_saves import OTHER, Console, console, make_console
+from tests.vms.setup.agent.running import full
+from tests.vms.setup.agent.test_saves import OTHER, SLOT, Console, console, make_console
 from tests.waiting import eventually
 
 __all__ = ["console", "make_console"]
@@ -37,3 +38,11 @@ class TestUnreadable:
             assert console.slot(OTHER)["error"] == ""
         console.write("well again")
         eventually(lambda: (len(console.slot()["pending"]), console.slot()["error"]) == (1, ""))
+
+    def test_is_packed_once_it_can_be_though_nobody_writes_again(self, console: Console) -> None:
+        console.play()
+        with full(console.kept / f"outgoing/{SLOT}"):
+            console.write("no room")
+            eventually(lambda: "Is a directory" in console.slot()["error"])
+        console.one("no room")
+        assert console.slot()["error"] == ""
