@@ -108,7 +108,12 @@ def pack(folder: Path, target: Path, *, is_torn_fine: bool = False, leave: str =
                         entry.type, entry.mode = tarfile.DIRTYPE, 0o755
                         archive.addfile(entry)
                         continue
-                    content = _read(folder, name, left)
+                    try:
+                        content = _read(folder, name, left)
+                    except Changed:
+                        if is_torn_fine:
+                            continue
+                        raise
                     left -= len(content)
                     lines[name] = _line(name, content)
                     entry.size, entry.mode = len(content), 0o644

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import itertools
 import os
+import threading
 import tracemalloc
 from pathlib import Path
 
@@ -49,6 +51,29 @@ class TestArchive:
         (tmp_path / "big").write_bytes(bytes(1024 * 1024 + 1))
         with pytest.raises(archive.TooLarge, match="more than 1 MiB"):
             archive.pack(tmp_path, tmp_path.with_suffix(".tgz"))
+
+    def test_of_a_game_that_never_rests_is_made_all_the_same(self, tmp_path: Path) -> None:
+        """Its files come and go: at the end of a machine, what else is there is all that its player has."""
+        place, is_packed = tmp_path / "saves", threading.Event()
+        place.mkdir()
+        (place / "a.srm").write_bytes(os.urandom(4 * 1024 * 1024))  # it takes a while to come to the next
+        (place / "b.0").touch()
+
+        def scribble() -> None:
+            for number in itertools.count():
+                if is_packed.wait(0.001):
+                    return
+                (place / f"b.{number}").rename(place / f"b.{number + 1}")
+
+        writer = threading.Thread(target=scribble)
+        writer.start()
+        try:
+            digest, _ = archive.pack(place, tmp_path / "packed.tgz", is_torn_fine=True)
+        finally:
+            is_packed.set()
+            writer.join()
+        archive.unpack(tmp_path / "packed.tgz", tmp_path / "out", digest)
+        assert (tmp_path / "out/a.srm").read_bytes() == (place / "a.srm").read_bytes()
 
     @pytest.mark.parametrize("name", ["../out", "/etc/passwd", "a/../../b", "a//b", "."])
     def test_is_never_unpacked_beside_its_folder(self, tmp_path: Path, name: str) -> None:
