@@ -7,6 +7,7 @@ which differ between versions of zlib. Only regular files and folders are packed
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import io
@@ -29,6 +30,8 @@ _HEADS = (
     tarfile.XGLTYPE,
 )
 _MAX_HEAD, _MOST_HEADS = 64 * 1024, 8  # tarfile reads each whole, inside the one before
+# What opening a file says that went since it was seen, or something else took its place.
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
 PLAYER = 1000  # apps run as this user (Wolf's default)
 
 
@@ -231,7 +234,9 @@ def _read(folder: Path, name: str, left: int) -> bytes:
     try:
         descriptor = os.open(str(folder / name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        raise Changed(name) from error
+        if error.errno in _GONE:
+            raise Changed(name) from error
+        raise
     with os.fdopen(descriptor, "rb") as file:
         content = file.read(left + 1)
     if len(content) > left:

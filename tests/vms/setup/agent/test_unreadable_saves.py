@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +29,19 @@ def out_of_reach(place: Path) -> Iterator[None]:
     shutil.rmtree(place / names[0])
 
 
+@contextmanager
+def shut(place: Path) -> Iterator[None]:
+    """A file that nobody else can open without waiting for it: a lease of fcntl(2), made where nobody looks."""
+    beside = place.parent.parent / "beside"
+    with beside.open("w") as file:
+        fcntl.fcntl(
+            file, fcntl.F_SETSIG, signal.SIGURG
+        )  # sent to the holder when somebody tries, and does nothing
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        beside.rename(place)
+        yield
+
+
 class TestUnreadable:
     def test_is_told_and_no_other_slot_hangs_on_it(self, console: Console) -> None:
         console.play()
@@ -45,4 +60,13 @@ class TestUnreadable:
             console.write("no room")
             eventually(lambda: "Is a directory" in console.slot()["error"])
         console.one("no room")
+        assert console.slot()["error"] == ""
+
+    def test_is_told_of_a_file_that_cannot_be_opened(self, console: Console) -> None:
+        console.play()
+        console.write("dear")
+        console.one("dear")
+        with shut(console.saves / "card.raw"):
+            eventually(lambda: "temporarily unavailable" in console.slot()["error"])
+        eventually(lambda: "card.raw" in console.content(console.waiting()[0]))
         assert console.slot()["error"] == ""
