@@ -98,13 +98,15 @@ def pack(folder: Path, target: Path, *, is_torn_fine: bool = False, leave: str =
     Raises TooLarge; Changed when something was written meanwhile, unless a picture that is torn is better than none.
     """
     before = signature(folder, leave)
+    entries = _bounded(folder, leave)
     lines: dict[str, str] = {}
     left = MAX_UNPACKED
     with target.open("wb") as raw:
         # No name and no time in gzip's own head: both would differ between two packings of the same.
         with gzip.GzipFile("", "wb", 6, raw, 0) as packed:
             with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
-                for name, seen in _bounded(folder, leave):
+                for name, seen in entries:
+                    _bounded_size(raw.tell())
                     entry = tarfile.TarInfo(name)
                     entry.mtime = int(seen.st_mtime)
                     if stat.S_ISDIR(seen.st_mode):
@@ -121,11 +123,9 @@ def pack(folder: Path, target: Path, *, is_torn_fine: bool = False, leave: str =
                     lines[name] = _line(name, content)
                     entry.size, entry.mode = len(content), 0o644
                     archive.addfile(entry, io.BytesIO(content))
+        size = _bounded_size(raw.tell())
         raw.flush()
         os.fsync(raw.fileno())
-        size = raw.tell()
-    if size > MAX_PACKED:
-        raise TooLarge(f"packed it has more than {MAX_PACKED >> 20} MiB")
     if signature(folder, leave) != before and not is_torn_fine:
         raise Changed(str(folder))
     return _digest(lines), size
@@ -201,12 +201,19 @@ def _safe(name: str, is_folder: bool) -> str:
 
 
 def _bounded(folder: Path, leave: str = "") -> list[tuple[str, os.stat_result]]:
-    entries = []
-    for entry in _entries(folder, leave):
-        entries.append(entry)
-        if len(entries) > MAX_ENTRIES:
-            raise TooLarge(f"it has more than {MAX_ENTRIES} files and folders")
+    entries = list(_entries(folder, leave))
+    if len(entries) > MAX_ENTRIES:
+        raise TooLarge(f"it has more than {MAX_ENTRIES} files and folders")
+    # Before any is read: what is too much is looked at whenever its game writes.
+    if sum(seen.st_size for _, seen in entries if stat.S_ISREG(seen.st_mode)) > MAX_UNPACKED:
+        raise TooLarge(f"it has more than {MAX_UNPACKED >> 20} MiB")
     return entries
+
+
+def _bounded_size(packed: int) -> int:
+    if packed > MAX_PACKED:
+        raise TooLarge(f"packed it has more than {MAX_PACKED >> 20} MiB")
+    return packed
 
 
 def _entries(folder: Path, leave: str = "") -> Iterator[tuple[str, os.stat_result]]:

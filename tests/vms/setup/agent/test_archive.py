@@ -52,6 +52,22 @@ class TestArchive:
         with pytest.raises(archive.TooLarge, match="more than 1 MiB"):
             archive.pack(tmp_path, tmp_path.with_suffix(".tgz"))
 
+    def test_of_too_much_is_not_begun(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        place, target = tmp_path / "saves", tmp_path / "packed.tgz"
+        place.mkdir()
+        for name in "abcdefgh":
+            (place / name).write_bytes(os.urandom(1024 * 1024))
+        monkeypatch.setattr(archive, "MAX_PACKED", 1024 * 1024)
+        with pytest.raises(archive.TooLarge, match="packed it has more than 1 MiB"):
+            archive.pack(place, target)
+        assert target.stat().st_size < 3 * 1024 * 1024  # nor written to its end, where only that tells
+        target.unlink()
+        with (place / "z").open("wb") as large:
+            large.truncate(archive.MAX_UNPACKED)
+        with pytest.raises(archive.TooLarge, match="it has more than 256 MiB"):
+            archive.pack(place, target)
+        assert not target.exists()
+
     def test_of_a_game_that_never_rests_is_made_all_the_same(self, tmp_path: Path) -> None:
         """Its files come and go: at the end of a machine, what else is there is all that its player has."""
         place, is_packed = tmp_path / "saves", threading.Event()
