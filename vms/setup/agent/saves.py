@@ -162,9 +162,13 @@ class Saves:
 
     def _seen(self, slot: Slot, now: float) -> Look:
         look = self._looks.setdefault(slot.slot, Look(now))
+        place = self._place(slot.folder)
         seen: Any
         try:
-            seen = archive.signature(self._place(slot.folder))
+            seen = archive.signature(place)
+            if len(seen) > archive.MAX_ENTRIES:
+                # It is not gone through to its end then: states, which are not packed either, would hide what changes.
+                seen = archive.signature(place, STATES)
         except OSError as error:
             # A change as any other: packed once it rests, it says why it cannot be, and costs no other slot its look.
             seen = str(error)

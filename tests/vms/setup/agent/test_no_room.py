@@ -148,6 +148,22 @@ class TestTooMuch:
         console.ask("POST", "/saves/flush", {})
         eventually(lambda: "unpacked" not in public_url.seen("heartbeat")[-1]["body"])
 
+    def test_goes_on_being_packed_as_its_game_writes(self, make_console: Callable[..., Console]) -> None:
+        """In whatever order a disk gives its folders: some come after the states."""
+        console = make_console()
+        console.start()
+        console.play()
+        cards = [f"card{number}/a.raw" for number in range(9)]
+        for card in cards:
+            console.write("first", card)
+        with_states(console)
+        console.ask("POST", "/saves/flush", {})
+        for card in cards:
+            (console.saves / card).write_text(
+                "second"
+            )  # into the file that is there: its folder stays as it was
+            eventually(lambda card=card: console.content(console.waiting()[0]).get(card) == "second")
+
     def test_goes_on_from_another_version_all_the_same(self, make_console: Callable[..., Console]) -> None:
         """One that the player restored, say: without it this machine would never play the game again."""
         console = make_console()
