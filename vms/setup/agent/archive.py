@@ -32,6 +32,8 @@ _HEADS = (
 _MAX_HEAD, _MOST_HEADS = 64 * 1024, 8  # tarfile reads each whole, inside the one before
 # What opening a file says that went since it was seen, or something else took its place.
 _GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO)
+# What an archive is to blame for: its names, or what gzip finds (no number). Anything else, no room say, is about this machine.
+_OF_NAMES = (None, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG)
 PLAYER = 1000  # apps run as this user (Wolf's default)
 
 
@@ -132,7 +134,7 @@ def pack(folder: Path, target: Path, *, is_torn_fine: bool = False, leave: str =
 
 
 def unpack(source: Path, folder: Path, digest: str) -> None:
-    """Make the new folder `folder` of the archive, for games to write in. Raises BadArchive, leaving a part of it there."""
+    """Make the new folder `folder` of the archive, for games to write in. Raises BadArchive, OSError, leaving a part of it there."""
     folder.mkdir(mode=0o755)
     give(folder)
     lines: dict[str, str] = {}
@@ -158,6 +160,8 @@ def unpack(source: Path, folder: Path, digest: str) -> None:
                 with contextlib.suppress(OverflowError):  # a time that no file has
                     os.utime(str(place), (entry.mtime, entry.mtime))
     except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, RecursionError) as error:
+        if isinstance(error, OSError) and error.errno not in _OF_NAMES:
+            raise
         raise BadArchive(f"{type(error).__name__}: {error}") from error
     if _digest(lines) != digest:
         raise BadArchive("it holds something else than was said")

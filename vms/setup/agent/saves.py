@@ -112,6 +112,10 @@ class Saves:
             except BadArchive as error:
                 source.unlink()
                 raise BadOrder(f"the save that was brought here: {error}") from error
+            except OSError:
+                # Its room is somebody else's until this is tried again.
+                shutil.rmtree(str(fresh), ignore_errors=True)
+                raise
         if place.exists():
             os.replace(str(place), str(former))
         os.replace(str(fresh), str(place))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.vms.setup.agent.playing import Playing, app
@@ -32,6 +33,16 @@ def is_alive(agent: Agent) -> bool:
     return agent.process is not None and agent.process.poll() is None
 
 
+@contextmanager
+def small_files(agent: Agent) -> Iterator[None]:
+    """As a full disk does it, no file takes more than 100 kB from the agent."""
+    assert agent.process is not None
+    before = resource.prlimit(agent.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(agent.process.pid, resource.RLIMIT_FSIZE, (100_000, before[1]))
+    yield
+    resource.prlimit(agent.process.pid, resource.RLIMIT_FSIZE, before)
+
+
 class TestFullDisk:
     def test_ends_no_agent_that_sees_a_game_end(self, caller: Agent, public_url: PublicUrl) -> None:
         caller.start()
@@ -51,6 +62,21 @@ class TestFullDisk:
             assert (status, "Is a directory" in answer["error"]) == (503, True)
             assert agent.games() == {}
         assert agent.launch("s1")["state"] == "launched"
+
+    def test_ends_no_order_whose_save_finds_no_room(self, make_console: Callable[..., Console]) -> None:
+        """For good, that is: there may be some the next time."""
+        console = make_console()
+        console.start()
+        console.play()
+        console.write("played here")
+        digest = console.bring({"a.srm": "restored", "b.state": "x" * 200_000})
+        with small_files(console):
+            view = console.play("s2", expect=503, base=5, digest=digest)
+            assert "File too large" in view["error"]
+            assert [path.name for path in console.saves.parent.iterdir()] == ["abc"]
+            assert (console.saves / "zelda.srm").read_text() == "played here"
+        console.play("s2", base=5, digest=digest)
+        assert (console.saves / "a.srm").read_text() == "restored"
 
     def test_leaves_no_game_running_that_nobody_could_end(self, agent: Agent) -> None:
         with full(agent.folder / "state/sessions/s1/game.json"):
