@@ -54,9 +54,8 @@ class Pusher:
                 if error.status != CONFLICT:
                     break
             except OSError as error:
-                # It was taken, and that cannot be written down: on a full disk, say. Told again, it is taken once.
+                # It cannot be read here, or was taken and that cannot be written down: on a full disk, say. Told again, it is taken once.
                 trouble = Failed(f"{type(error).__name__}: {error}")
-                break
         if trouble is None:
             self._pace.succeeded()
         else:

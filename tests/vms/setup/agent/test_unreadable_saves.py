@@ -5,11 +5,11 @@ from __future__ import annotations
 import fcntl
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.vms.setup.agent.running import full
+from tests.vms.setup.agent.running import PublicUrl, full
 from tests.vms.setup.agent.test_saves import OTHER, SLOT, Console, console, make_console
 from tests.waiting import eventually
 
@@ -70,3 +70,21 @@ class TestUnreadable:
             eventually(lambda: "temporarily unavailable" in console.slot()["error"])
         eventually(lambda: "card.raw" in console.content(console.waiting()[0]))
         assert console.slot()["error"] == ""
+
+    def test_holds_up_no_push_of_another_slot(
+        self, make_console: Callable[..., Console], public_url: PublicUrl
+    ) -> None:
+        public_url.answers["saves"] = (500, b"")
+        console = make_console(public_url.url, backoff_s=0.1)
+        console.start()
+        console.play()
+        console.write("broken here")
+        broken = console.one("broken here")
+        console.play("s2", slot=OTHER, folder=ELSEWHERE)
+        archive = console.kept / "outgoing" / f"{SLOT}-{broken['digest']}.tgz"
+        archive.unlink()
+        archive.mkdir()
+        public_url.answers["saves"] = (200, b'{"number": 1, "is_current": true}')
+        (console.folder / "root" / ELSEWHERE[1:] / "zelda.srm").write_text("well")
+        eventually(lambda: console.slot(OTHER)["base"] == 1)
+        assert [one["slot"] for one in console.waiting()] == [SLOT]
