@@ -154,7 +154,10 @@ def _outcome(status: int) -> dict[str, Any]:
 
 
 def _trim_log(folder: Path) -> None:
+    """Without room for what is kept of it, say, the log is shortened all the same: a keeper that dies of it takes its game along."""
     log = folder / "log"
-    if log.stat().st_size > MAX_LOG:
-        (folder / "log.before").write_text(read_tail(log, LOG_TAIL))
-        os.truncate(str(log), 0)
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > MAX_LOG:
+            tail = read_tail(log, LOG_TAIL)
+            os.truncate(str(log), 0)
+            (folder / "log.before").write_bytes(tail.encode())

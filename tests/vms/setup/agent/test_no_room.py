@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.vms.setup.agent.playing import Playing, app
 from tests.vms.setup.agent.running import Agent, PublicUrl, full
+from tests.vms.setup.agent.test_games import TALK
 from tests.vms.setup.agent.test_saves import SLOT, Console, make_console
 from tests.vms.setup.sshd import end_group
 from tests.waiting import eventually
@@ -77,6 +78,13 @@ class TestFullDisk:
             assert (console.saves / "zelda.srm").read_text() == "played here"
         console.play("s2", base=5, digest=digest)
         assert (console.saves / "a.srm").read_text() == "restored"
+
+    def test_ends_no_game_that_talks(self, agent: Agent) -> None:
+        folder = agent.folder / "state/sessions/s1"
+        (folder / "log.before").mkdir(parents=True)
+        agent.launch("s1", "sh", "-c", TALK.format(log=folder / "log"))
+        eventually(lambda: agent.session("s1")["log_tail"].endswith("said\n"))
+        assert agent.session("s1")["state"] == "launched"
 
     def test_leaves_no_game_running_that_nobody_could_end(self, agent: Agent) -> None:
         with full(agent.folder / "state/sessions/s1/game.json"):
