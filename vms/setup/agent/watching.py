@@ -59,11 +59,13 @@ class Changes:
         if folder is None or self._libc is None:
             return
         self._watch = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        is_added = False  # nor where the folder is missing
         for count, (path, _, _) in enumerate(os.walk(str(folder))):
             is_added = self._watch >= 0 and count < MOST_FOLDERS and self._add(path)
             if not is_added:
-                self._give_up()
-                return
+                break
+        if not is_added:
+            self._give_up()
 
     def _add(self, path: str) -> bool:
         return bool(self._libc.inotify_add_watch(self._watch, os.fsencode(path), EVENTS | ONLY_FOLDERS) >= 0)
