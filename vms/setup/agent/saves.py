@@ -7,6 +7,7 @@ queue holds a version for each slot, and one more for each time that a slot went
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -56,7 +57,9 @@ class Saves:
         self._unwritten: dict[str, str] = {}
         self.wake = threading.Event()
         for slot in self._shelf.slots():
-            _finish_swap(self._place(slot.folder))
+            # What is wrong with a folder is told when it is looked at; the other slots need this agent.
+            with contextlib.suppress(OSError):
+                _finish_swap(self._place(slot.folder))
 
     # -- before a game
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -70,6 +71,16 @@ class TestUnreadable:
             eventually(lambda: "temporarily unavailable" in console.slot()["error"])
         eventually(lambda: "card.raw" in console.content(console.waiting()[0]))
         assert console.slot()["error"] == ""
+
+    def test_keeps_no_agent_from_starting(self, console: Console) -> None:
+        console.play()
+        console.stop(signal.SIGKILL)
+        # Beside it, what a swap would leave there has a longer name than may be.
+        far = {"slot": OTHER, "folder": f"/srv/gamer/saves/{'far' * 84}"}
+        (console.kept / f"slots/{OTHER}.json").write_text(json.dumps(far))
+        console.write("well")
+        console.start()
+        console.one("well")
 
     def test_holds_up_no_push_of_another_slot(
         self, make_console: Callable[..., Console], public_url: PublicUrl
