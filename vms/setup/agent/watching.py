@@ -37,10 +37,14 @@ class Changes:
             os.write(self._wake, b".")
 
     def wait(self, folder: Path | None, timeout_s: float) -> None:
-        """Until something is written below `folder`, or somebody pokes, or the time is over."""
+        """Until something is written below `folder`, or somebody pokes, or the time is over.
+
+        Not at all where it is another folder than before: what was written until it was watched is found by looking.
+        """
         if folder != self._folder:
             self._folder = folder
             self._look_at(folder)
+            return
         is_blind = folder is not None and self._watch < 0
         watched = [self._woken] + ([self._watch] if self._watch >= 0 else [])
         ready = select.select(watched, [], [], min(timeout_s, POLL_S) if is_blind else timeout_s)[0]

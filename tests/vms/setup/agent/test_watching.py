@@ -24,4 +24,10 @@ def ends(changes: Changes, folder: Path) -> bool:
 class TestChanges:
     def test_of_a_folder_that_is_missing_are_looked_for_every_other_second(self, tmp_path: Path) -> None:
         """It may come back, as where a game writes its folder anew: nothing could be watched until then."""
-        assert ends(Changes(), tmp_path / "missing")
+        changes, missing = Changes(), tmp_path / "missing"
+        changes.wait(missing, LONG_S)
+        assert ends(changes, missing)
+
+    def test_from_before_a_folder_was_watched_are_not_waited_for(self, tmp_path: Path) -> None:
+        changes = Changes()
+        assert ends(changes, tmp_path)
