@@ -319,6 +319,7 @@ DOCTOR_CHECKS = [
     "emulators.doctor.saves",
     "emulators.doctor.library",
     "vms.doctor.cloudypad",
+    "vms.doctor.switches",
     "vms.doctor.accounts",
 ]
 # What /metrics reads from rows, bottom up; an app above adds its own here.

@@ -1,4 +1,5 @@
-"""What of this app `manage.py doctor` looks at, by settings.DOCTOR_CHECKS: the tool of the clouds, and every provider account."""
+"""What of this app `manage.py doctor` looks at, by settings.DOCTOR_CHECKS: the tool of the clouds, the installation's switches, and every
+provider account."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from django.conf import settings
 
 from gamer.sealed import CannotOpen
 from gamer.web.doctor import Finding, Verdict, program
+from vms import installation
 from vms.models import CLOUD_KINDS, ProviderAccount
 from vms.provider_accounts import is_laid_down, open_provider
 from vms.providers.base import BadCredentials, ProviderError, QuotaExceeded
@@ -45,6 +47,20 @@ def cloudypad(now: datetime) -> Iterable[Finding]:
         advice = "Install Ansible with CloudyPad's roles: it makes machines consoles with it."
         yield program("ansible-playbook", "--version", advice=advice, is_needed=True)
         yield program("ssh", "-V", advice="Install openssh-client: Ansible works over it.", is_needed=True)
+
+
+def switches(now: datetime) -> Iterable[Finding]:
+    """What holds for the whole installation until somebody takes it back: easily forgotten, and nothing else is ill by it."""
+    row = installation.row()
+    if not row.is_launching:
+        advice = "Accept them again in the admin (Installation)."
+        yield Finding("launches", Verdict.WORSE, "new ones are switched off", advice)
+    if not row.is_sweep_confirmed:
+        text = "the database was moved or restored: unknown machines are kept until somebody has looked"
+        advice = "manage.py find_orphans lists them; with --fix it deletes them, and they are deleted by themselves again."
+        yield Finding("sweep", Verdict.WORSE, text, advice)
+    if row.is_launching and row.is_sweep_confirmed:
+        yield Finding("installation", Verdict.FINE, "takes launches, and deletes machines without a VM")
 
 
 def accounts(now: datetime) -> Iterable[Finding]:

@@ -17,7 +17,7 @@ from django_q.models import Schedule
 from gamer.web.doctor import Finding, Verdict, program
 from tests.vms.providers.cloudypad_vendor import CANARY, StandInHarness
 from vms import doctor
-from vms.models import ProviderAccount
+from vms.models import Installation, ProviderAccount
 from vms.providers.memory import Fault, cloud
 
 
@@ -74,6 +74,19 @@ class TestCommand:
         assert code == 2
         assert "FAIL  keys: no key in GAMER_KEYS opens 1 of vms.ProviderAccount.credentials" in told
         assert "FAIL  account mem (memory): no key in GAMER_KEYS opens this value" in told
+
+    def test_warns_of_switches_that_nobody_took_back(
+        self, account: ProviderAccount, settings: LazySettings
+    ) -> None:
+        settings.DOCTOR_CHECKS = ["vms.doctor.switches"]
+        assert asked() == (0, "ok    installation: takes launches, and deletes machines without a VM\n")
+        Installation.objects.update(is_launching=False, is_sweep_confirmed=False)
+        code, told = asked()
+        assert code == 1
+        assert "warn  launches: new ones are switched off\n" in told
+        assert "warn  sweep: the database was moved or restored" in told
+        call_command("find_orphans", "--fix", stdout=StringIO())  # as it advises
+        assert "sweep" not in asked()[1]
 
     def test_warns_of_a_paused_account(self, account: ProviderAccount) -> None:
         ProviderAccount.objects.update(is_paused=True)
