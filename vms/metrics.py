@@ -1,4 +1,4 @@
-"""What `/metrics` says of VMs and providers, by settings.METRICS: four queries, none over rows that are over."""
+"""What `/metrics` says of VMs and providers, by settings.METRICS: five queries, none over rows that are over."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import Count
+from django.db.models import Count, Min
 
 from gamer.web.metrics import Figure, age_s
 from vms.health import condition_of, oldest_waits
 from vms.lifecycle import LIVE, Desired, Phase, status_of
-from vms.models import VM, Attempt, ProviderAccount
+from vms.models import VM, Attempt, ProviderAccount, Stray
 from vms.reconcile.liveness import SHOUT_AFTER, cost_so_far
 
 MOST_UNPROVEN = 5000
@@ -21,6 +21,7 @@ def figures(now: datetime) -> Iterable[Figure]:
     yield from _fleet()
     yield from _loop(now)
     yield from _unproven(now)
+    yield from _strays(now)
     yield from _accounts(now)
 
 
@@ -61,6 +62,16 @@ def _unproven(now: datetime) -> Iterable[Figure]:
     )
     yield Figure(
         "deletes_unproven_usd", "What the machines of unproven deletes have cost so far.", float(cost)
+    )
+
+
+def _strays(now: datetime) -> Iterable[Figure]:
+    """Whatever keeps one: the vendor refuses, an account is not asked, or the sweep waits for an operator."""
+    oldest = Stray.objects.filter(gone_at=None).aggregate(at=Min("first_seen_at"))["at"]
+    yield Figure(
+        "stray_oldest_seconds",
+        "How long the oldest machine that no VM wants has been known and not proven gone.",
+        age_s(oldest, now),
     )
 
 

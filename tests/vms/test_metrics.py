@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
+import yaml
+from django.test import Client
 
 from gamer import tallies
+from gamer.env import ROOT
+from gamer.web.metrics import exposition
 from gamer.web.models import Tally
 from tests.vms.control_plane import ControlPlane
 from tests.world import World
 from vms.metrics import figures
-from vms.models import VM, Attempt, ProviderAccount
-from vms.provider_accounts import open_provider
+from vms.models import VM, Attempt, ProviderAccount, Stray
+from vms.provider_accounts import note_call, open_provider
 
 pytestmark = pytest.mark.django_db
 
@@ -62,8 +67,20 @@ class TestFigures:
         assert value(plane, "deletes_unproven") == vms
         assert value(plane, "deletes_unproven_usd") == usd
 
-    def test_cost_four_queries(self, plane: ControlPlane, vm: VM, django_assert_num_queries: Any) -> None:
-        with django_assert_num_queries(4):
+    def test_tell_of_a_machine_without_a_vm_until_it_is_proven_gone(self, plane: ControlPlane) -> None:
+        account, now = ProviderAccount.objects.get(), plane.clock()
+        for machine_id, hours in (("refused", 2), ("new", 1), ("gone", 3)):
+            seen = now - timedelta(hours=hours)
+            Stray.objects.create(
+                account=account, machine_id=machine_id, tag=machine_id, reason="unknown", first_seen_at=seen
+            )
+        Stray.objects.filter(machine_id="gone").update(gone_at=now)
+        assert value(plane, "stray_oldest_seconds") == 7200
+        Stray.objects.update(gone_at=now)
+        assert value(plane, "stray_oldest_seconds") == 0
+
+    def test_cost_five_queries(self, plane: ControlPlane, vm: VM, django_assert_num_queries: Any) -> None:
+        with django_assert_num_queries(5):
             assert list(figures(plane.clock()))
 
     def test_say_how_an_account_is_doing(self, plane: ControlPlane) -> None:
@@ -72,6 +89,38 @@ class TestFigures:
         assert value(plane, "provider_account", **who, condition="paused") == 1
         ProviderAccount.objects.update(is_paused=True)  # no fault: nobody is called for it
         assert value(plane, "provider_account", **who, condition="paused_by_staff") == 1
+
+
+class TestAlerts:
+    """Of deploy/prometheus: a misspelt metric never fires, and a misspelt paragraph is looked for at night."""
+
+    RULES = [
+        rule
+        for group in yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())["groups"]
+        for rule in group["rules"]
+    ]
+
+    def test_ask_for_metrics_and_labels_that_there_are(self, plane: ControlPlane, client: Client) -> None:
+        note_call("memory", "list", 0.1, None)
+        tallies.flush()
+        client.get("/health")
+        shown = exposition().decode()
+        for rule in self.RULES:
+            for name, asked in re.findall(r"\b((?:gamer|django)_\w+)(?:\{(.*?)\})?", rule["expr"]):
+                assert f"# TYPE {name} " in shown, rule["alert"]
+                by = " ".join(re.findall(r"by \((.+?)\)", rule["expr"]))
+                labels = set(re.findall(rf"^{name}\{{(.*)\}}", shown, re.M))
+                wanted = {*re.findall(r"(\w+)!?=", asked), *re.findall(r"\w+", by)}
+                told = {word for line in labels for word in re.findall(r'(\w+)="', line)}
+                assert wanted <= told, rule["alert"]
+
+    def test_name_paragraphs_that_there_are(self) -> None:
+        night = (ROOT / "README.md").read_text().partition("## At three in the morning")[2]
+        named = [
+            each for rule in self.RULES for each in re.findall(r'README, "(.+?)"', rule["annotations"]["do"])
+        ]
+        assert len(named) > 10
+        assert [each for each in named if f"\n**{each}" not in night] == []
 
 
 class TestCalls:
