@@ -77,7 +77,12 @@ def open_provider(account: ProviderAccount) -> Provider:
     CannotOpen for credentials that no key opens.
     """
     return registry.open_provider(
-        account.kind, account.credentials, account.base_url, on_call=note_call, tool=tool_of(account)
+        account.kind,
+        account.credentials,
+        account.base_url,
+        on_call=note_call,
+        tool=tool_of(account),
+        name=account.name,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from tests.world import Clock, World
 from vms import machine_types, provider_accounts
 from vms.models import Attempt, MachineType, ProviderAccount, Stray
 from vms.provider_accounts import AccountDraft
-from vms.providers.base import Need
+from vms.providers.base import Need, Unavailable
+from vms.providers.memory import Fault, cloud
 
 CANARY = "cloud-canary-81f2"
 
@@ -91,6 +93,17 @@ class TestSeed:
 
 
 class TestOpen:
+    def test_names_the_account_in_the_log_of_a_call_that_failed(
+        self, db: None, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Two accounts of one kind fail apart."""
+        caplog.set_level(logging.INFO)
+        account = ProviderAccount.objects.create(name="west", kind="memory", credentials={"cloud": "west"})
+        cloud("west").switch_on(Fault.UNAVAILABLE)
+        with pytest.raises(Unavailable):
+            provider_accounts.open_provider(account).list()
+        assert "memory west list: Unavailable" in caplog.text
+
     def test_gives_each_account_a_home_and_the_table_of_its_cloud(self, db: None, clock: Clock) -> None:
         regions.seed(clock())
         machine_types.seed(clock())

@@ -45,11 +45,13 @@ def open_provider(
     pace: Callable[[], None] = lambda: None,
     on_call: OnCall | None = None,
     tool: Account | None = None,
+    name: str = "",
 ) -> Provider:
     """The provider of one account. Raises ValueError for an unknown kind or an impossible address.
 
     `credentials`: tensordock {"token"}; memory {"cloud": its name} (default "default"); the clouds' as in `cloudypad.clouds`.
-    `base_url` "" means the vendor's own. `tool` is for the kinds that drive one, without the credentials.
+    `base_url` "" means the vendor's own. `tool` is for the kinds that drive one, without the credentials. `name`
+    is the account's, for the log: of a kind there may be several.
     `pace` is called before each request to the vendor; it may wait or raise Unavailable.
     """
     match kind:
@@ -65,11 +67,13 @@ def open_provider(
     for verb in VERBS:
         if hasattr(provider, verb):
             # Over the instance, so that class, mixins and class attributes stay what they are.
-            setattr(provider, verb, _watched(kind, verb, getattr(provider, verb), on_call))
+            setattr(provider, verb, _watched(kind, name, verb, getattr(provider, verb), on_call))
     return provider
 
 
-def _watched(kind: str, verb: str, call: Callable[P, R], on_call: OnCall | None) -> Callable[P, R]:
+def _watched(kind: str, name: str, verb: str, call: Callable[P, R], on_call: OnCall | None) -> Callable[P, R]:
+    who = f"{kind} {name}".strip()
+
     @wraps(call)
     def watched(*args: P.args, **kwargs: P.kwargs) -> R:
         started = time.monotonic()
@@ -81,11 +85,11 @@ def _watched(kind: str, verb: str, call: Callable[P, R], on_call: OnCall | None)
             return result
         except ProviderError as error:
             failure = type(error).__name__
-            log.info("%s %s: %s: %s", kind, verb, failure, error)
+            log.info("%s %s: %s: %s", who, verb, failure, error)
             raise
         finally:
             seconds = time.monotonic() - started
-            log.debug("%s %s took %.3f s", kind, verb, seconds)
+            log.debug("%s %s took %.3f s", who, verb, seconds)
             if on_call is not None:
                 on_call(kind, verb, seconds, failure)
 
