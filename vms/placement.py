@@ -56,7 +56,7 @@ TEXTS: Mapping[Why, str] = {
     Why.FITS: "fits",
     Why.NOT_ASKED: "the launch asked for another provider",
     Why.PROVIDER_OFF: "the provider is not enabled for this console",
-    Why.PAUSED: "the provider account is paused or over its budget",
+    Why.PAUSED: "the provider account is paused, rests after errors, or is over its budget",
     Why.GPU_MISSING: "has no GPU to give",
     Why.GPU_TOO_WEAK: "the GPU is below the class this console asks for",
     Why.CPU: "has too few vCPUs",

@@ -165,6 +165,11 @@ class TestRefusals:
         error = self.refused(stocked, NoCapacity)
         assert "has no GPU to give" in error.details["memory"][0]
 
+    def test_say_that_an_account_may_rest_where_nobody_paused_it(self, stocked: ControlPlane) -> None:
+        ProviderAccount.objects.update(failures_in_a_row=3, last_error_at=stocked.clock())
+        error = self.refused(stocked, NoCapacity)
+        assert "paused, rests after errors, or is over its budget" in error.details["memory"][0]
+
     def test_name_a_provider_without_offers(self, stocked: ControlPlane) -> None:
         assert self.refused(stocked, NoCapacity, provider="tensordock").details == {
             "tensordock": ["has no offers"]
