@@ -164,6 +164,14 @@ class TestUsageReport:
         assert report.splitlines()[-1].split()[:2] == ["total", "0"]
         assert code == 0
 
+    def test_says_that_a_department_used_nothing(
+        self, world: World, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Asked for by a number, which is easily another's."""
+        said("usage_report", "--department", "999999")
+        known = f"used were: {world.arcade.pk}\n"
+        assert capsys.readouterr().err == f"--department: nothing of 999999 was ever used; {known}"
+
     def test_names_the_option_where_several_people_are_meant(self, world: World) -> None:
         for department in (world.arcade, world.palace):
             runs(of(UserFactory(handle="kim", department=department)), timezone.now() - timedelta(seconds=1))

@@ -62,7 +62,7 @@ class Command(QuickCommand):
         if len(groups) > 2 or len(set(groups)) < len(groups):
             raise CommandError("--group-by once, or twice with different words")
         chosen = {NARROWING[name]: options[name] for name in NARROWING}
-        self._tell_of_unused(chosen)
+        self._tell_of_unused({**chosen, "department": options["department"]})
         filters = Filters(provider=options["provider"], department=options["department"], **chosen)
         try:
             filters = of_one_person(filters, STAFF)
@@ -74,16 +74,17 @@ class Command(QuickCommand):
         for line in lines:
             self.stdout.write(line, ending="")
 
-    def _tell_of_unused(self, chosen: Mapping[str, str]) -> None:
+    def _tell_of_unused(self, chosen: Mapping[str, Any]) -> None:
         """A misspelt word gives an empty report, as one does that nobody has used yet: standard error says which it may be."""
-        for name, column in NARROWING.items():
-            wanted = Filters(**{column: chosen[column]}).of()  # type: ignore[arg-type]
+        names = {column: name for name, column in NARROWING.items()}
+        for column, value in chosen.items():
+            wanted = Filters(**{column: value}).of()
             if not wanted or CostCentre.objects.filter(wanted).exists():
                 continue
             used = CostCentre.objects.exclude(**{f"{column}__isnull": True}).order_by(column)
-            some = ", ".join(used.values_list(column, flat=True).distinct()[:MOST_NAMED])
+            some = ", ".join(map(str, used.values_list(column, flat=True).distinct()[:MOST_NAMED]))
             self.stderr.write(
-                f"--{name}: nothing of {chosen[column]!r} was ever used; used were: {some or 'none'}"
+                f"--{names.get(column, column)}: nothing of {value!r} was ever used; used were: {some or 'none'}"
             )
 
     def _period(self, options: dict[str, Any]) -> Period:
