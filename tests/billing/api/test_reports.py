@@ -326,7 +326,7 @@ class TestReport:
             )
         ]
         assert sums == [16, 16, 32]
-        with pytest.raises(CommandError, match="^--user: several departments"):
+        with pytest.raises(CommandError, match=r"^--user: several departments"):
             call_command("usage_report", "--user", "kim")
         out = StringIO()
         call_command(
