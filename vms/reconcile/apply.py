@@ -334,7 +334,8 @@ def note_account(account: ProviderAccount, note: AccountNote, now: datetime) -> 
         ):
             rows.update(failures_in_a_row=0, last_answered_at=now)
         return
-    rows.update(failures_in_a_row=F("failures_in_a_row") + 1, last_error=note.error, last_error_at=now)
+    failures = F("failures_in_a_row") + (0 if note.of_one_machine else 1)
+    rows.update(failures_in_a_row=failures, last_error=note.error, last_error_at=now)
     is_new_pause = note.pause_s and not (account.paused_until and account.paused_until > now)
     if note.pause_s:
         rows.update(paused_until=now + timedelta(seconds=note.pause_s), paused_why=note.error)

@@ -118,10 +118,14 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class AccountNote:
-    """How the provider account did: `error` empty means it answered. `pause_s` pauses it and tells the operator."""
+    """How the provider account did: `error` empty means it answered. `pause_s` pauses it and tells the operator.
+
+    An error `of_one_machine` is kept, and does not count against the account: other machines are none the worse for it.
+    """
 
     error: str = ""
     pause_s: int = 0
+    of_one_machine: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

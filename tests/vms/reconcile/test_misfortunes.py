@@ -322,6 +322,25 @@ class TestDelete:
         stocked.until(vm, "terminated", seconds=300, step=5)
         assert not stocked.cloud.alive()
 
+    def test_that_one_machine_refuses_is_asked_ever_less_often_and_harms_no_launch(
+        self, stocked: ControlPlane
+    ) -> None:
+        for vm in [stocked.until(stocked.launch(), "running") for _ in range(3)]:
+            stocked.cloud.switch_on(Fault.UNAVAILABLE, verbs=["delete"], times=None, for_s=HOUR)
+            destroy(stocked, vm)
+        account = ProviderAccount.objects.get()
+        asked = []
+        for _ in range(20):
+            before = stocked.cloud.calls["delete"]
+            stocked.settle(seconds=60, step=1)
+            asked.append(stocked.cloud.calls["delete"] - before)
+            account.refresh_from_db()
+            assert account.failures_in_a_row == 0
+            assert "Unavailable" in account.last_error
+        assert asked[0] > 3 * asked[9] > 0
+        assert 3 <= asked[-1] <= 6
+        stocked.until(stocked.launch(), "running")
+
     def test_ends_a_launch_at_any_phase_without_leaving_a_machine(self, stocked: ControlPlane) -> None:
         for turns in range(12):
             vm = stocked.launch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from vms.reconcile.outcome import AccountNote, Advance, Outcome, Subject, Wait, 
 
 LOOK_S = 2
 SLOW_LOOK_S = 10
+SLOWER_BY, SLOWEST_S = 10, 30  # after a minute every six seconds, after five minutes twice a minute
 
 
 def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
@@ -27,9 +29,21 @@ def run(subject: Subject, provider: Provider, now: datetime) -> Outcome:
         except ProviderError as error:
             failed = error
     if failed is not None:
-        return later(failed, subject)
+        return _refused(failed, subject, now)
     crash_point("delete.after_call")
     return Wait(seconds=LOOK_S, vm={"action_sent_at": now}, account=AccountNote())
+
+
+def _refused(error: ProviderError, subject: Subject, now: datetime) -> Wait:
+    """The same again, the less often the longer it is refused: a machine that alone does not go uses up its account's calls else."""
+    again = later(error, subject)
+    assert again.account is not None
+    waited_s = (now - subject.vm.phase_since).total_seconds()
+    return replace(
+        again,
+        seconds=max(again.seconds, min(waited_s / SLOWER_BY, SLOWEST_S)),
+        account=replace(again.account, of_one_machine=True),
+    )
 
 
 def confirm(subject: Subject, provider: Provider, now: datetime) -> Outcome:
