@@ -207,6 +207,7 @@ CORS_ALLOWED_ORIGINS = ENV.cors_allowed_origins
 CORS_ALLOW_HEADERS = [*_default_headers, "Idempotency-Key", "X-API-Key", "X-Request-ID"]
 CORS_EXPOSE_HEADERS = [
     *("Link", "X-Total-Count", "Location", "Retry-After", "Idempotent-Replayed", "X-Request-ID"),
+    "Content-Disposition",  # a save's file name: its download takes a header, so a page fetches it
 ]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000  # bytes of a request's body
 

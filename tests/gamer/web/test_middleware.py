@@ -215,6 +215,11 @@ class TestCors:
         )
         assert "Access-Control-Allow-Credentials" not in response.headers
 
+    def test_shows_a_site_we_named_what_a_save_is_called(self, anyone: APIClient, settings: Any) -> None:
+        settings.CORS_ALLOWED_ORIGINS = ["https://ours.example"]
+        response = anyone.get("/health", HTTP_ORIGIN="https://ours.example")
+        assert "Content-Disposition" in response.headers["Access-Control-Expose-Headers"].split(", ")
+
     def test_lets_a_site_we_named_send_the_apis_headers(self, anyone: APIClient, settings: Any) -> None:
         settings.CORS_ALLOWED_ORIGINS = ["https://ours.example"]
         asked = {"authorization", "content-type", "idempotency-key", "x-api-key", "x-request-id"}
