@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiExample
 
 VM_ID = "0f8c2c3e-7a54-4f0f-9d0e-6b7c1d2e3f40"
 SESSION_ID = "5b1f0a52-9c3d-4e2e-8f6a-2d4c6e8f0a1b"
+SLOT_ID = "9a1d6f0c-3b52-4c8e-a7f4-1e2d3c4b5a69"
 RUNNING = {
     "vm_id": VM_ID,
     "name": "",
@@ -207,11 +208,13 @@ SESSION = said(
         "session_id": SESSION_ID,
         "vm_id": VM_ID,
         "game_id": "mario-odyssey",
+        "slot_id": SLOT_ID,
         "save_id": None,
         "status": "launched",
         "queued_at": "2026-06-15T12:00:00Z",
         "started_at": "2026-06-15T12:00:23Z",
         "ended_at": None,
+        "played_s": 1800,
         "error": None,
     },
 )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from vms.api.examples import SESSION_ID, VM_ID, asked, said
+from vms.api.examples import SESSION_ID, SLOT_ID, VM_ID, asked, said
 
-SLOT_ID = "9a1d6f0c-3b52-4c8e-a7f4-1e2d3c4b5a69"
 DIGEST = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"
 SLOT = said(
     "A slot whose clock is set",

@@ -131,6 +131,18 @@ class TestSessions:
         assert (body["vm_id"], body["game_id"], body["save_id"]) == (str(playing.pk), "mario-odyssey", None)
         assert as_alice.get(f"/sessions/{uuid.uuid4()}").status_code == 404
 
+    def test_lead_to_their_saves_and_say_for_how_long_was_played(self, as_alice, playing):
+        session = playing.sessions.get()
+        playing.sessions.update(played_s=61)
+        (slot,) = as_alice.get("/saves").json()
+        for body in (
+            as_alice.get(f"/sessions/{session.pk}").json(),
+            *as_alice.get(f"/vms/{playing.pk}/sessions").json(),
+        ):
+            assert (body["slot_id"], body["played_s"]) == (slot["slot_id"], 61)
+        playing.sessions.update(slot=None)
+        assert as_alice.get(f"/sessions/{session.pk}").json()["slot_id"] is None
+
     def test_end_on_request_while_the_vm_goes_on(self, plane, as_alice, playing):
         session = playing.sessions.get()
         for _ in range(2):

@@ -136,14 +136,17 @@ class SessionSerializer(serializers.ModelSerializer[GameSession]):
 
     session_id = serializers.UUIDField(source="id", read_only=True)
     vm_id = serializers.UUIDField(read_only=True)
+    slot_id = serializers.UUIDField(
+        read_only=True, allow_null=True, help_text="Where its saves are; null for none."
+    )
     save_id = TextOrNull()
     error = TextOrNull(source="error_text", help_text="Why it ended or failed, when there is more to say.")
 
     class Meta:
         model = GameSession
         fields = (
-            *("session_id", "vm_id", "game_id", "save_id", "status"),
-            *("queued_at", "started_at", "ended_at", "error"),
+            *("session_id", "vm_id", "game_id", "slot_id", "save_id", "status"),
+            *("queued_at", "started_at", "ended_at", "played_s", "error"),
         )
         read_only_fields = fields
 
