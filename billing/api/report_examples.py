@@ -63,7 +63,9 @@ REPORT = said(
     "By provider, as staff sees it",
     {
         "period": _PERIOD, "group_by": ["provider"], "total_rows": 1,
-        "rows": [{"group": {"provider": "tensordock"}, "name": "tensordock", **_FIGURES}],
+        "rows": [
+            {"group": {"provider": "tensordock"}, "names": {"provider": "tensordock"}, "name": "tensordock", **_FIGURES}
+        ],
         "totals": _FIGURES, "forecast_month_usd": 28.4, "saved_by_stopping_usd": 0,
     },
 )  # fmt: skip

@@ -280,7 +280,11 @@ class GroupField(serializers.DictField):
 
 class ReportRowSerializer(FiguresSerializer):
     group = GroupField()
-    name = serializers.CharField(help_text="The same for people.")
+    names = serializers.DictField(
+        child=serializers.CharField(),
+        help_text="The same for people, of a user the `user_id`; empty for nobody.",
+    )
+    name = serializers.CharField(help_text="The names in one line.")
 
 
 class ReportSerializer(serializers.Serializer[Any]):
@@ -298,9 +302,14 @@ class ReportSerializer(serializers.Serializer[Any]):
 def report_answer(found: Report, sight: Sight) -> dict[str, Any]:
     """Rows and totals of a report."""
     rows = [
-        {"group": dict(zip(found.group_by, row.keys, strict=True)), "name": " · ".join(row.names), **Seen(row, sight).figures}
+        {
+            "group": dict(zip(found.group_by, row.keys, strict=True)),
+            "names": dict(zip(found.group_by, row.names, strict=True)),
+            "name": " · ".join(row.names),
+            **Seen(row, sight).figures,
+        }
         for row in found.rows
-    ]  # fmt: skip
+    ]
     return {
         "group_by": list(found.group_by), "total_rows": found.groups, "rows": rows, "totals": Seen(found.totals, sight).figures,
     }  # fmt: skip

@@ -255,6 +255,7 @@ class TestReport:
             ("charlie@gamer.test", 4), ("alice@gamer.test", 1),
         ]  # fmt: skip
         assert body["rows"][0]["group"]["day"] == day
+        assert body["rows"][0]["names"] == {"user": "charlie@gamer.test", "day": day}
         assert body["totals"]["charge_usd"] == 5
         assert {"margin_usd", "cost_per_play_hour_usd", "stopped_hours"} <= set(body["totals"])
         assert body["total_rows"] == 2
