@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from copy import deepcopy
 from decimal import Decimal
-from typing import Any
+from typing import Any, NoReturn
 
 from django.db import models
 from django.http import QueryDict
@@ -87,10 +87,15 @@ class StrictFloatField(serializers.FloatField):
 
 
 class StrictChoiceField(serializers.ChoiceField):
+    default_error_messages = {"invalid_choice": "One of {choices}."}
+
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, str):
-            self.fail("invalid_choice", input=data)
+            self.fail("invalid_choice")
         return super().to_internal_value(data)
+
+    def fail(self, key: str, **values: Any) -> NoReturn:
+        super().fail(key, choices=", ".join(self.choice_strings_to_values), **values)
 
 
 class StrictDateTimeField(serializers.DateTimeField):

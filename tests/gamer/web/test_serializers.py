@@ -57,6 +57,13 @@ class TestUnknownFields:
         assert errors_of(place={"latitude": 1, "nope": 1}) == {"place": {"nope": ["Unknown field."]}}
 
 
+class TestChoices:
+    @pytest.mark.parametrize("value", ["c", "", 1, None])
+    def test_are_named_to_who_knew_none(self, value: Any) -> None:
+        texts = {"kind": ["This field may not be null." if value is None else "One of a, b."]}
+        assert errors_of(kind=value) == texts
+
+
 class TestNumbers:
     @pytest.mark.parametrize("value", [5, 5.0])
     def test_are_whole_when_json_schema_says_so(self, value: Any) -> None:
