@@ -34,7 +34,7 @@ MOST_OPEN = 200  # offers of one department at a time
 QUEUE_FORGETS = timedelta(minutes=30)
 MOST_AGAIN = 500  # handed to it anew at a time
 TASK = "accounts.tasks.mail_invitation"
-GONE = "This invitation is not valid, or no longer."
+GONE = "This invitation is not valid, or no longer, or was mailed to another address than yours."
 
 
 def find(by: Principal, invitation_id: UUID | str) -> Invitation:
@@ -66,7 +66,8 @@ def invite(*, by: Principal, department: Department, email: str, role: str, now:
         if pending.filter(expires_at__gt=now)[:MOST_OPEN].count() >= MOST_OPEN:
             raise Conflict(f"{row} has {MOST_OPEN} open invitations; withdraw some first.")
         if row.users.filter(email=email).exists():
-            raise Conflict(f"{email} is of {row} already.")
+            text = f"{email} is of {row} already."
+            raise Conflict(text, details={"email": [text]})
         _demand_pace(row, email, now)
         identity = uuid4()
         invitation = Invitation.objects.create(

@@ -22,7 +22,7 @@ from events.models import Event
 from gamer.crash import Died, dying_at
 from gamer.errors import Conflict, PermissionDenied
 from tests.at_once import at_once
-from tests.bad_inputs import sweep_bodies
+from tests.bad_inputs import assert_error, sweep_bodies
 from tests.events.channels.moody import moody
 from tests.factories import UserFactory
 from tests.world import World, build, client_of
@@ -96,7 +96,9 @@ class TestInviting:
         assert accept(as_charlie, token()).json() == {"department_id": world.arcade.pk, "role": "manager"}
 
     def test_is_refused_for_who_is_there(self, world: World, as_mona: APIClient) -> None:
-        assert invited(as_mona, world, "bob@gamer.test").status_code == 409
+        answer = invited(as_mona, world, "bob@gamer.test")
+        assert answer.status_code == 409
+        assert assert_error(answer) == {"email": ["bob@gamer.test is of Arcade already."]}
 
     def test_says_nothing_of_who_has_an_account(self, world: World, as_mona: APIClient) -> None:
         known, unknown = (
@@ -272,7 +274,9 @@ class TestAccepting:
     def test_is_for_the_address_it_was_mailed_to(self, world: World, as_mona: APIClient) -> None:
         invited(as_mona, world)
         thief = UserFactory(email="thief@gamer.test")
-        assert accept(client_of(thief), token()).status_code == 404
+        answer = accept(client_of(thief), token())
+        assert answer.status_code == 404
+        assert "another address" in answer.json()["detail"]
         assert User.objects.get(pk=thief.pk).department is None
 
     def test_is_refused_to_who_is_of_another_department(
