@@ -31,7 +31,7 @@ from billing.rating import day_of
 from billing.sight import sight_of
 from gamer.errors import NotFound
 from gamer.web.reading import ListView, body_of, expect_nothing
-from gamer.web.schema import errors
+from gamer.web.schema import LOCATION, errors
 
 TAGS = ["billing"]
 CREATION = f"""A budget over everything, a provider, a project, a department or a person, looked at at once.
@@ -99,14 +99,16 @@ class BudgetsView(ListView):
         return self.get_paginated_response(BudgetSerializer(found, many=True, context=context).data)
 
     @extend_schema(
-        operation_id="create_budget", tags=TAGS, description=CREATION, request=BudgetCreationSerializer,
+        operation_id="create_budget", tags=TAGS, description=CREATION, parameters=[LOCATION], request=BudgetCreationSerializer,
         responses={201: MadeBudgetSerializer, **errors(409)}, examples=[examples.BUDGET_WISH, examples.BUDGET_MADE],
     )  # fmt: skip
     def post(self, request: Request) -> Response:
         """A budget over everything, a provider, a project, a department or a person, looked at at once."""
         asked, by, now = body_of(request, BudgetCreationSerializer), principal_of(request), timezone.now()
         made = rows.create(by=by, now=now, target=asked.target(by), **asked.changes)
-        return _answer(by, made, now, 201)
+        answer = _answer(by, made, now, 201)
+        answer.headers["Location"] = request.build_absolute_uri(f"/billing/budgets/{made.budget.pk}")
+        return answer
 
 
 class BudgetView(APIView):

@@ -55,7 +55,9 @@ class TestMaking:
     def test_is_the_staffs(
         self, world: World, as_sam: APIClient, as_mona: APIClient, as_service: APIClient
     ) -> None:
-        assert as_sam.post("/departments", {"name": " Dungeon "}).json()["name"] == "Dungeon"
+        answer = as_sam.post("/departments", {"name": " Dungeon "})
+        assert answer.json()["name"] == "Dungeon"
+        assert as_sam.get(answer["Location"]).json() == answer.json()
         for client in (as_mona, as_service):
             assert client.post("/departments", {"name": "Mine"}).status_code == 403
         assert Event.objects.get(resource="departments").actor == "user:sam@gamer.test"

@@ -92,6 +92,7 @@ class TestSetting:
             assert answer.status_code == 201, answer.content
             assert Event.objects.latest("id").details["max_usd_per_hour"] == [None, 0.5]
             assert whose.items() <= answer.json().items()
+            assert as_sam.get(answer["Location"]).json() == answer.json()
         assert Quota.objects.count() == Event.objects.filter(action="quota").count() == 3
 
     def test_is_the_managers_for_their_people_and_projects(self, world: World, as_mona: APIClient) -> None:

@@ -23,7 +23,7 @@ from accounts.api.tenant_serializers import (
 from accounts.models import Department, Invitation, Scope, User
 from accounts.principal import principal_of
 from gamer.web.reading import ListView, body_of, expect_nothing
-from gamer.web.schema import errors
+from gamer.web.schema import LOCATION, errors
 
 TAGS = ["departments"]
 
@@ -49,6 +49,7 @@ class DepartmentsView(ListView):
     @extend_schema(
         operation_id="create_department",
         tags=TAGS,
+        parameters=[LOCATION],
         request=NameSerializer,
         responses={201: DepartmentSerializer, **errors(409)},
         examples=[examples.DEPARTMENT_NAME, examples.DEPARTMENT_MADE],
@@ -57,7 +58,9 @@ class DepartmentsView(ListView):
         """Makes a department. Staff only; its owner is invited or set in the admin."""
         by, asked = principal_of(request), body_of(request, NameSerializer).validated_data
         department = departments.create(by=by, name=asked["name"], now=timezone.now())
-        return _answer(request, department, 201)
+        answer = _answer(request, department, 201)
+        answer.headers["Location"] = request.build_absolute_uri(f"/departments/{department.pk}")
+        return answer
 
 
 class DepartmentView(APIView):

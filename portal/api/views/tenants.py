@@ -16,7 +16,7 @@ from accounts.api.views import projects as project_views
 from accounts.models import Quota, Scope
 from accounts.principal import Principal, principal_of
 from gamer.web.reading import ListView, body_of, expect_nothing, filters_of, query_of
-from gamer.web.schema import errors
+from gamer.web.schema import LOCATION, errors
 from gamer.web.serializers import MessageSerializer
 from portal import queries, services
 from portal.api import examples
@@ -146,6 +146,7 @@ class QuotasView(ListView):
     @extend_schema(
         operation_id="create_quota",
         tags=["quotas"],
+        parameters=[LOCATION],
         request=QuotaCreationSerializer,
         responses={201: LimitsSerializer, **errors(409)},
         examples=[examples.QUOTA_CREATION, examples.QUOTA_MADE],
@@ -155,7 +156,10 @@ class QuotasView(ListView):
         by, asked = principal_of(request), dict(body_of(request, QuotaCreationSerializer).validated_data)
         named = {name: asked.pop(name, None) for name in ("user_id", "project_id", "department_id")}
         holder = quotas.holder_named(by, **named)
-        return _limits_answer(by, quotas.create(by=by, holder=holder, **asked, now=timezone.now()), 201)
+        quota = quotas.create(by=by, holder=holder, **asked, now=timezone.now())
+        answer = _limits_answer(by, quota, 201)
+        answer.headers["Location"] = request.build_absolute_uri(f"/quotas/{quota.pk}")
+        return answer
 
 
 class QuotaView(APIView):

@@ -29,6 +29,7 @@ def made(client: APIClient, **wish: Any) -> dict[str, Any]:
     answer = post(client, PATH, {**WISH, **wish})
     assert answer.status_code == 201, answer.content
     body: dict[str, Any] = answer.json()
+    assert answer["Location"].endswith(f"{PATH}/{body['budget_id']}")
     return body
 
 
