@@ -62,6 +62,8 @@ class ContextMiddleware(RequestMiddleware):
 
     def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:
         response.headers["X-Request-ID"] = vars(request)["request_id"]
+        if not is_page(request.path):  # whose answer it is says X-API-Key, which no cache between looks at
+            response.headers.setdefault("Cache-Control", "no-store")
         super().handle_response(request, response)
 
     @staticmethod

@@ -141,6 +141,16 @@ class TestRequestId:
         assert "X-Request-ID" in response.headers["Access-Control-Expose-Headers"]
 
 
+class TestCaches:
+    @pytest.mark.parametrize("path", ["/games", "/billing/credits", "/nowhere"])
+    def test_keep_nothing_of_the_api(self, as_alice: APIClient, as_service: APIClient, path: str) -> None:
+        for client in (as_alice, as_service):
+            assert client.get(path).headers["Cache-Control"] == "no-store"
+
+    def test_are_told_of_files_by_who_serves_them(self, anyone: APIClient) -> None:
+        assert "Cache-Control" not in anyone.get("/static/nothing.css").headers
+
+
 class TestLogLines:
     @pytest.fixture
     def told(self) -> Iterator[Written]:
