@@ -165,6 +165,9 @@ def answer_for(exc: BaseException | None) -> tuple[int, dict[str, Any], dict[str
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response | None:
     """REST framework's hook. None lets the exception rise to `server_error`."""
+    if isinstance(exc, drf.UnsupportedMediaType):
+        kinds = " or ".join(parser.media_type for parser in context["view"].parser_classes)
+        exc = drf.UnsupportedMediaType("", f"Send {kinds}, and say so in Content-Type.")
     answer = answer_for(exc)
     if answer is None:
         return None

@@ -258,7 +258,11 @@ class TestUpload:
         assert list(details(upload(as_alice, slot, archive))) == ["archive"]
 
     def test_of_another_kind_is_refused(self, as_alice, slot):
-        assert post(as_alice, f"{SAVES}/{slot}/versions", {"a": 1}).status_code == 415
+        refused = post(as_alice, f"{SAVES}/{slot}/versions", {"a": 1})
+        assert (refused.status_code, refused.json()["detail"]) == (
+            415,
+            "Send application/gzip, and say so in Content-Type.",
+        )
 
     def test_takes_more_than_other_bodies_may_be(self, as_alice, slot):
         assert upload(as_alice, slot, packed({"large": os.urandom(3_000_000)})).status_code == 201
