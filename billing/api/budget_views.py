@@ -30,7 +30,7 @@ from billing.models import Budget, BudgetCrossing
 from billing.rating import day_of
 from billing.sight import sight_of
 from gamer.errors import NotFound
-from gamer.web.reading import ListView, body_of, expect_nothing
+from gamer.web.reading import ListView, body_of, expect_no_filters, expect_nothing
 from gamer.web.schema import LOCATION, errors
 
 TAGS = ["billing"]
@@ -94,6 +94,7 @@ class BudgetsView(ListView):
     )
     def get(self, request: Request) -> Response:
         """Budgets you steer, the newest first, each with what is spent of it now."""
+        expect_no_filters(request)
         found: Sequence[Budget] = self.paginate_queryset(_shown(principal_of(request))) or []
         context = {"spent": watch.spent(timezone.now(), found)}
         return self.get_paginated_response(BudgetSerializer(found, many=True, context=context).data)

@@ -20,15 +20,10 @@ from billing.api.credit_serializers import (
 from billing.models import CreditAccount, Leg
 from billing.services import credits
 from gamer.web.idempotency import run_once
-from gamer.web.reading import ListView, body_of, filters_of
+from gamer.web.reading import ListView, body_of, expect_no_filters, filters_of
 from gamer.web.schema import IDEMPOTENCY_KEY, errors
-from gamer.web.serializers import StrictSerializer
 
 TAGS = ["billing"]
-
-
-class NothingQuerySerializer(StrictSerializer):
-    """A list that is not narrowed."""
 
 
 class CreditsView(ListView):
@@ -43,7 +38,7 @@ class CreditsView(ListView):
     )
     def get(self, request: Request) -> Response:
         """The credit accounts you may see: your own and your projects'; as a manager, your department's."""
-        filters_of(request, NothingQuerySerializer)
+        expect_no_filters(request)
         rows = credits.accounts_of(principal_of(request), timezone.now())
         return self.page(rows.select_related("user").order_by("id"), CreditSerializer)
 

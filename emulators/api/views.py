@@ -24,7 +24,7 @@ from emulators.api.serializers import (
 from emulators.models import Game, Preset
 from emulators.services import configs
 from gamer.errors import bad_field
-from gamer.web.reading import ListView, body_of, filters_of
+from gamer.web.reading import ListView, body_of, expect_no_filters, filters_of
 from gamer.web.schema import LOCATION, errors
 from gamer.web.serializers import MessageSerializer
 
@@ -43,6 +43,7 @@ class EmulatorsView(ListView):
     )
     def get(self, request: Request) -> Response:
         """Every configured console, in the order of the consoles."""
+        expect_no_filters(request)
         return self.page(self.get_queryset(), EmulatorSerializer)
 
     @extend_schema(
@@ -142,6 +143,7 @@ class PresetsView(ListView):
     )
     def get(self, request: Request) -> Response:
         """The sizes a launch may ask for, the smallest first."""
+        expect_no_filters(request)
         return self.page(self.get_queryset(), PresetSerializer)
 
 

@@ -56,6 +56,11 @@ def expect_nothing(request: Request) -> None:
     body_of(request, NothingSerializer)
 
 
+def expect_no_filters(request: Request) -> None:
+    """For a list that has none: what it passed over would look narrowed. Raises ValidationError naming the parameter."""
+    filters_of(request, NothingSerializer)
+
+
 class ListView(GenericAPIView[Any]):
     """Answers pages of a queryset, or of a sequence that stands in its order."""
 

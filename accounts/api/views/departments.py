@@ -22,7 +22,7 @@ from accounts.api.tenant_serializers import (
 )
 from accounts.models import Department, Invitation, Scope, User
 from accounts.principal import principal_of
-from gamer.web.reading import ListView, body_of, expect_nothing
+from gamer.web.reading import ListView, body_of, expect_no_filters, expect_nothing
 from gamer.web.schema import LOCATION, errors
 
 TAGS = ["departments"]
@@ -44,6 +44,7 @@ class DepartmentsView(ListView):
     )
     def get(self, request: Request) -> Response:
         """Your department; for staff all of them."""
+        expect_no_filters(request)
         return self.page(Department.objects.visible_to(principal_of(request)), DepartmentSerializer)
 
     @extend_schema(
@@ -116,6 +117,7 @@ class MembersView(ListView):
     )
     def get(self, request: Request, department_id: str) -> Response:
         """A department's people. Who does not manage it sees themself only."""
+        expect_no_filters(request)
         by = principal_of(request)
         department = departments.find(by, department_id)
         return self.page(User.objects.visible_to(by).filter(department=department), MemberSerializer)
@@ -133,6 +135,7 @@ class InvitationsView(ListView):
     )
     def get(self, request: Request, department_id: str) -> Response:
         """Seats offered and not yet taken, the newest first. Its managers and staff."""
+        expect_no_filters(request)
         by = principal_of(request)
         department = departments.find(by, department_id)
         departments.demand_administration(by, department)

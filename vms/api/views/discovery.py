@@ -17,7 +17,7 @@ from accounts.models import Scope
 from accounts.principal import principal_of
 from billing.services import prices
 from billing.sight import sight_of
-from gamer.web.reading import ListView, query_of
+from gamer.web.reading import ListView, expect_no_filters, query_of
 from gamer.web.schema import errors
 from vms import discovery, provider_states
 from vms.api import examples
@@ -148,6 +148,7 @@ class ProvidersView(ListView):
     )
     def get(self, request: Request) -> Response:
         """Every kind of provider: what it can do, where, at which prices, and how its accounts are."""
+        expect_no_filters(request)
         share = _share(request)
         found = [provider_states.charged(one, share) for one in provider_states.providers(timezone.now())]
         return self.page(found, ProviderSerializer)

@@ -19,7 +19,7 @@ from emulators.archives import MAX_PACKED
 from emulators.models import SaveSlot
 from emulators.services import slots
 from gamer.web.parsers import GzipParser
-from gamer.web.reading import ListView, body_of, bytes_of, expect_nothing, filters_of
+from gamer.web.reading import ListView, body_of, bytes_of, expect_no_filters, expect_nothing, filters_of
 from gamer.web.schema import LOCATION, errors
 from gamer.web.throttles import WriteThrottle
 from vms import saves
@@ -128,6 +128,7 @@ class SaveVersionsView(ListView):
     )
     def get(self, request: Request, slot_id: str) -> Response:
         """A slot's versions, the newest first."""
+        expect_no_filters(request)
         slot = saves.find(principal_of(request), slot_id)
         return self.page(saves.versions_of(slot), SaveVersionSerializer)
 

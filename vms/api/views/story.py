@@ -14,7 +14,7 @@ from accounts.principal import principal_of
 from events import kinds
 from events.api.serializers import EventSerializer
 from events.models import Event
-from gamer.web.reading import ListView, body_of, expect_nothing, filters_of
+from gamer.web.reading import ListView, body_of, expect_no_filters, expect_nothing, filters_of
 from gamer.web.schema import errors
 from gamer.web.serializers import MessageSerializer
 from gamer.web.throttles import ReadThrottle, WriteThrottle
@@ -127,6 +127,7 @@ class VmAttemptsView(ListView):
     )
     def get(self, request: Request, vm_id: str) -> Response:
         """The offers that were tried for a VM, and why each failed."""
+        expect_no_filters(request)
         principal = principal_of(request)
         vm = queries.find_light(principal, vm_id)
         return self.page(queries.attempts_of(vm), attempt_serializer(principal))
@@ -144,6 +145,7 @@ class VmStepsView(ListView):
     )
     def get(self, request: Request, vm_id: str) -> Response:
         """How far the machine is on its way to a console."""
+        expect_no_filters(request)
         principal = principal_of(request)
         vm = queries.find_light(principal, vm_id)
         return self.page(queries.steps_of(vm), step_serializer(principal))
@@ -161,6 +163,7 @@ class VmSessionsView(ListView):
     )
     def get(self, request: Request, vm_id: str) -> Response:
         """The games asked for on a VM, the newest first."""
+        expect_no_filters(request)
         vm = queries.find_light(principal_of(request), vm_id)
         return self.page(queries.sessions_of(vm), SessionSerializer)
 
