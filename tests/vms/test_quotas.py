@@ -110,6 +110,10 @@ class TestLimits:
         paid = Attempt.objects.get(vm=first).usd_per_hour
         assert quotas.uses("user", [world.alice.pk])[world.alice.pk].usd_per_hour == paid
 
+    def test_on_dollars_let_in_what_costs_just_as_much(self, plane: ControlPlane, world: World) -> None:
+        QuotaFactory(user=world.alice, max_usd_per_hour=Decimal("0.443"))
+        assert launch(plane, world.alice, "switch").vm.quoted_usd_per_hour == Decimal("0.443")
+
     def test_that_are_empty_limit_nothing(self, plane: ControlPlane, world: World) -> None:
         QuotaFactory(user=world.alice)
         for console in CONSOLES:

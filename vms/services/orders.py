@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_UP, Decimal
 
+from billing import rating
 from billing.services import prices
 from emulators.profile import Profile
 from emulators.services import demand_file
@@ -87,8 +88,8 @@ def demand_launching() -> None:
 def _quote(ranking: placement.Ranking) -> Quote:
     """The cheapest offer that fits, rounded up: whatever dearer is placed later is let in again before."""
     cheapest = ranking.choice(int(min(ranking.order, key=lambda row: float(ranking.usd_per_hour[row]))))
-    price = Decimal(cheapest.usd_per_hour).quantize(Decimal("0.000001"), rounding=ROUND_UP)
-    return Quote(cheapest.gpus, price)
+    price = rating.price(Decimal(cheapest.usd_per_hour))  # without what a float adds to a decimal
+    return Quote(cheapest.gpus, price.quantize(rating.AMOUNT, ROUND_UP))
 
 
 def rank(
