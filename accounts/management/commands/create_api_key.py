@@ -43,8 +43,9 @@ class Command(QuickCommand):
         parser.add_argument("name", type=name, help="what the key is for")
         parser.add_argument("--maker", default=services.ADMIN_EMAIL, help="whose key it is, by address")
         parser.add_argument(
-            "--scope", action="append", dest="scopes", choices=Scope.values, default=None, required=True
-        )
+            "--scope", action="append", dest="scopes", choices=Scope.values, default=None, required=True,
+            help="what the key may do; once for each",
+        )  # fmt: skip
         parser.add_argument("--department", help="the department whose users the key names")
         parser.add_argument("--days", type=days, help="how long it is good; for ever without")
 
